@@ -1,0 +1,243 @@
+//! What an array may hold.
+//!
+//! An [`Element`] is read in its own width and widened in registers: to `f64` for sums and maps ([`Element::to_f64`]),
+//! to a [`Key`] of its own kind for comparisons. All conversions are branch-free, so that the loops over them
+//! vectorise on every instruction set.
+
+pub use half::{bf16, f16};
+
+/// NumPy's one-byte truth value. Any byte but zero is true, as when NumPy casts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bool(pub u8);
+
+/// A value that can be read from an array.
+pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
+    /// The type in which elements are compared.
+    type Key: Key;
+    /// The value as `f64`; exact but for 64-bit integers beyond 2^53, which round to nearest.
+    fn to_f64(self) -> f64;
+    /// The value for comparisons.
+    fn key(self) -> Self::Key;
+}
+
+/// A type whose minimum and maximum the kernels can track. Comparisons with NaN are false, as IEEE 754 has it.
+pub trait Key: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
+    /// Not below any value: where a running minimum starts.
+    const TOP: Self;
+    /// Not above any value: where a running maximum starts.
+    const BOTTOM: Self;
+    /// Zero.
+    const ZERO: Self;
+    /// The absolute value; integers, which have no infinity, may give zero.
+    fn magnitude(self) -> Self;
+    /// Whether a magnitude is infinite.
+    fn is_infinite(self) -> bool;
+    /// The value as `f64`.
+    fn to_f64(self) -> f64;
+}
+
+/// A floating-point type that a map can write.
+pub trait Output: Element {
+    /// Whether `f64` arithmetic alone is too coarse for a result within one ulp.
+    const NEEDS_EXACT: bool;
+    /// The nearest value.
+    fn from_f64(value: f64) -> Self;
+}
+
+macro_rules! integer_key {
+    ($($t:ty),*) => {$(
+        impl Key for $t {
+            const TOP: Self = <$t>::MAX;
+            const BOTTOM: Self = <$t>::MIN;
+            const ZERO: Self = 0;
+            #[inline(always)]
+            fn magnitude(self) -> Self { 0 }
+            #[inline(always)]
+            fn is_infinite(self) -> bool { false }
+            #[inline(always)]
+            fn to_f64(self) -> f64 { self as f64 }
+        }
+        impl Element for $t {
+            type Key = $t;
+            #[inline(always)]
+            fn to_f64(self) -> f64 { self as f64 }
+            #[inline(always)]
+            fn key(self) -> $t { self }
+        }
+    )*};
+}
+integer_key!(u8, u16, u32, u64, i8, i16, i32, i64);
+
+macro_rules! float_key {
+    ($($t:ty),*) => {$(
+        impl Key for $t {
+            const TOP: Self = <$t>::INFINITY;
+            const BOTTOM: Self = <$t>::NEG_INFINITY;
+            const ZERO: Self = 0.0;
+            #[inline(always)]
+            fn magnitude(self) -> Self { self.abs() }
+            #[inline(always)]
+            fn is_infinite(self) -> bool { self == <$t>::INFINITY }
+            #[inline(always)]
+            fn to_f64(self) -> f64 { f64::from(self) }
+        }
+        impl Element for $t {
+            type Key = $t;
+            #[inline(always)]
+            fn to_f64(self) -> f64 { f64::from(self) }
+            #[inline(always)]
+            fn key(self) -> $t { self }
+        }
+    )*};
+}
+float_key!(f32, f64);
+
+impl Element for Bool {
+    type Key = u8;
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self.key())
+    }
+    #[inline(always)]
+    fn key(self) -> u8 {
+        u8::from(self.0 != 0)
+    }
+}
+
+impl Element for f16 {
+    type Key = f32;
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self.key())
+    }
+    #[inline(always)]
+    fn key(self) -> f32 {
+        f16_to_f32(self.to_bits())
+    }
+}
+
+impl Element for bf16 {
+    type Key = f32;
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self.key())
+    }
+    #[inline(always)]
+    fn key(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+}
+
+impl Output for f64 {
+    const NEEDS_EXACT: bool = true;
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+}
+
+impl Output for f32 {
+    const NEEDS_EXACT: bool = false;
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+}
+
+// The two roundings (to f32, then to 16 bits) together stay below 0.5 + 2^-13 ulp.
+impl Output for f16 {
+    const NEEDS_EXACT: bool = false;
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        f16::from_bits(f32_to_f16(value as f32))
+    }
+}
+
+impl Output for bf16 {
+    const NEEDS_EXACT: bool = false;
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        bf16::from_bits(f32_to_bf16(value as f32))
+    }
+}
+
+/// Bits of an IEEE 754 binary16 as `f32`, exactly. The exponent is rebased by an integer addition; subnormals are
+/// normalised by one subtraction of `f32` in the normal range, so that flush-to-zero modes cannot touch them.
+#[inline(always)]
+fn f16_to_f32(bits: u16) -> f32 {
+    const REBIAS: u32 = (127 - 15) << 23;
+    const SMALLEST_NORMAL: u32 = (127 - 14) << 23;
+    let shifted = (u32::from(bits) & 0x7fff) << 13;
+    let sign = (u32::from(bits) & 0x8000) << 16;
+    let normal = shifted + REBIAS;
+    let special = normal + REBIAS;
+    let subnormal = (f32::from_bits(shifted | SMALLEST_NORMAL) - f32::from_bits(SMALLEST_NORMAL)).to_bits();
+    let magnitude = if shifted >= 0x7c00 << 13 { special } else { normal };
+    let magnitude = if shifted < 0x0400 << 13 { subnormal } else { magnitude };
+    f32::from_bits(magnitude | sign)
+}
+
+/// `f32` as the bits of the nearest binary16, ties to even.
+#[inline(always)]
+fn f32_to_f16(value: f32) -> u16 {
+    const OVERFLOW: u32 = (127 + 16) << 23;
+    const SMALLEST_NORMAL: u32 = (127 - 14) << 23;
+    let bits = value.to_bits();
+    let sign = (bits >> 16) & 0x8000;
+    let magnitude = bits & 0x7fff_ffff;
+    // Adding one half leaves the subnormal's bits, correctly rounded, at the bottom of the significand.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let odd = (magnitude >> 13) & 1;
+    let normal = magnitude.wrapping_sub((127 - 15) << 23).wrapping_add(0x0fff + odd) >> 13;
+    let special = if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
+    let rounded = if magnitude < SMALLEST_NORMAL { subnormal } else { normal };
+    let rounded = if magnitude >= OVERFLOW { special } else { rounded };
+    (rounded | sign) as u16
+}
+
+/// `f32` as the bits of the nearest bfloat16, ties to even.
+#[inline(always)]
+fn f32_to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let odd = (bits >> 16) & 1;
+    let rounded = bits.wrapping_add(0x7fff + odd) >> 16;
+    let quiet_nan = (bits >> 16) | 0x0040;
+    (if bits & 0x7fff_ffff > 0x7f80_0000 { quiet_nan } else { rounded }) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_widens_exactly_and_returns() {
+        for bits in 0..=u16::MAX {
+            let (ours, theirs) = (f16_to_f32(bits), f16::from_bits(bits).to_f32());
+            assert!(ours == theirs || (ours.is_nan() && theirs.is_nan()), "{bits:#06x}");
+            let back = f32_to_f16(ours);
+            assert!(back == bits || ours.is_nan() && f16::from_bits(back).is_nan(), "{bits:#06x} -> {back:#06x}");
+            let (ours, theirs) = (bf16::from_bits(bits).key(), bf16::from_bits(bits).to_f32());
+            assert!(ours == theirs || (ours.is_nan() && theirs.is_nan()), "{bits:#06x}");
+        }
+    }
+
+    #[test]
+    fn narrowing_rounds_as_the_half_crate_does() {
+        // A prime step visits every exponent and a spread of significands; the offsets sit on the rounding ties.
+        for high in (0..=u32::MAX >> 12).step_by(7) {
+            for low in [0u32, 1, 0x7ff, 0x800, 0x801, 0xfff] {
+                let value = f32::from_bits(high << 12 | low);
+                let (ours, theirs) = (f16::from_bits(f32_to_f16(value)), f16::from_f32(value));
+                assert!(ours == theirs || (ours.is_nan() && theirs.is_nan()), "{value:e}: {ours:?} {theirs:?}");
+                let (ours, theirs) = (bf16::from_bits(f32_to_bf16(value)), bf16::from_f32(value));
+                assert!(ours == theirs || (ours.is_nan() && theirs.is_nan()), "{value:e}: {ours:?} {theirs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_byte_but_zero_is_true() {
+        assert_eq!([0, 1, 2, 255].map(|b| Bool(b).to_f64()), [0.0, 1.0, 1.0, 1.0]);
+    }
+}

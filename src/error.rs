@@ -1,0 +1,25 @@
+//! The one error type of the core.
+
+use thiserror::Error;
+
+/// Why a computation was refused. The Python layer adds the name of the argument where the core cannot know it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// An infinity among the elements of a statistic that infinity would destroy.
+    #[error("contains infinity")]
+    Infinite,
+    /// A weight that is negative, infinite or not a number.
+    #[error("must be finite and not negative")]
+    BadWeight,
+    /// Two states that describe different numbers of channels.
+    #[error("cannot merge statistics of {left} channels with statistics of {right} channels")]
+    ChannelMismatch {
+        /// Channels of the state merged into.
+        left: usize,
+        /// Channels of the state merged from.
+        right: usize,
+    },
+    /// A number that no longer fits the exact integer sums.
+    #[error("the exact integer sums overflowed")]
+    Overflow,
+}

@@ -1,0 +1,125 @@
+//! The affine map of columns, `y = (x - shift) * scale + offset`, and its inverse, in one form.
+//!
+//! Elements are widened to `f64`, mapped and rounded once. Where the output is itself `f64`, the rounding errors of
+//! each operation are computed and added back at the end, so that the result is within one ulp there as well; the
+//! scale then carries a second double, so that a division is as exact as a multiplication.
+
+use super::columns::{Columns, Walk, lanes, lanes_mut};
+use crate::dd::{Dd, two_sum};
+use crate::element::{Element, Key, Output};
+use crate::tiles::{Rows, RowsMut};
+
+const LANES: usize = 16;
+const GROUP: usize = 4;
+
+/// Parameters of the map, one for each column.
+#[derive(Debug, Default, Clone)]
+pub struct Parameters {
+    /// Subtracted first.
+    pub shift: Vec<f64>,
+    /// Factor, rounded to `f64`.
+    pub scale: Vec<f64>,
+    /// What that rounding left over.
+    pub scale_rest: Vec<f64>,
+    /// Added last.
+    pub offset: Vec<f64>,
+}
+
+impl Parameters {
+    /// Remove all columns.
+    pub fn clear(&mut self) {
+        for values in [&mut self.shift, &mut self.scale, &mut self.scale_rest, &mut self.offset] {
+            values.clear();
+        }
+    }
+
+    /// Append a column.
+    pub fn push(&mut self, shift: f64, scale: Dd, offset: f64) {
+        self.shift.push(shift);
+        self.scale.push(scale.hi);
+        self.scale_rest.push(scale.lo);
+        self.offset.push(offset);
+    }
+
+    /// Repeat the columns `times` times.
+    pub fn widen(&mut self, times: usize) {
+        for values in [&mut self.shift, &mut self.scale, &mut self.scale_rest, &mut self.offset] {
+            let width = values.len();
+            for _ in 1..times {
+                values.extend_from_within(..width);
+            }
+        }
+    }
+
+    /// Map `rows` into `out`; whether an infinity was among the elements.
+    pub fn map<T: Element, U: Output>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>, has_offset: bool) -> bool {
+        if has_offset {
+            self.map_form::<T, U, true>(rows, out)
+        } else {
+            self.map_form::<T, U, false>(rows, out)
+        }
+    }
+
+    fn map_form<T: Element, U: Output, const OFFSET: bool>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>) -> bool {
+        let mut map = Map::<T, U, OFFSET> { parameters: self, out, largest: [T::Key::ZERO; LANES] };
+        super::run(Walk::<_, _, LANES, GROUP> { rows, columns: &mut map });
+        map.largest.iter().any(|largest| largest.is_infinite())
+    }
+}
+
+/// One element, in `f64` arithmetic: about two roundings of 2^-53 besides that of the output.
+#[inline(always)]
+pub fn map_plain<const OFFSET: bool>(x: f64, shift: f64, scale: f64, offset: f64) -> f64 {
+    let y = (x - shift) * scale;
+    if OFFSET { y + offset } else { y }
+}
+
+/// One element with every rounding error added back, for a result within one ulp of `f64`.
+#[inline(always)]
+pub fn map_exact<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest: f64, offset: f64) -> f64 {
+    let (difference, difference_error) = two_sum(x, -shift);
+    let product = difference * scale;
+    let residual = difference.mul_add(scale, -product);
+    let error = difference.mul_add(scale_rest, difference_error.mul_add(scale, residual));
+    let (leading, error) = if OFFSET {
+        let (sum, sum_error) = two_sum(product, offset);
+        (sum, sum_error + error)
+    } else {
+        (product, error)
+    };
+    let corrected = leading + error;
+    // Of an infinite value there is no error to add: the correction is NaN.
+    if corrected.is_nan() { leading } else { corrected }
+}
+
+struct Map<'a, T: Element, U, const OFFSET: bool> {
+    parameters: &'a Parameters,
+    out: RowsMut<'a, U>,
+    /// The largest magnitudes seen: where an infinity shows.
+    largest: [T::Key; LANES],
+}
+
+impl<T: Element, U: Output, const OFFSET: bool> Columns<T> for Map<'_, T, U, OFFSET> {
+    #[inline(always)]
+    fn chunk<const L: usize, const R: usize>(&mut self, at: usize, row: usize, elements: [&[T; L]; R]) {
+        let shift: [f64; L] = *lanes(&self.parameters.shift, at);
+        let scale: [f64; L] = *lanes(&self.parameters.scale, at);
+        let rest: [f64; L] = *lanes(&self.parameters.scale_rest, at);
+        let offset: [f64; L] = *lanes(&self.parameters.offset, at);
+        let mut largest: [T::Key; L] = *lanes(&self.largest, 0);
+        for (u, x) in elements.into_iter().enumerate() {
+            let y: &mut [U; L] = lanes_mut(self.out.row(row + u), at);
+            for j in 0..L {
+                let magnitude = x[j].key().magnitude();
+                largest[j] = if magnitude > largest[j] { magnitude } else { largest[j] };
+                let value = x[j].to_f64();
+                y[j] = U::from_f64(if U::NEEDS_EXACT {
+                    map_exact::<OFFSET>(value, shift[j], scale[j], rest[j], offset[j])
+                } else {
+                    map_plain::<OFFSET>(value, shift[j], scale[j], offset[j])
+                });
+            }
+        }
+        *lanes_mut(&mut self.largest, 0) = largest;
+    }
+}

@@ -1,0 +1,136 @@
+//! The SIMD loops, each written once.
+//!
+//! A kernel is a plain loop over arrays of lanes that the compiler turns into vector instructions. It is compiled for
+//! several instruction sets ([`Level`]) and the best one that the CPU has is chosen at run time; tests and benches
+//! force each. No kernel fuses a multiplication with an addition except where the residual of a product is wanted,
+//! so every level gives the same bits.
+//!
+//! [`mod@reference`] holds the naive twins that the kernels are tested against.
+
+pub mod affine;
+pub mod columns;
+pub mod copy;
+pub mod extrema;
+pub mod moments;
+pub mod reference;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// An instruction-set level for which the kernels are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// What every CPU of the architecture has.
+    Baseline = 1,
+    /// x86-64 with AVX2, FMA and BMI2 (x86-64-v3).
+    Avx2 = 2,
+    /// x86-64 with AVX-512 F, BW, CD, DQ and VL (x86-64-v4).
+    Avx512 = 3,
+}
+
+/// The level in force; zero until it is first asked for.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+impl Level {
+    /// All levels, lowest first.
+    pub const ALL: [Self; 3] = [Self::Baseline, Self::Avx2, Self::Avx512];
+
+    /// Whether this CPU has it.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Baseline => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("bmi2")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_supported()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512cd")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// The level in force: the one that was forced, or else the best that this CPU has.
+    #[inline]
+    pub fn current() -> Self {
+        match LEVEL.load(Ordering::Relaxed) {
+            1 => Self::Baseline,
+            2 => Self::Avx2,
+            3 => Self::Avx512,
+            _ => {
+                let best = Self::ALL.into_iter().rev().find(|level| level.is_supported());
+                let best = best.unwrap_or(Self::Baseline);
+                LEVEL.store(best as u8, Ordering::Relaxed);
+                best
+            }
+        }
+    }
+
+    /// Use this level from now on, in the whole process; `false`, and no change, where the CPU lacks it.
+    pub fn force(self) -> bool {
+        let supported = self.is_supported();
+        if supported {
+            LEVEL.store(self as u8, Ordering::Relaxed);
+        }
+        supported
+    }
+
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Run `kernel` compiled for this level. A level that the CPU lacks runs as the baseline.
+    #[inline]
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `is_supported` has just seen every feature that `avx2` enables.
+            Self::Avx2 if self == Self::current() || self.is_supported() => unsafe { avx2(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `is_supported` has just seen every feature that `avx512` enables.
+            Self::Avx512 if self == Self::current() || self.is_supported() => unsafe { avx512(kernel) },
+            _ => kernel.run(),
+        }
+    }
+}
+
+/// A loop that is compiled once for each [`Level`]. `run` must be `#[inline(always)]`, and so must what it calls, for
+/// the level's instructions to reach it.
+pub trait Kernel {
+    /// What the loop returns.
+    type Output;
+    /// The loop.
+    fn run(self) -> Self::Output;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt,f16c")]
+fn avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt,f16c")]
+fn avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
+
+/// Run `kernel` at the level in force.
+#[inline]
+pub fn run<K: Kernel>(kernel: K) -> K::Output {
+    Level::current().run(kernel)
+}

@@ -1,0 +1,28 @@
+//! Streaming statistics and per-channel normalisation over strided buffers.
+//!
+//! Everything here is one engine: *statistics* of the elements that share a channel, then an *affine map* per
+//! channel. What a channel is, is a choice of axes. Data flows through four stages, and each has a module:
+//!
+//! | stage | module | what it does |
+//! |---|---|---|
+//! | layout | [`view`], [`layout`] | shape + strides + kept axes, merged and ordered, become rows of interleaved columns |
+//! | tiles | [`tiles`] | bounded pieces of that, read in place where they are contiguous and gathered where not |
+//! | kernel | [`kernels`] | one SIMD loop per statistic or map, chosen for the CPU at run time |
+//! | merge | [`stats`], [`transform`] | drive the tiles over the threads; join partial results in a fixed order |
+//!
+//! [`element`] is what an array may hold, [`dd`] the double-double arithmetic that keeps long merges exact,
+//! [`parallel`] the fork-aware threads and [`error`] the one error type. Python lives in `python/` alone.
+
+pub mod dd;
+pub mod element;
+pub mod error;
+pub mod kernels;
+pub mod layout;
+pub mod parallel;
+pub mod stats;
+pub mod tiles;
+pub mod transform;
+pub mod view;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,244 @@
+//! Statistics of the elements that share a channel.
+//!
+//! [`reduce`] drives an [`Accumulator`] over an array: tiles of each task in order, tasks over the threads, finished
+//! cells joined in the order of the tasks. [`moments`] and [`extrema`] are the accumulators and the states they make.
+
+pub mod exact;
+pub mod extrema;
+pub mod moments;
+
+use crate::element::Element;
+use crate::error::Error;
+use crate::layout::{Place, Plan, Task};
+use crate::parallel;
+use crate::tiles::{Access, Rows, access, gather, widening};
+use crate::view::View;
+use std::ops::{AddAssign, Range};
+
+/// Bytes of a tile: it stays in the second-level cache, so that it can be read again.
+const TILE_BYTES: usize = 128 << 10;
+/// Rows of a tile at most: what the narrowest integer lanes can sum.
+const MAX_TILE_ROWS: usize = 1 << 16;
+
+/// The columns of a block, and the channels they belong to.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    /// Columns of a row.
+    pub width: usize,
+    /// Rows that the kernels read as one.
+    pub times: usize,
+    /// Number of channels in the block.
+    pub count: usize,
+    /// Slot of each column, where several columns share one.
+    slot_of: Option<Vec<u32>>,
+    /// Channel of each slot, relative to the place.
+    channels: Vec<isize>,
+}
+
+impl Slots {
+    fn new<const N: usize>(plan: &Plan<N>, times: usize) -> Self {
+        let width = plan.max_width();
+        let mut channels = plan.channel_of.clone();
+        channels.sort_unstable();
+        channels.dedup();
+        if channels.len() == width {
+            return Self { width, times, count: width, slot_of: None, channels: plan.channel_of.clone() };
+        }
+        let slot_of = plan.channel_of.iter().map(|channel| channels.partition_point(|c| c < channel) as u32).collect();
+        Self { width, times, count: channels.len(), slot_of: Some(slot_of), channels }
+    }
+
+    /// The last block of a row may be narrower.
+    fn set_width(&mut self, width: usize) {
+        if self.slot_of.is_none() {
+            self.count = width;
+        }
+        self.width = width;
+    }
+
+    /// Columns as the kernels see them.
+    pub fn kernel_width(&self) -> usize {
+        self.width * self.times
+    }
+
+    /// Columns that share a slot.
+    pub fn columns_per_slot(&self) -> usize {
+        self.width / self.count.max(1)
+    }
+
+    /// Slot of column `column`.
+    pub fn slot_of(&self, column: usize) -> usize {
+        self.slot_of.as_ref().map_or(column, |slots| slots[column] as usize)
+    }
+
+    /// Add up the lanes of each slot; the sums are the first [`Self::count`] values.
+    pub fn fold<V: Copy + AddAssign + Default>(&self, lanes: &mut Vec<V>) {
+        self.fold_with(lanes, |a, b| *a += b);
+    }
+
+    /// Join the lanes of each slot, neighbours of equal weight first.
+    pub fn fold_with<V: Copy>(&self, lanes: &mut Vec<V>, join: impl Fn(&mut V, V)) {
+        let mut width = self.kernel_width();
+        while width > self.width {
+            width /= 2;
+            let (kept, folded) = lanes.split_at_mut(width);
+            kept.iter_mut().zip(folded.iter()).for_each(|(a, b)| join(a, *b));
+            lanes.truncate(width);
+        }
+        if let Some(slots) = &self.slot_of {
+            let mut folded: Vec<Option<V>> = vec![None; self.count];
+            for (lane, slot) in lanes.iter().zip(slots) {
+                match &mut folded[*slot as usize] {
+                    Some(value) => join(value, *lane),
+                    empty => *empty = Some(*lane),
+                }
+            }
+            lanes.clear();
+            lanes.extend(folded.into_iter().flatten());
+        }
+    }
+}
+
+/// Accumulates one kept position at a time.
+pub trait Accumulator<T: Element> {
+    /// The finished statistic of one channel.
+    type Cell: Send;
+    /// Begin a kept position. `first` are its first rows.
+    fn start(&mut self, slots: &Slots, first: Rows<'_, T>);
+    /// Take in a tile.
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error>;
+    /// Whether the result is good; `false` asks for all tiles once more.
+    fn settle(&mut self, slots: &Slots) -> bool;
+    /// Append the cell of each slot.
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Self::Cell>);
+}
+
+/// Some units of a kept position, which can be read as often as needed.
+pub struct Tile<'a, 'm, T> {
+    array: &'a Array<'m, T>,
+    place: Place<2>,
+    units: Range<usize>,
+    times: usize,
+    scratch: &'a mut Scratch<T>,
+}
+
+struct Scratch<T> {
+    elements: Vec<T>,
+    weights: Vec<f64>,
+}
+
+struct Array<'m, T> {
+    plan: Plan<2>,
+    x: View<'m, T>,
+    weights: Option<View<'m, f64>>,
+    access: Access,
+}
+
+impl<T: Element> Tile<'_, '_, T> {
+    /// Number of rows of the array (not as widened for the kernels).
+    pub fn rows(&self) -> usize {
+        self.units.clone().map(|unit| self.array.plan.unit(&self.place, unit).1).sum()
+    }
+
+    /// Visit the blocks of the tile, in order, with their weights if there are any.
+    pub fn each(&mut self, mut visit: impl FnMut(Rows<'_, T>, Option<Rows<'_, f64>>)) {
+        let Array { plan, x, weights, access } = self.array;
+        let width = self.place.width;
+        for unit in self.units.clone() {
+            let (offset, rows) = plan.unit(&self.place, unit);
+            let at = x.start.wrapping_offset(offset[0]);
+            let kernel_width = width * self.times;
+            let block = match access {
+                // SAFETY: the plan visits elements of the view only, `access` saw that they are contiguous and
+                // aligned, and the view promises that they can be read.
+                Access::Flat => Rows::flat(unsafe { std::slice::from_raw_parts(at.cast(), rows * width) }, kernel_width),
+                Access::Strided => {
+                    let stride = plan.rows.stride[0] as usize / size_of::<T>();
+                    // SAFETY: as above; rows have gaps between them.
+                    unsafe { Rows::new(at.cast(), rows, stride, width, 0) }
+                }
+                Access::Gather => {
+                    // SAFETY: the plan visits elements of the view only.
+                    unsafe { gather(plan, 0, at, rows, width, &mut self.scratch.elements) };
+                    Rows::flat(&self.scratch.elements, kernel_width)
+                }
+            };
+            let weights = weights.as_ref().map(|weights| {
+                let at = weights.start.wrapping_offset(offset[1]);
+                // SAFETY: the plan visits elements of the view only.
+                unsafe { gather(plan, 1, at, rows, width, &mut self.scratch.weights) };
+                Rows::flat(&self.scratch.weights, kernel_width)
+            });
+            visit(block, weights);
+        }
+    }
+}
+
+/// Accumulate every channel of `x`. `cell` receives each channel's cells in a fixed order. `weights`, broadcast to the
+/// shape of `x` by its strides, goes along with the elements.
+pub fn reduce<T: Element, A: Accumulator<T>>(
+    x: View<'_, T>,
+    weights: Option<View<'_, f64>>,
+    kept: &[bool],
+    threads: usize,
+    accumulator: impl Fn() -> A + Sync,
+    mut cell: impl FnMut(usize, A::Cell),
+) -> Result<(), Error> {
+    let tile_elements = TILE_BYTES / size_of::<T>();
+    let unweighted = [0; crate::layout::MAX_AXES];
+    let weight_strides = weights.as_ref().map_or(&unweighted[..x.shape.len()], |w| w.strides);
+    let plan = Plan::new(x.shape, kept, [x.strides, weight_strides], [size_of::<T>(), 8], tile_elements);
+    let access = access::<T, 2>(&plan, 0, x.start);
+    let times = if access == Access::Strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
+    let slots = Slots::new(&plan, times);
+    let unit_elements = plan.unit_rows() * plan.max_width();
+    let grouped = (tile_elements / unit_elements.max(1)).min(MAX_TILE_ROWS / plan.unit_rows().max(1)).max(1);
+    let array = Array { plan, x, weights, access };
+    let tasks = array.plan.tasks();
+    let run = |(accumulator, scratch): &mut (A, Scratch<T>), task: usize| {
+        run_task(&array, &tasks[task], &slots, grouped, accumulator, scratch)
+    };
+    let worker = || (accumulator(), Scratch { elements: Vec::new(), weights: Vec::new() });
+    let results = parallel::map(tasks.len(), threads, worker, run);
+    for (task, cells) in tasks.iter().zip(results) {
+        let mut cells = cells?.into_iter();
+        for position in task.kept.clone() {
+            let place = array.plan.place(position);
+            let count = if slots.slot_of.is_none() { place.width } else { slots.count };
+            for (channel, value) in slots.channels[..count].iter().zip(cells.by_ref()) {
+                cell((place.channel + channel) as usize, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run_task<T: Element, A: Accumulator<T>>(
+    array: &Array<'_, T>,
+    task: &Task,
+    slots: &Slots,
+    grouped: usize,
+    accumulator: &mut A,
+    scratch: &mut Scratch<T>,
+) -> Result<Vec<A::Cell>, Error> {
+    let mut slots = slots.clone();
+    let mut cells = Vec::with_capacity(task.kept.len() * slots.count);
+    for position in task.kept.clone() {
+        let place = array.plan.place(position);
+        slots.set_width(place.width);
+        let first = task.units.start..task.units.start + 1;
+        let mut tile = Tile { array, place, units: first, times: slots.times, scratch: &mut *scratch };
+        tile.each(|rows, _| accumulator.start(&slots, rows));
+        loop {
+            for start in task.units.clone().step_by(grouped) {
+                tile.units = start..task.units.end.min(start + grouped);
+                accumulator.tile(&slots, &mut tile)?;
+            }
+            if accumulator.settle(&slots) {
+                break;
+            }
+        }
+        accumulator.finish(&slots, &mut cells);
+    }
+    Ok(cells)
+}

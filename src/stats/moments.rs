@@ -1,0 +1,433 @@
+//! Count, mean and variance.
+//!
+//! Floating-point elements are summed as deviations from a pivot near the mean, tile by tile in `f64`, tiles in
+//! double-double; finished cells are joined by the pairwise formulas of T. F. Chan, G. H. Golub and R. J. LeVeque,
+//! "Algorithms for computing the sample variance", The American Statistician 37 (1983), in the notation of P. Pebay,
+//! "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order statistical moments",
+//! Sandia report SAND2008-6212. Integers of up to 32 bits are summed exactly.
+
+use super::exact::scaled_variance;
+use super::{Accumulator, Slots, Tile, reduce};
+use crate::dd::Dd;
+use crate::element::{Bool, Element, bf16, f16};
+use crate::error::Error;
+use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
+use crate::tiles::Rows;
+use crate::view::View;
+
+/// Moments of one channel of floating-point (or weighted) elements.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FloatCell {
+    /// Sum of the weights: the count where there are none.
+    pub weight: Dd,
+    /// Mean.
+    pub mean: Dd,
+    /// Sum of `w (x - mean)^2`.
+    pub m2: Dd,
+}
+
+impl FloatCell {
+    /// Join two cells: Pebay (2008), equations II.3 and II.4, or Chan et al. (1983), 1.5a and 1.5b.
+    pub fn merge(&mut self, other: &Self) {
+        if other.weight.hi == 0.0 {
+            return;
+        }
+        if self.weight.hi == 0.0 {
+            *self = *other;
+            return;
+        }
+        let weight = self.weight + other.weight;
+        let delta = other.mean - self.mean;
+        let step = delta * (other.weight / weight);
+        self.mean = self.mean + step;
+        self.m2 = self.m2 + other.m2 + delta * step * self.weight;
+        self.weight = weight;
+    }
+}
+
+/// Moments of one channel of integers, exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IntegerCell {
+    /// Number of elements.
+    pub count: u64,
+    /// Their sum.
+    pub sum: i128,
+    /// The sum of their squares.
+    pub square: u128,
+}
+
+impl IntegerCell {
+    /// Join two cells.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
+        self.count = self.count.checked_add(other.count).ok_or(Error::Overflow)?;
+        self.sum = self.sum.checked_add(other.sum).ok_or(Error::Overflow)?;
+        self.square = self.square.checked_add(other.square).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+
+    /// The same moments, each rounded once to 106 bits.
+    fn to_float(self) -> FloatCell {
+        if self.count == 0 {
+            return FloatCell::default();
+        }
+        let weight = Dd::from_u128(u128::from(self.count));
+        let m2 = scaled_variance(self.count, self.sum, self.square) / weight;
+        FloatCell { weight, mean: Dd::from_i128(self.sum) / weight, m2 }
+    }
+}
+
+/// Moments of every channel. Integers and floats are kept apart, so that integer sums stay exact whatever else comes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Moments {
+    /// Moments of floating-point and of weighted elements; empty where there were none.
+    pub floats: Vec<FloatCell>,
+    /// Moments of integers; empty where there were none.
+    pub integers: Vec<IntegerCell>,
+    /// Whether weights were ever used.
+    pub weighted: bool,
+}
+
+/// An element type together with the accumulator that suits it.
+pub trait MomentsElement: Element {
+    /// Moments of `x` along the axes that are not kept.
+    fn moments(x: View<'_, Self>, kept: &[bool], threads: usize) -> Result<Moments, Error>;
+}
+
+fn channels(shape: &[usize], kept: &[bool]) -> usize {
+    shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product()
+}
+
+fn float_moments<T: Element>(
+    x: View<'_, T>,
+    weights: Option<View<'_, f64>>,
+    kept: &[bool],
+    threads: usize,
+) -> Result<Moments, Error> {
+    let mut floats = vec![FloatCell::default(); channels(x.shape, kept)];
+    let weighted = weights.is_some();
+    reduce(x, weights, kept, threads, FloatAccumulator::default, |channel, cell: FloatCell| {
+        floats[channel].merge(&cell);
+    })?;
+    Ok(Moments { floats, integers: Vec::new(), weighted })
+}
+
+macro_rules! float_elements {
+    ($($t:ty),*) => {$(
+        impl MomentsElement for $t {
+            fn moments(x: View<'_, Self>, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+                float_moments(x, None, kept, threads)
+            }
+        }
+    )*};
+}
+float_elements!(f16, bf16, f32, f64, i64, u64);
+
+macro_rules! integer_elements {
+    ($($t:ty),*) => {$(
+        impl MomentsElement for $t {
+            fn moments(x: View<'_, Self>, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+                let mut integers = vec![IntegerCell::default(); channels(x.shape, kept)];
+                let mut joined = Ok(());
+                reduce(x, None, kept, threads, IntegerAccumulator::default, |channel, cell: IntegerCell| {
+                    if let Err(error) = integers[channel].merge(&cell) {
+                        joined = Err(error);
+                    }
+                })?;
+                joined.map(|()| Moments { floats: Vec::new(), integers, weighted: false })
+            }
+        }
+    )*};
+}
+integer_elements!(Bool, u8, i8, u16, i16, u32, i32);
+
+impl Moments {
+    /// Moments of `x` along the axes that are not kept. NaN is left out; infinity is an error.
+    pub fn of<T: MomentsElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Self, Error> {
+        T::moments(x, kept, threads)
+    }
+
+    /// Weighted moments; `weights` has the shape of `x` (by broadcasting strides) and holds finite values >= 0.
+    pub fn of_weighted<T: Element>(
+        x: View<'_, T>,
+        weights: View<'_, f64>,
+        kept: &[bool],
+        threads: usize,
+    ) -> Result<Self, Error> {
+        float_moments(x, Some(weights), kept, threads)
+    }
+
+    /// Moments that are known: `count` elements with this mean and variance.
+    pub fn known(count: f64, mean: &[f64], var: &[f64]) -> Self {
+        let weight = Dd::from(count);
+        let cell = |(mean, var): (&f64, &f64)| FloatCell { weight, mean: (*mean).into(), m2: Dd::from(*var) * weight };
+        Self { floats: mean.iter().zip(var).map(cell).collect(), integers: Vec::new(), weighted: count.fract() != 0.0 }
+    }
+
+    /// Number of channels; zero for a state that has seen no array yet.
+    pub fn channels(&self) -> usize {
+        self.floats.len().max(self.integers.len())
+    }
+
+    /// Join another state to this one, as if its elements had come after.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
+        if other.channels() == 0 {
+            return Ok(());
+        }
+        if self.channels() == 0 {
+            *self = other.clone();
+            return Ok(());
+        }
+        if self.channels() != other.channels() {
+            return Err(Error::ChannelMismatch { left: self.channels(), right: other.channels() });
+        }
+        if self.integers.is_empty() {
+            self.integers.clone_from(&other.integers);
+        } else {
+            let mut integers = self.integers.clone();
+            for (ours, theirs) in integers.iter_mut().zip(&other.integers) {
+                ours.merge(theirs)?;
+            }
+            self.integers = integers;
+        }
+        if self.floats.is_empty() {
+            self.floats.clone_from(&other.floats);
+        } else {
+            self.floats.iter_mut().zip(&other.floats).for_each(|(ours, theirs)| ours.merge(theirs));
+        }
+        self.weighted |= other.weighted;
+        Ok(())
+    }
+
+    /// All that is known of each channel.
+    fn cells(&self) -> impl Iterator<Item = FloatCell> + '_ {
+        (0..self.channels()).map(|channel| {
+            let mut cell = self.integers.get(channel).map_or(FloatCell::default(), |cell| cell.to_float());
+            if let Some(float) = self.floats.get(channel) {
+                cell.merge(float);
+            }
+            cell
+        })
+    }
+
+    /// Number of elements (or sum of their weights) of each channel.
+    pub fn count(&self) -> Vec<f64> {
+        self.cells().map(|cell| cell.weight.to_f64()).collect()
+    }
+
+    /// Mean of each channel; NaN where there is no element.
+    pub fn mean(&self) -> Vec<f64> {
+        self.cells().map(|cell| if cell.weight.hi == 0.0 { f64::NAN } else { cell.mean.to_f64() }).collect()
+    }
+
+    /// Variance of each channel with `ddof` degrees of freedom taken off; NaN where none are left.
+    pub fn var(&self, ddof: f64) -> Vec<f64> {
+        let var = |cell: FloatCell| {
+            let freedom = cell.weight.add_f64(-ddof);
+            if freedom.hi <= 0.0 { f64::NAN } else { (cell.m2.max_zero() / freedom).to_f64() }
+        };
+        self.cells().map(var).collect()
+    }
+}
+
+/// What to divide a channel by: the standard deviation, or one where the channel is constant as far as double
+/// precision can tell. The bound is that of scikit-learn's scalers: the rounding error that a two-pass computation of
+/// the variance may have (Chan, Golub and LeVeque 1983).
+pub fn scale(count: f64, mean: f64, var: f64) -> f64 {
+    let bound = count * f64::EPSILON * var + (count * mean * f64::EPSILON).powi(2);
+    if var <= bound { 1.0 } else { var.sqrt() }
+}
+
+/// Elements from whose mean the pivot is made.
+const PIVOT_ELEMENTS: usize = 16;
+/// The largest squared distance of pivot and mean, in variances, at which no digit that matters is lost: the sum of
+/// squares is then at most five times what remains of it.
+const PIVOT_DISTANCE: f64 = 4.0;
+
+#[derive(Debug, Default)]
+struct FloatAccumulator {
+    sums: FloatSums,
+    pivot: Vec<f64>,
+    sum: Vec<Dd>,
+    square: Vec<Dd>,
+    weight: Vec<Dd>,
+    settled: bool,
+}
+
+impl FloatAccumulator {
+    /// Forget all sums and spread the pivots over the columns.
+    fn restart(&mut self, slots: &Slots) {
+        for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
+            sums.clear();
+            sums.resize(slots.count, Dd::ZERO);
+        }
+        self.sums.pivot.clear();
+        self.sums.pivot.extend((0..slots.width).map(|column| self.pivot[slots.slot_of(column)]));
+        for _ in 1..slots.times {
+            self.sums.pivot.extend_from_within(..slots.width);
+        }
+    }
+
+    fn fold(&mut self, slots: &Slots) {
+        slots.fold(&mut self.sums.sum);
+        slots.fold(&mut self.sums.square);
+    }
+}
+
+/// The mean of the numbers among a few elements, or zero. The mean of equal elements is exactly their value.
+fn pivot(elements: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers = elements.filter(|x| x.is_finite());
+    let Some(first) = numbers.next() else { return 0.0 };
+    let (sum, count) = numbers.fold((0.0, 1.0), |(sum, count), x| (sum + (x - first), count + 1.0));
+    let mean = first + sum / count;
+    if mean.is_finite() { mean } else { first }
+}
+
+impl<T: Element> Accumulator<T> for FloatAccumulator {
+    type Cell = FloatCell;
+
+    fn start(&mut self, slots: &Slots, first: Rows<'_, T>) {
+        self.pivot.clear();
+        self.pivot.resize(slots.count, f64::NAN);
+        for column in 0..slots.width {
+            let slot = slots.slot_of(column);
+            if self.pivot[slot].is_nan() {
+                let element = |i: usize| {
+                    let (row, copy) = (i / slots.times, i % slots.times);
+                    if row > first.count { None } else { first.row(row).get(copy * slots.width + column) }
+                };
+                self.pivot[slot] = pivot((0..PIVOT_ELEMENTS).map_while(element).map(|x| x.to_f64()));
+            }
+        }
+        self.settled = false;
+        self.restart(slots);
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        let width = slots.kernel_width();
+        let mut plain = true;
+        self.sums.clear(width);
+        tile.each(|rows, weights| match weights {
+            None => self.sums.add(rows),
+            Some(weights) => {
+                plain = false;
+                self.sums.add_weighted(rows, weights);
+            }
+        });
+        self.fold(slots);
+        // NaN and infinity show in the sums: only then is the tile read again, with care.
+        if plain && !self.sums.square.iter().all(|square| square.is_finite()) {
+            plain = false;
+            self.sums.clear(width);
+            tile.each(|rows, _| self.sums.add_numbers(rows));
+            self.fold(slots);
+        }
+        if plain {
+            let count = (tile.rows() * slots.columns_per_slot()) as f64;
+            self.weight.iter_mut().for_each(|weight| *weight = weight.add_f64(count));
+        } else {
+            slots.fold(&mut self.sums.weight);
+            if !self.sums.square.iter().all(|square| square.is_finite()) && has_infinity(tile) {
+                return Err(Error::Infinite);
+            }
+            self.weight.iter_mut().zip(&self.sums.weight).for_each(|(weight, w)| *weight = weight.add_f64(*w));
+        }
+        self.sum.iter_mut().zip(&self.sums.sum).for_each(|(sum, s)| *sum = sum.add_f64(*s));
+        self.square.iter_mut().zip(&self.sums.square).for_each(|(square, q)| *square = square.add_f64(*q));
+        Ok(())
+    }
+
+    fn settle(&mut self, slots: &Slots) -> bool {
+        if self.settled {
+            return true;
+        }
+        self.settled = true;
+        for slot in 0..slots.count {
+            let (sum, weight) = (self.sum[slot].hi, self.weight[slot].hi);
+            let distance = sum / weight;
+            let m2 = self.square[slot].hi - sum * distance;
+            if sum != 0.0 && distance.is_finite() && sum * distance > PIVOT_DISTANCE * m2 {
+                self.pivot[slot] += distance;
+                self.settled = false;
+            }
+        }
+        if !self.settled {
+            self.restart(slots);
+            self.settled = true;
+            return false;
+        }
+        true
+    }
+
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<FloatCell>) {
+        for slot in 0..slots.count {
+            let (sum, weight) = (self.sum[slot], self.weight[slot]);
+            if weight.hi == 0.0 {
+                cells.push(FloatCell::default());
+                continue;
+            }
+            let distance = sum / weight;
+            // A square that overflowed is an infinite variance, not an unknown one.
+            let rest = self.square[slot] - sum * distance;
+            let m2 = if rest.hi.is_nan() { self.square[slot] } else { rest.max_zero() };
+            cells.push(FloatCell { weight, mean: distance.add_f64(self.pivot[slot]), m2 });
+        }
+    }
+}
+
+fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> bool {
+    let mut found = false;
+    tile.each(|rows, weights| {
+        for r in 0..=rows.count {
+            let counts = |i: usize| weights.is_none_or(|w| w.row(r)[i] != 0.0);
+            found |= rows.row(r).iter().enumerate().any(|(i, x)| x.to_f64().is_infinite() && counts(i));
+        }
+    });
+    found
+}
+
+struct IntegerAccumulator<T: Integer> {
+    sums: IntegerSums<T>,
+    cells: Vec<IntegerCell>,
+}
+
+impl<T: Integer> Default for IntegerAccumulator<T> {
+    fn default() -> Self {
+        Self { sums: IntegerSums { sum: Vec::new(), low: Vec::new(), high: Vec::new() }, cells: Vec::new() }
+    }
+}
+
+impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
+    type Cell = IntegerCell;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+        self.cells.clear();
+        self.cells.resize(slots.count, IntegerCell::default());
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        self.sums.clear(slots.kernel_width());
+        tile.each(|rows, _| self.sums.add(rows));
+        let rows = tile.rows() as u64;
+        // Lanes are widened before they are joined: a lane of narrow sums may be nearly full.
+        let lanes = |i: usize| IntegerCell {
+            count: 0,
+            sum: self.sums.sum[i].into(),
+            square: self.sums.low[i].into() + (self.sums.high[i].into() << 32),
+        };
+        for i in 0..slots.kernel_width() {
+            let cell = &mut self.cells[slots.slot_of(i % slots.width)];
+            cell.merge(&lanes(i))?;
+        }
+        let count = rows * slots.columns_per_slot() as u64;
+        self.cells.iter_mut().for_each(|cell| cell.count += count);
+        Ok(())
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> bool {
+        true
+    }
+
+    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<IntegerCell>) {
+        cells.append(&mut self.cells);
+    }
+}

@@ -1,0 +1,193 @@
+//! Blocks of rows and columns as the kernels see them: in place where the memory allows it, gathered where not.
+
+use crate::layout::Plan;
+use std::marker::PhantomData;
+
+/// `count` rows of `width` elements, `stride` elements apart, and `tail` elements more after the last full row.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a, T> {
+    start: *const T,
+    /// Number of full rows.
+    pub count: usize,
+    stride: usize,
+    /// Elements of a row.
+    pub width: usize,
+    /// Elements of the last, partial row.
+    pub tail: usize,
+    memory: PhantomData<&'a T>,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// # Safety
+    /// All rows, and the tail where row `count` would start, are within memory that lives and is initialised for
+    /// `'a`, aligned for `T`, and not written meanwhile through this program's own references.
+    pub unsafe fn new(start: *const T, count: usize, stride: usize, width: usize, tail: usize) -> Self {
+        Self { start, count, stride, width, tail, memory: PhantomData }
+    }
+
+    /// Contiguous elements as rows of `width`; what is left over is the tail.
+    pub fn flat(elements: &'a [T], width: usize) -> Self {
+        let (count, tail) = (elements.len() / width, elements.len() % width);
+        // SAFETY: `count * width + tail` elements is the whole slice.
+        unsafe { Self::new(elements.as_ptr(), count, width, width, tail) }
+    }
+
+    /// Row `index`; row `count` is the tail.
+    #[inline(always)]
+    pub fn row(&self, index: usize) -> &'a [T] {
+        assert!(index <= self.count);
+        let len = if index == self.count { self.tail } else { self.width };
+        // SAFETY: `new` promises rows 0..count of `width` elements, and a tail after them.
+        unsafe { std::slice::from_raw_parts(self.start.wrapping_add(index * self.stride), len) }
+    }
+}
+
+/// As [`Rows`], to be written.
+#[derive(Debug)]
+pub struct RowsMut<'a, T> {
+    start: *mut T,
+    count: usize,
+    stride: usize,
+    width: usize,
+    tail: usize,
+    memory: PhantomData<&'a mut T>,
+}
+
+impl<'a, T> RowsMut<'a, T> {
+    /// # Safety
+    /// As for [`Rows::new`], and nothing else reads or writes these elements for `'a`; rows do not overlap.
+    pub unsafe fn new(start: *mut T, count: usize, stride: usize, width: usize, tail: usize) -> Self {
+        Self { start, count, stride, width, tail, memory: PhantomData }
+    }
+
+    /// Contiguous elements as rows of `width`; what is left over is the tail.
+    pub fn flat(elements: &'a mut [T], width: usize) -> Self {
+        let (count, tail) = (elements.len() / width, elements.len() % width);
+        // SAFETY: `count * width + tail` elements is the whole slice, borrowed mutably.
+        unsafe { Self::new(elements.as_mut_ptr(), count, width, width, tail) }
+    }
+
+    /// Row `index`; row `count` is the tail.
+    #[inline(always)]
+    pub fn row(&mut self, index: usize) -> &mut [T] {
+        assert!(index <= self.count);
+        let len = if index == self.count { self.tail } else { self.width };
+        // SAFETY: `new` promises rows 0..count of `width` elements and a tail, ours alone; `&mut self` lends one.
+        unsafe { std::slice::from_raw_parts_mut(self.start.wrapping_add(index * self.stride), len) }
+    }
+}
+
+/// How many rows of `width` columns are read as one, so that the kernels' lanes are filled: a power of two.
+pub fn widening(width: usize, rows: usize) -> usize {
+    let mut times = 1;
+    while width * times < 256 && (width * times % 64 != 0) && times * 2 <= rows {
+        times *= 2;
+    }
+    times
+}
+
+/// How an operand's memory can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Rows follow each other without a gap.
+    Flat,
+    /// Rows are contiguous, with gaps between them, and long enough to be worth reading so.
+    Strided,
+    /// Elements are scattered or misaligned: copy them to (or from) a scratch tile.
+    Gather,
+}
+
+/// Shortest row that is read in place with gaps around it.
+const SHORTEST_STRIDED: usize = 16;
+
+/// How operand `k` of `plan`, of type `T` and based at `start`, can be used.
+pub fn access<T, const N: usize>(plan: &Plan<N>, k: usize, start: *const u8) -> Access {
+    let size = size_of::<T>();
+    let aligned = (start as usize).is_multiple_of(align_of::<T>()) && plan.aligned(k, align_of::<T>());
+    if aligned && plan.flat(k, size) {
+        Access::Flat
+    } else if aligned && plan.contiguous_cols(k, size) && plan.max_width() >= SHORTEST_STRIDED {
+        let rows_ahead = plan.rows.len <= 1 || plan.rows.stride[k] >= 0 && plan.rows.stride[k] % size as isize == 0;
+        if rows_ahead { Access::Strided } else { Access::Gather }
+    } else {
+        Access::Gather
+    }
+}
+
+/// Call `visit` with the byte offset of each element of a row of `width` columns, in order.
+#[inline(always)]
+fn each_column<const N: usize>(plan: &Plan<N>, k: usize, width: usize, mut visit: impl FnMut(isize)) {
+    match plan.cols.as_slice() {
+        [] => visit(0),
+        [only] => (0..width as isize).for_each(|i| visit(i * only.stride[k])),
+        [outer @ .., inner] => {
+            let positions = outer.iter().map(|axis| axis.len).product();
+            for position in 0..positions {
+                let (mut rest, mut offset) = (position, 0);
+                for axis in outer.iter().rev() {
+                    offset += (rest % axis.len) as isize * axis.stride[k];
+                    rest /= axis.len;
+                }
+                (0..inner.len as isize).for_each(|i| visit(offset + i * inner.stride[k]));
+            }
+        }
+    }
+}
+
+/// Copy `rows` x `width` elements of operand `k` at `at` into `scratch`, row by row, side by side.
+///
+/// # Safety
+/// Every element of that block is readable memory that holds a `T` (aligned or not).
+pub unsafe fn gather<T: Copy, const N: usize>(
+    plan: &Plan<N>,
+    k: usize,
+    at: *const u8,
+    rows: usize,
+    width: usize,
+    scratch: &mut Vec<T>,
+) {
+    scratch.clear();
+    scratch.reserve(rows * width);
+    let target = scratch.as_mut_ptr();
+    let mut copied = 0;
+    let mut copy = |from: *const u8| {
+        debug_assert!(copied < rows * width);
+        // SAFETY: the caller promises the source; `copied` counts up to the reserved `rows * width`.
+        unsafe { target.add(copied).write(from.cast::<T>().read_unaligned()) };
+        copied += 1;
+    };
+    let step = plan.rows.stride[k];
+    if width == 1 {
+        (0..rows as isize).for_each(|r| copy(at.wrapping_offset(r * step)));
+    } else {
+        for r in 0..rows as isize {
+            let row = at.wrapping_offset(r * step);
+            each_column(plan, k, width, |offset| copy(row.wrapping_offset(offset)));
+        }
+    }
+    // SAFETY: exactly `copied` elements were written, from the start.
+    unsafe { scratch.set_len(copied) };
+}
+
+/// Copy `scratch` to the `rows` x `width` elements of operand `k` at `at`: the inverse of [`gather`].
+///
+/// # Safety
+/// Every element of that block is writable memory, ours alone, large enough for a `T` (aligned or not).
+pub unsafe fn scatter<T: Copy, const N: usize>(
+    plan: &Plan<N>,
+    k: usize,
+    at: *mut u8,
+    width: usize,
+    scratch: &[T],
+) {
+    for (r, row) in scratch.chunks_exact(width).enumerate() {
+        let start = at.wrapping_offset(r as isize * plan.rows.stride[k]);
+        let mut elements = row.iter();
+        each_column(plan, k, width, |offset| {
+            if let Some(element) = elements.next() {
+                // SAFETY: the caller promises that the block's elements may be written.
+                unsafe { start.wrapping_offset(offset).cast::<T>().write_unaligned(*element) };
+            }
+        });
+    }
+}

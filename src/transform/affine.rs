@@ -1,0 +1,151 @@
+//! The affine map of an array, per channel, in one pass.
+
+use crate::dd::Dd;
+use crate::element::{Element, Output};
+use crate::kernels::affine::Parameters;
+use crate::kernels::copy;
+use crate::layout::{Plan, Task};
+use crate::parallel;
+use crate::tiles::{Access, Rows, RowsMut, access, gather, scatter, widening};
+use crate::view::{View, ViewMut};
+
+/// Bytes of output that a kernel writes at a time: with its input they stay in the first-level cache.
+const TILE_BYTES: usize = 8 << 10;
+
+/// `y = (x - shift) * scale + offset`, where the scale may be given by its reciprocal.
+#[derive(Debug, Clone, Copy)]
+pub struct Affine<'a> {
+    /// Subtracted first, one for each channel; nothing is zero.
+    pub shift: Option<&'a [f64]>,
+    /// Factors; nothing is one.
+    pub scale: Option<&'a [f64]>,
+    /// Whether to divide by `scale` instead.
+    pub divide: bool,
+    /// Added last; nothing is zero.
+    pub offset: Option<&'a [f64]>,
+}
+
+impl Affine<'_> {
+    fn push(&self, channel: usize, parameters: &mut Parameters) {
+        let of = |values: Option<&[f64]>, default: f64| values.map_or(default, |values| values[channel]);
+        let scale = of(self.scale, 1.0);
+        let scale = if self.divide { Dd::from(1.0) / Dd::from(scale) } else { Dd::from(scale) };
+        parameters.push(of(self.shift, 0.0), scale, of(self.offset, 0.0));
+    }
+}
+
+struct Map<'a, 'm, T, U> {
+    plan: Plan<2>,
+    affine: Affine<'a>,
+    x: View<'m, T>,
+    out: ViewMut<'m, U>,
+    x_access: Access,
+    out_access: Access,
+    /// Whether the output goes past the cache.
+    stream: bool,
+    times: usize,
+}
+
+struct Scratch<T, U> {
+    parameters: Parameters,
+    elements: Vec<T>,
+    results: Vec<U>,
+}
+
+/// Map `x` into `out`, which has the same shape; whether `x` contains an infinity. With `in_place`, `x` and `out` are
+/// the same elements.
+pub fn map<T: Element, U: Output>(
+    affine: Affine<'_>,
+    x: View<'_, T>,
+    out: ViewMut<'_, U>,
+    kept: &[bool],
+    in_place: bool,
+    threads: usize,
+) -> bool {
+    let sizes = [size_of::<U>(), size_of::<T>()];
+    let plan = Plan::new(x.shape, kept, [out.strides, x.strides], sizes, TILE_BYTES / size_of::<U>());
+    let out_access = access::<U, 2>(&plan, 0, out.start);
+    // Elements that are overwritten are read into a tile of their own first.
+    let x_access = if in_place { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
+    let stream = !in_place && out_access != Access::Gather && copy::exceeds_cache(plan.elements * size_of::<U>());
+    let strided = out_access == Access::Strided || x_access == Access::Strided;
+    let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
+    let tasks = plan.tasks();
+    let map = Map { plan, affine, x, out, x_access, out_access, stream, times };
+    let worker = || Scratch { parameters: Parameters::default(), elements: Vec::new(), results: Vec::new() };
+    let infinite = parallel::map(tasks.len(), threads, worker, |scratch, task| map.run_task(&tasks[task], scratch));
+    infinite.into_iter().any(|infinite| infinite)
+}
+
+impl<T: Element, U: Output> Map<'_, '_, T, U> {
+    fn run_task(&self, task: &Task, scratch: &mut Scratch<T, U>) -> bool {
+        let mut infinite = false;
+        for position in task.kept.clone() {
+            let place = self.plan.place(position);
+            scratch.parameters.clear();
+            for channel in &self.plan.channel_of[..place.width] {
+                self.affine.push((place.channel + channel) as usize, &mut scratch.parameters);
+            }
+            scratch.parameters.widen(self.times);
+            for unit in task.units.clone() {
+                let (offset, rows) = self.plan.unit(&place, unit);
+                infinite |= self.run_block(offset, rows, place.width, scratch);
+            }
+        }
+        if self.stream {
+            copy::fence();
+        }
+        infinite
+    }
+
+    fn run_block(&self, offset: [isize; 2], rows: usize, width: usize, scratch: &mut Scratch<T, U>) -> bool {
+        let Self { plan, x, out, .. } = self;
+        let kernel_width = width * self.times;
+        let (to, from) = (out.start.wrapping_offset(offset[0]), x.start.wrapping_offset(offset[1]));
+        let row_step = |k: usize, size: usize| plan.rows.stride[k] as usize / size;
+        let elements = match self.x_access {
+            // SAFETY: the plan visits elements of the view only, `access` saw that they are contiguous and aligned.
+            Access::Flat => Rows::flat(unsafe { std::slice::from_raw_parts(from.cast::<T>(), rows * width) }, kernel_width),
+            // SAFETY: as above; rows have gaps between them.
+            Access::Strided => unsafe { Rows::new(from.cast(), rows, row_step(1, size_of::<T>()), width, 0) },
+            Access::Gather => {
+                // SAFETY: the plan visits elements of the view only.
+                unsafe { gather(plan, 1, from, rows, width, &mut scratch.elements) };
+                Rows::flat(&scratch.elements, kernel_width)
+            }
+        };
+        let parameters = &scratch.parameters;
+        let has_offset = self.affine.offset.is_some();
+        if self.out_access != Access::Gather && !self.stream {
+            let target = match self.out_access {
+                // SAFETY: the plan visits each element of the output once, so this block is this task's alone;
+                // `access` saw that it is contiguous and aligned.
+                Access::Flat => {
+                    RowsMut::flat(unsafe { std::slice::from_raw_parts_mut(to.cast::<U>(), rows * width) }, kernel_width)
+                }
+                // SAFETY: as above; rows have gaps between them.
+                _ => unsafe { RowsMut::new(to.cast(), rows, row_step(0, size_of::<U>()), width, 0) },
+            };
+            return parameters.map(elements, target, has_offset);
+        }
+        scratch.results.resize(rows * width, U::from_f64(0.0));
+        let infinite = parameters.map(elements, RowsMut::flat(&mut scratch.results, kernel_width), has_offset);
+        match self.out_access {
+            // SAFETY: as for the direct writes above.
+            Access::Flat => copy::stream(&scratch.results, unsafe {
+                std::slice::from_raw_parts_mut(to.cast::<U>(), rows * width)
+            }),
+            Access::Strided => {
+                // SAFETY: as for the direct writes above.
+                let mut target =
+                    unsafe { RowsMut::new(to.cast::<U>(), rows, row_step(0, size_of::<U>()), width, 0) };
+                for (r, row) in scratch.results.chunks_exact(width).enumerate() {
+                    copy::stream(row, target.row(r));
+                }
+            }
+            // SAFETY: the plan visits elements of the output only, each once.
+            Access::Gather => unsafe { scatter(plan, 0, to, width, &scratch.results) },
+        }
+        infinite
+    }
+}

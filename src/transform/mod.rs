@@ -1,0 +1,3 @@
+//! Maps of the elements of each channel.
+
+pub mod affine;

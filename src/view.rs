@@ -1,0 +1,55 @@
+//! Strided arrays, as pointer, shape and strides in bytes. Nothing is assumed of alignment, order or sign.
+
+use std::marker::PhantomData;
+
+/// A strided array to read.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a, T> {
+    /// The element at index zero of every axis.
+    pub start: *const u8,
+    /// Length of each axis.
+    pub shape: &'a [usize],
+    /// Step of each axis in bytes.
+    pub strides: &'a [isize],
+    memory: PhantomData<&'a T>,
+}
+
+// SAFETY: a view only reads, as a shared slice would; elements are Send and Sync where they are used.
+unsafe impl<T: Sync> Sync for View<'_, T> {}
+// SAFETY: as for Sync.
+unsafe impl<T: Sync> Send for View<'_, T> {}
+
+impl<'a, T> View<'a, T> {
+    /// # Safety
+    /// `shape` and `strides` have equal length; every element they reach from `start` lies in memory that is alive
+    /// and initialised for `'a` and is not written through references of this program meanwhile.
+    pub unsafe fn new(start: *const u8, shape: &'a [usize], strides: &'a [isize]) -> Self {
+        Self { start, shape, strides, memory: PhantomData }
+    }
+}
+
+/// A strided array to write.
+#[derive(Debug)]
+pub struct ViewMut<'a, T> {
+    /// The element at index zero of every axis.
+    pub start: *mut u8,
+    /// Length of each axis.
+    pub shape: &'a [usize],
+    /// Step of each axis in bytes.
+    pub strides: &'a [isize],
+    memory: PhantomData<&'a mut T>,
+}
+
+// SAFETY: the elements are the view's own (see `new`), and tasks write disjoint parts of them.
+unsafe impl<T: Send> Sync for ViewMut<'_, T> {}
+// SAFETY: as for Sync.
+unsafe impl<T: Send> Send for ViewMut<'_, T> {}
+
+impl<'a, T> ViewMut<'a, T> {
+    /// # Safety
+    /// As for [`View::new`]; also no two indices reach the same memory, and nothing else reads or writes it for `'a`,
+    /// except a [`View`] of exactly the same elements where the caller of the view's consumer is told so.
+    pub unsafe fn new(start: *mut u8, shape: &'a [usize], strides: &'a [isize]) -> Self {
+        Self { start, shape, strides, memory: PhantomData }
+    }
+}
