@@ -1,0 +1,49 @@
+"""Streaming statistics and per-channel normalisation over NumPy buffers.
+
+One import away from scikit-learn's scalers: change ``sklearn.preprocessing`` to ``planish``. The names below are loaded
+when they are first used, so that ``import planish`` costs next to nothing and scikit-learn is imported only with the
+first scaler.
+
+========================================= ===========================================================
+`StandardScaler`                          zero mean and unit variance per channel
+`planish.stats`                           streaming accumulators: `Moments`, `Extrema`
+`set_num_threads`, `get_num_threads`,     how many threads large arrays are spread over
+`num_threads`
+========================================= ===========================================================
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from planish._core import get_num_threads, set_num_threads
+from planish._threads import num_threads
+
+if TYPE_CHECKING:
+    from planish import stats
+    from planish._standard import StandardScaler
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "StandardScaler",
+    "get_num_threads",
+    "num_threads",
+    "set_num_threads",
+    "stats",
+]
+
+_LAZY = {"StandardScaler": "planish._standard"}
+
+
+def __getattr__(name: str) -> object:
+    if name == "stats":
+        return import_module("planish.stats")
+    if name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'planish' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,129 @@
+//! The affine map for Python.
+
+use super::arrays::{Array, DType, empty_like, tuple, with_element};
+use super::axes::{ChannelAxes, kept_shape};
+use super::errors::to_python;
+use super::threads;
+use crate::error::Error;
+use crate::stats::extrema::Extrema;
+use crate::transform::affine::{Affine, map};
+use numpy::{PyArrayDescr, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+/// One parameter of the map, as contiguous doubles.
+fn parameter(values: Option<&Bound<'_, PyAny>>, name: &str, channels: usize, shape: &[usize]) -> PyResult<Option<Vec<f64>>> {
+    let Some(values) = values else { return Ok(None) };
+    let values: Vec<f64> = match values.cast::<numpy::PyArrayDyn<f64>>() {
+        // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as
+        // with any NumPy function), and the slice is copied at once.
+        Ok(array) if array.is_c_contiguous() && array.is_aligned() => unsafe { array.as_slice() }?.to_vec(),
+        _ => {
+            let numpy = values.py().import("numpy")?;
+            let array = numpy.call_method1("asarray", (values, "float64"))?.call_method0("ravel")?;
+            array.cast_into::<numpy::PyArray1<f64>>()?.to_vec()?
+        }
+    };
+    if values.len() != channels {
+        return Err(PyValueError::new_err(format!(
+            "X has channels of shape {}, {channels} in all; {name} has {} value(s)", tuple(shape), values.len()
+        )));
+    }
+    Ok(Some(values))
+}
+
+/// The dtype of the result: what `dtype` says, else that of a floating-point input, else float64.
+fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DType> {
+    let Some(dtype) = dtype else {
+        return Ok(if x.is_float() { x } else { DType::F64 });
+    };
+    let descr = PyArrayDescr::new(dtype.py(), dtype)?;
+    match DType::of(&descr) {
+        Some(dtype) if dtype.is_float() => Ok(dtype),
+        _ => Err(PyTypeError::new_err(format!(
+            "dtype={} is no dtype of results; accepted are float16, bfloat16, float32 and float64", descr.str()?
+        ))),
+    }
+}
+
+/// ``(X - shift) * scale + offset`` per channel, in one pass; ``(X - shift) / scale + offset`` with `divide`.
+///
+/// Parameters that are None are left out. The result is within one ulp of the exact value in its dtype. `out` may be
+/// `X`. Without `allow_infinity` an infinite element is a ValueError, after which `out` is unspecified unless it is `X`.
+#[pyfunction]
+#[pyo3(signature = (x, shift, scale, offset, divide, channel_axis, dtype=None, out=None, copy=true, allow_infinity=false))]
+#[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.
+pub fn affine<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    shift: Option<&Bound<'py, PyAny>>,
+    scale: Option<&Bound<'py, PyAny>>,
+    offset: Option<&Bound<'py, PyAny>>,
+    divide: bool,
+    channel_axis: &Bound<'py, PyAny>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    out: Option<&Bound<'py, PyAny>>,
+    copy: bool,
+    allow_infinity: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let x = Array::new(x, "X")?;
+    let kept = ChannelAxes::new(channel_axis)?.kept(x.shape.len())?;
+    let shape = kept_shape(&x.shape, &kept);
+    let channels = shape.iter().product();
+    let shift = parameter(shift, "the shift", channels, &shape)?;
+    let scale = parameter(scale, "the scale", channels, &shape)?;
+    let offset = parameter(offset, "the offset", channels, &shape)?;
+    let dtype = result_dtype(dtype, x.dtype)?;
+    let (result, in_place) = match out {
+        Some(out) => {
+            if !out.is_instance_of::<numpy::PyUntypedArray>() {
+                return Err(PyTypeError::new_err(format!("out must be a NumPy array; got {}", out.get_type().name()?)));
+            }
+            let out = Array::new(out, "out")?;
+            let in_place = out.check_output("out", &x, dtype)?;
+            (out, in_place)
+        }
+        None if !copy && x.dtype == dtype && x.is_writeable() => {
+            let itself = Array::new(x.object.as_any(), "X")?;
+            let in_place = itself.check_output("X", &x, dtype)?;
+            (itself, in_place)
+        }
+        None => (empty_like(&x, dtype)?, false),
+    };
+    let affine = Affine { shift: shift.as_deref(), scale: scale.as_deref(), divide, offset: offset.as_deref() };
+    let bytes = x.bytes().max(result.bytes());
+    let infinite = with_element!(x.dtype, T => {
+        let (view, kept) = (x.view::<T>(), &kept);
+        // Elements that would be overwritten are looked at first: an error leaves them as they were.
+        let all = vec![false; x.shape.len()];
+        let spoiled = in_place && !allow_infinity && threads::run(py, bytes, move |threads| {
+            Extrema::of(view, &all, threads)
+                .is_ok_and(|extrema| extrema.cells.iter().any(|c| c.count > 0 && (c.min.is_infinite() || c.max.is_infinite())))
+        });
+        spoiled || match dtype {
+            DType::F16 => {
+                let target = result.view_mut::<half::f16>();
+                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+            }
+            DType::BF16 => {
+                let target = result.view_mut::<half::bf16>();
+                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+            }
+            DType::F32 => {
+                let target = result.view_mut::<f32>();
+                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+            }
+            _ => {
+                let target = result.view_mut::<f64>();
+                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+            }
+        }
+    });
+    if infinite && !allow_infinity {
+        return Err(to_python(&Error::Infinite, "X"));
+    }
+    Ok(match out {
+        Some(out) => out.clone(),
+        None => result.object.into_any(),
+    })
+}

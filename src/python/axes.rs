@@ -1,0 +1,103 @@
+//! The `channel_axis` parameter.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyTuple};
+
+/// The axes that keep their own statistics, as the caller gave them: possibly negative, in any order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelAxes {
+    /// One axis; also the form in which it is given back.
+    One(isize),
+    /// Several axes, or none.
+    Several(Vec<isize>),
+    /// No axis: one channel in all.
+    None,
+}
+
+impl FromPyObject<'_, '_> for ChannelAxes {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Self::new(&object)
+    }
+}
+
+impl ChannelAxes {
+    /// From an int, a tuple of ints, or None.
+    pub fn new(channel_axis: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if channel_axis.is_none() {
+            return Ok(Self::None);
+        }
+        let index = |axis: &Bound<'_, PyAny>| -> PyResult<isize> {
+            if axis.is_instance_of::<PyBool>() {
+                return Err(Self::wrong_type(channel_axis));
+            }
+            axis.extract().map_err(|_| Self::wrong_type(channel_axis))
+        };
+        match channel_axis.cast::<PyTuple>() {
+            Ok(axes) => Ok(Self::Several(axes.iter().map(|axis| index(&axis)).collect::<PyResult<_>>()?)),
+            Err(_) => Ok(Self::One(index(channel_axis)?)),
+        }
+    }
+
+    fn wrong_type(channel_axis: &Bound<'_, PyAny>) -> PyErr {
+        PyTypeError::new_err(format!(
+            "channel_axis must be an int, a tuple of ints or None; got {}",
+            channel_axis.repr().map_or_else(|_| "an object".into(), |text| text.to_string())
+        ))
+    }
+
+    /// For each of `ndim` axes, whether it is kept.
+    pub fn kept(&self, ndim: usize) -> PyResult<Vec<bool>> {
+        let mut kept = vec![false; ndim];
+        let one = [if let Self::One(axis) = self { *axis } else { 0 }];
+        let axes = match self {
+            Self::One(_) => &one[..],
+            Self::Several(axes) => axes,
+            Self::None => &[],
+        };
+        for axis in axes {
+            let index = if *axis < 0 { axis + ndim as isize } else { *axis };
+            let Some(flag) = usize::try_from(index).ok().and_then(|index| kept.get_mut(index)) else {
+                return Err(PyValueError::new_err(format!(
+                    "channel_axis={} is out of range for an array of {ndim} dimension(s)",
+                    self.text()
+                )));
+            };
+            if std::mem::replace(flag, true) {
+                return Err(PyValueError::new_err(format!(
+                    "channel_axis={} names an axis twice in an array of {ndim} dimension(s)",
+                    self.text()
+                )));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// As Python would write it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::One(axis) => axis.to_string(),
+            Self::Several(axes) if axes.len() == 1 => format!("({},)", axes[0]),
+            Self::Several(axes) => {
+                format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Self::None => "None".into(),
+        }
+    }
+
+    /// The Python object that it was made of.
+    pub fn to_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match self {
+            Self::One(axis) => axis.into_pyobject(py)?.into_any(),
+            Self::Several(axes) => PyTuple::new(py, axes)?.into_any(),
+            Self::None => py.None().into_bound(py),
+        })
+    }
+}
+
+/// The lengths of the kept axes.
+pub fn kept_shape(shape: &[usize], kept: &[bool]) -> Vec<usize> {
+    shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).collect()
+}

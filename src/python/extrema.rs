@@ -1,0 +1,183 @@
+//! `planish.stats.Extrema`.
+
+use super::arrays::{to_numpy, with_element};
+use super::axes::ChannelAxes;
+use super::errors::to_python;
+use super::stream::{State, Stream, rows, saved};
+use super::threads;
+use crate::stats::extrema::{Cell, Extrema};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Version of the pickled state.
+const VERSION: u32 = 1;
+
+/// Minimum and maximum of every channel, streamed.
+///
+/// Parameters
+/// ----------
+/// channel_axis : int, tuple of int or None, default=-1
+///     The axis or axes that keep their own statistics; None for one minimum of everything.
+///
+/// Attributes
+/// ----------
+/// count : ndarray of int64, of the shape of the kept axes
+///     Elements of each channel, NaN left out.
+/// min, max : ndarray of float64, of the shape of the kept axes
+///     Smallest and largest element of each channel; NaN where there is none. Integers beyond 2**53 are rounded to
+///     the nearest double.
+///
+/// Notes
+/// -----
+/// Infinite elements are elements like any other. An empty state is the identity of `merge`.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from planish.stats import Extrema
+/// >>> extrema = Extrema()
+/// >>> extrema.update(np.array([[1.0, -4.0], [3.0, np.nan]]))
+/// Extrema(channel_axis=-1, channels=2)
+/// >>> extrema.min, extrema.max
+/// (array([ 1., -4.]), array([ 3., -4.]))
+#[pyclass(name = "Extrema", module = "planish.stats", frozen, weakref)]
+pub struct PyExtrema {
+    stream: Stream<Extrema>,
+}
+
+impl PyExtrema {
+    fn values<'py, T: numpy::Element>(&self, py: Python<'py>, value: impl Fn(&Cell) -> T) -> PyResult<Bound<'py, PyAny>> {
+        let State { shape, statistics } = self.stream.snapshot();
+        let shape = shape.unwrap_or_else(|| vec![0]);
+        to_numpy(py, statistics.cells.iter().map(value).collect(), &shape)
+    }
+}
+
+#[pymethods]
+impl PyExtrema {
+    #[new]
+    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1)), text_signature = "(channel_axis=-1)")]
+    fn new(channel_axis: ChannelAxes) -> Self {
+        Self { stream: Stream::new(channel_axis) }
+    }
+
+    /// Take in a batch.
+    ///
+    /// Parameters
+    /// ----------
+    /// x : array-like
+    ///     Any shape and any strides; read where it lies. NaN is left out.
+    ///
+    /// Returns
+    /// -------
+    /// self : Extrema
+    ///     Itself.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     If `x` has a dtype that is not accepted.
+    /// ValueError
+    ///     If `x` has other channels than before. The state stays as it was.
+    fn update<'py>(slf: Bound<'py, Self>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+        let stream = &slf.get().stream;
+        let batch = stream.batch(x)?;
+        let extrema = with_element!(batch.x.dtype, T => {
+            let (view, kept) = (batch.x.view::<T>(), &batch.kept);
+            threads::run(slf.py(), batch.x.bytes(), move |threads| Extrema::of(view, kept, threads))
+        });
+        let extrema = extrema.map_err(|error| to_python(&error, "x"))?;
+        stream.join(&batch.shape, "x", |state| state.merge(&extrema))?;
+        Ok(slf)
+    }
+
+    /// Join statistics that were gathered apart.
+    ///
+    /// Parameters
+    /// ----------
+    /// other : Extrema
+    ///     With channels of the same shape, or empty. It is not changed.
+    ///
+    /// Returns
+    /// -------
+    /// self : Extrema
+    ///     Itself.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If the channels differ.
+    fn merge<'py>(slf: Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let State { shape, statistics } = other.get().stream.snapshot();
+        if let Some(shape) = shape {
+            slf.get().stream.join(&shape, "other", |state| state.merge(&statistics))?;
+        }
+        Ok(slf)
+    }
+
+    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::merge(Bound::new(slf.py(), Self { stream: slf.get().stream.copy() })?, other)
+    }
+
+    fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
+        Self::merge(slf.clone(), other).map(|_| ())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        let other = other.get();
+        self.stream.axes == other.stream.axes && self.stream.snapshot() == other.stream.snapshot()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Extrema(channel_axis={}, channels={})", self.stream.axes.text(), self.stream.channels())
+    }
+
+    /// The axis or axes that keep their own statistics.
+    #[getter]
+    fn channel_axis<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.stream.axes.to_object(py)
+    }
+
+    /// Number of elements of each channel.
+    #[getter]
+    fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.values(py, |cell| cell.count as i64)
+    }
+
+    /// Smallest element of each channel.
+    #[getter]
+    fn min<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.values(py, |cell| if cell.count == 0 { f64::NAN } else { cell.min })
+    }
+
+    /// Largest element of each channel.
+    #[getter]
+    fn max<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.values(py, |cell| if cell.count == 0 { f64::NAN } else { cell.max })
+    }
+
+    fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>,)> {
+        Ok((self.stream.axes.to_object(py)?,))
+    }
+
+    fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let State { shape, statistics: Extrema { cells } } = self.stream.snapshot();
+        let state = PyDict::new(py);
+        state.set_item("version", VERSION)?;
+        state.set_item("shape", shape)?;
+        state.set_item("count", to_numpy(py, cells.iter().map(|cell| cell.count).collect(), &[cells.len(), 1])?)?;
+        let bounds = cells.iter().flat_map(|cell| [cell.min, cell.max]).collect();
+        state.set_item("bounds", to_numpy(py, bounds, &[cells.len(), 2])?)?;
+        Ok(state)
+    }
+
+    fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        let field = saved(state, VERSION)?;
+        let shape: Option<Vec<usize>> = field("shape")?.extract()?;
+        let (counts, bounds) = (rows::<u64, 1>(&field("count")?)?, rows::<f64, 2>(&field("bounds")?)?);
+        let lengths = [counts.len(), bounds.len()];
+        let cells = counts.into_iter().zip(bounds).map(|([count], [min, max])| Cell { count, min, max }).collect();
+        let channels = shape.as_ref().map_or(0, |shape| shape.iter().product());
+        self.stream.restore(shape, channels, lengths, Extrema { cells })
+    }
+}

@@ -1,0 +1,36 @@
+//! The extension module `planish._core`: the only part of the crate that knows Python.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `arrays` | NumPy arrays as views; dtypes to element types; overlaps |
+//! | `axes` | `channel_axis` to kept axes |
+//! | `affine` | the affine map |
+//! | `stream`, `moments`, `extrema` | the streaming accumulators |
+//! | `threads` | thread counts, and when to let go of the GIL |
+//! | `errors` | errors of the core as Python exceptions |
+
+mod affine;
+mod arrays;
+mod axes;
+mod errors;
+mod extrema;
+mod moments;
+mod stream;
+mod threads;
+
+use pyo3::prelude::*;
+
+/// The compiled core of planish.
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use super::affine::affine;
+    #[pymodule_export]
+    use super::arrays::accepts;
+    #[pymodule_export]
+    use super::extrema::PyExtrema;
+    #[pymodule_export]
+    use super::moments::PyMoments;
+    #[pymodule_export]
+    use super::threads::{get_num_threads, set_local_threads, set_num_threads, simd_level};
+}

@@ -1,0 +1,319 @@
+//! `planish.stats.Moments`.
+
+use super::arrays::{doubles, to_numpy, tuple, with_element};
+use super::axes::ChannelAxes;
+use super::errors::to_python;
+use super::stream::{State, Stream, Weights, rows, saved};
+use super::threads;
+use crate::dd::Dd;
+use crate::stats::moments::{FloatCell, IntegerCell, Moments, scale};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Version of the pickled state.
+const VERSION: u32 = 1;
+
+/// Count, mean and variance of every channel, streamed.
+///
+/// Parameters
+/// ----------
+/// channel_axis : int, tuple of int or None, default=-1
+///     The axis or axes that keep their own statistics; None for one mean of everything.
+/// ddof : float, default=0
+///     Degrees of freedom taken off the count in `var` and `std`: 0 for the population's, 1 for the unbiased variance.
+///
+/// Attributes
+/// ----------
+/// count : ndarray of int64 (float64 with weights), of the shape of the kept axes
+///     Elements of each channel, NaN left out, or the sum of their weights.
+/// mean, var, std : ndarray of float64, of the shape of the kept axes
+///     Mean, variance and standard deviation of each channel; NaN where too few elements were seen.
+/// scale : ndarray of float64, of the shape of the kept axes
+///     The population's standard deviation, with 1 for channels that are constant as far as double precision can tell
+///     (the rule of scikit-learn's scalers).
+///
+/// Notes
+/// -----
+/// Integers of up to 32 bits are summed exactly; floats in double precision around a pivot near the mean, joined in
+/// double-double arithmetic by the pairwise formulas of Chan, Golub and LeVeque (1983) [1]_. Results do not depend on
+/// the number of threads. An empty state is the identity of `merge`.
+///
+/// References
+/// ----------
+/// .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance: analysis and
+///    recommendations", The American Statistician 37 (1983), 242-247.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from planish.stats import Moments
+/// >>> moments = Moments()
+/// >>> moments.update(np.array([[1.0, 10.0], [3.0, np.nan]]))
+/// Moments(channel_axis=-1, channels=2)
+/// >>> moments.update(np.array([[2.0, 30.0]])).mean
+/// array([ 2., 20.])
+/// >>> moments.count
+/// array([3, 2])
+#[pyclass(name = "Moments", module = "planish.stats", frozen, weakref)]
+pub struct PyMoments {
+    stream: Stream<Moments>,
+    ddof: f64,
+}
+
+impl PyMoments {
+    fn values<'py>(&self, py: Python<'py>, values: impl FnOnce(&Moments) -> Vec<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let State { shape, statistics } = self.stream.snapshot();
+        let shape = shape.unwrap_or_else(|| vec![0]);
+        to_numpy(py, values(&statistics), &shape)
+    }
+}
+
+#[pymethods]
+impl PyMoments {
+    #[new]
+    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1), *, ddof=0.0), text_signature = "(channel_axis=-1, *, ddof=0)")]
+    fn new(channel_axis: ChannelAxes, ddof: f64) -> PyResult<Self> {
+        if !ddof.is_finite() || ddof < 0.0 {
+            return Err(PyValueError::new_err(format!("ddof must be finite and not negative; got {ddof}")));
+        }
+        Ok(Self { stream: Stream::new(channel_axis), ddof })
+    }
+
+    /// Moments that are known already.
+    ///
+    /// Parameters
+    /// ----------
+    /// count : float
+    ///     Number of elements of each channel; positive and finite.
+    /// mean, var : array-like of float
+    ///     Mean and population variance of each channel, of equal shape.
+    /// channel_axis : int, tuple of int or None, default=-1
+    ///     As for the constructor.
+    ///
+    /// Returns
+    /// -------
+    /// Moments
+    ///     To be continued with `update` and `merge`.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If the shapes differ, or a value is not finite, or a variance or the count is negative.
+    ///
+    /// Examples
+    /// --------
+    /// >>> from planish.stats import Moments
+    /// >>> Moments.from_stats(100, [5.0, 7.0], [1.0, 4.0]).std
+    /// array([1., 2.])
+    #[staticmethod]
+    #[pyo3(signature = (count, mean, var, channel_axis=ChannelAxes::One(-1)), text_signature = "(count, mean, var, channel_axis=-1)")]
+    fn from_stats(count: f64, mean: &Bound<'_, PyAny>, var: &Bound<'_, PyAny>, channel_axis: ChannelAxes) -> PyResult<Self> {
+        let (shape, mean) = doubles(mean, "mean")?;
+        let (var_shape, var) = doubles(var, "var")?;
+        if shape != var_shape {
+            return Err(PyValueError::new_err(format!(
+                "mean has shape {} and var has shape {}; equal shapes are accepted", tuple(&shape), tuple(&var_shape)
+            )));
+        }
+        if !count.is_finite() || count <= 0.0 {
+            return Err(PyValueError::new_err(format!("count must be positive and finite; got {count}")));
+        }
+        if !mean.iter().all(|mean| mean.is_finite()) || !var.iter().all(|var| var.is_finite() && *var >= 0.0) {
+            return Err(PyValueError::new_err("mean and var must be finite, and var not negative"));
+        }
+        let stream = Stream::<Moments>::new(channel_axis);
+        stream.join(&shape, "mean", |state| state.merge(&Moments::known(count, &mean, &var)))?;
+        Ok(Self { stream, ddof: 0.0 })
+    }
+
+    /// Take in a batch.
+    ///
+    /// Parameters
+    /// ----------
+    /// x : array-like
+    ///     Any shape and any strides; read where it lies. NaN is left out.
+    /// weights : array-like of shape (n_samples,) or of the shape of `x`, default=None
+    ///     Weights of the samples (along the first axis) or of the elements; finite and not negative.
+    ///
+    /// Returns
+    /// -------
+    /// self : Moments
+    ///     Itself.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     If `x` has a dtype that is not accepted.
+    /// ValueError
+    ///     If `x` contains infinity or has other channels than before, or the weights do not fit. The state stays as
+    ///     it was.
+    #[pyo3(signature = (x, weights=None))]
+    fn update<'py>(
+        slf: Bound<'py, Self>,
+        x: &Bound<'py, PyAny>,
+        weights: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let py = slf.py();
+        let stream = &slf.get().stream;
+        let batch = stream.batch(x)?;
+        let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
+        let moments = with_element!(batch.x.dtype, T => {
+            let (view, kept) = (batch.x.view::<T>(), &batch.kept);
+            let weights = weights.as_ref().map(Weights::view);
+            threads::run(py, batch.x.bytes(), move |threads| match weights {
+                Some(weights) => Moments::of_weighted(view, weights, kept, threads),
+                None => Moments::of(view, kept, threads),
+            })
+        });
+        let moments = moments.map_err(|error| to_python(&error, "x"))?;
+        stream.join(&batch.shape, "x", |state| state.merge(&moments))?;
+        Ok(slf)
+    }
+
+    /// Join statistics that were gathered apart, as if their elements had come after.
+    ///
+    /// Parameters
+    /// ----------
+    /// other : Moments
+    ///     With channels of the same shape, or empty. It is not changed.
+    ///
+    /// Returns
+    /// -------
+    /// self : Moments
+    ///     Itself.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If the channels differ.
+    fn merge<'py>(slf: Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let State { shape, statistics } = other.get().stream.snapshot();
+        if let Some(shape) = shape {
+            slf.get().stream.join(&shape, "other", |state| state.merge(&statistics))?;
+        }
+        Ok(slf)
+    }
+
+    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let this = slf.get();
+        let copy = Self { stream: this.stream.copy(), ddof: this.ddof };
+        Self::merge(Bound::new(slf.py(), copy)?, other)
+    }
+
+    fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
+        Self::merge(slf.clone(), other).map(|_| ())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        let other = other.get();
+        self.stream.axes == other.stream.axes
+            && self.ddof == other.ddof
+            && self.stream.snapshot() == other.stream.snapshot()
+    }
+
+    fn __repr__(&self) -> String {
+        let ddof = if self.ddof == 0.0 { String::new() } else { format!(", ddof={}", self.ddof) };
+        format!("Moments(channel_axis={}{ddof}, channels={})", self.stream.axes.text(), self.stream.channels())
+    }
+
+    /// The axis or axes that keep their own statistics.
+    #[getter]
+    fn channel_axis<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.stream.axes.to_object(py)
+    }
+
+    /// Degrees of freedom taken off the count in `var` and `std`.
+    #[getter]
+    fn ddof(&self) -> f64 {
+        self.ddof
+    }
+
+    /// Number of elements, or sum of their weights, of each channel.
+    #[getter]
+    fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let State { shape, statistics } = self.stream.snapshot();
+        let shape = shape.unwrap_or_else(|| vec![0]);
+        let count = statistics.count();
+        if statistics.weighted {
+            return to_numpy(py, count, &shape);
+        }
+        to_numpy(py, count.into_iter().map(|count| count as i64).collect(), &shape)
+    }
+
+    /// Mean of each channel.
+    #[getter]
+    fn mean<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.values(py, Moments::mean)
+    }
+
+    /// Variance of each channel.
+    #[getter]
+    fn var<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.values(py, |moments| moments.var(self.ddof))
+    }
+
+    /// Standard deviation of each channel.
+    #[getter]
+    fn std<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.values(py, |moments| moments.var(self.ddof).into_iter().map(f64::sqrt).collect())
+    }
+
+    /// What a scaler divides each channel by.
+    #[getter]
+    fn scale<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.values(py, |moments| {
+            let (count, mean, var) = (moments.count(), moments.mean(), moments.var(0.0));
+            count.into_iter().zip(mean).zip(var).map(|((count, mean), var)| scale(count, mean, var)).collect()
+        })
+    }
+
+    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((Bound<'py, PyAny>,), Bound<'py, PyDict>)> {
+        let keywords = PyDict::new(py);
+        keywords.set_item("ddof", self.ddof)?;
+        Ok(((self.stream.axes.to_object(py)?,), keywords))
+    }
+
+    fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let State { shape, statistics } = self.stream.snapshot();
+        let floats = statistics.floats.iter().flat_map(|c| [c.weight, c.mean, c.m2]).flat_map(|d| [d.hi, d.lo]);
+        let integers = statistics.integers.iter().flat_map(|c| {
+            [c.count, c.sum as u64, (c.sum >> 64) as u64, c.square as u64, (c.square >> 64) as u64]
+        });
+        let state = PyDict::new(py);
+        state.set_item("version", VERSION)?;
+        state.set_item("shape", shape)?;
+        state.set_item("weighted", statistics.weighted)?;
+        state.set_item("floats", to_numpy(py, floats.collect(), &[statistics.floats.len(), 6])?)?;
+        state.set_item("integers", to_numpy(py, integers.collect(), &[statistics.integers.len(), 5])?)?;
+        Ok(state)
+    }
+
+    fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        let field = saved(state, VERSION)?;
+        let shape: Option<Vec<usize>> = field("shape")?.extract()?;
+        let floats = rows::<f64, 6>(&field("floats")?)?;
+        let integers = rows::<u64, 5>(&field("integers")?)?;
+        let statistics = Moments {
+            weighted: field("weighted")?.extract()?,
+            floats: floats
+                .into_iter()
+                .map(|[w, w_lo, mean, mean_lo, m2, m2_lo]| FloatCell {
+                    weight: Dd { hi: w, lo: w_lo },
+                    mean: Dd { hi: mean, lo: mean_lo },
+                    m2: Dd { hi: m2, lo: m2_lo },
+                })
+                .collect(),
+            integers: integers
+                .into_iter()
+                .map(|[count, sum, sum_high, square, square_high]| IntegerCell {
+                    count,
+                    sum: i128::from(sum) | (i128::from(sum_high as i64) << 64),
+                    square: u128::from(square) | (u128::from(square_high) << 64),
+                })
+                .collect(),
+        };
+        let channels = shape.as_ref().map_or(0, |shape| shape.iter().product());
+        self.stream.restore(shape, channels, [statistics.floats.len(), statistics.integers.len()], statistics)
+    }
+}

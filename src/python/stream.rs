@@ -1,0 +1,195 @@
+//! What the streaming accumulators share: the channels, a lock, weights, and errors.
+
+use super::arrays::{Array, tuple};
+use super::axes::{ChannelAxes, kept_shape};
+use super::errors::to_python;
+use super::threads;
+use crate::error::Error;
+use crate::stats::extrema::Extrema;
+use crate::view::View;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use numpy::{PyArray2, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A state that grows batch by batch.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct State<S> {
+    /// Lengths of the kept axes; known from the first batch on.
+    pub shape: Option<Vec<usize>>,
+    /// The statistics.
+    pub statistics: S,
+}
+
+/// A state with the axes that it keeps, behind a lock. The lock is only held while states are joined or read, never
+/// while an array is reduced or the interpreter runs.
+#[derive(Debug)]
+pub struct Stream<S> {
+    /// The axes that keep their own statistics.
+    pub axes: ChannelAxes,
+    state: Mutex<State<S>>,
+}
+
+/// An array to take in, and which of its axes are kept.
+pub struct Batch<'py> {
+    /// The array.
+    pub x: Array<'py>,
+    /// For each axis whether it is kept.
+    pub kept: Vec<bool>,
+    /// Lengths of the kept axes.
+    pub shape: Vec<usize>,
+}
+
+impl<S: Clone + Default> Stream<S> {
+    /// Nothing seen yet.
+    pub fn new(axes: ChannelAxes) -> Self {
+        Self { axes, state: Mutex::new(State::default()) }
+    }
+
+    /// The state, locked.
+    pub fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of the state.
+    pub fn snapshot(&self) -> State<S> {
+        self.lock().clone()
+    }
+
+    /// Look at an array before it is taken in.
+    pub fn batch<'py>(&self, x: &Bound<'py, PyAny>) -> PyResult<Batch<'py>> {
+        let x = Array::new(x, "x")?;
+        let kept = self.axes.kept(x.shape.len())?;
+        let shape = kept_shape(&x.shape, &kept);
+        self.check_shape(&shape, "x")?;
+        Ok(Batch { x, kept, shape })
+    }
+
+    fn check_shape(&self, shape: &[usize], name: &str) -> PyResult<()> {
+        match &self.lock().shape {
+            Some(ours) if ours != shape => Err(PyValueError::new_err(format!(
+                "{name} has channels of shape {}; the statistics so far have channels of shape {}",
+                tuple(shape), tuple(ours)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Join statistics of channels of `shape` to the state, which stays as it was if that fails.
+    pub fn join(&self, shape: &[usize], name: &str, merge: impl FnOnce(&mut S) -> Result<(), Error>) -> PyResult<()> {
+        self.check_shape(shape, name)?;
+        let mut state = self.lock();
+        merge(&mut state.statistics).map_err(|error| to_python(&error, name))?;
+        state.shape = Some(shape.to_vec());
+        Ok(())
+    }
+
+    /// Number of channels; zero if no batch was seen.
+    pub fn channels(&self) -> usize {
+        self.lock().shape.as_ref().map_or(0, |shape| shape.iter().product())
+    }
+
+    /// A stream of its own in the same state.
+    pub fn copy(&self) -> Self {
+        Self { axes: self.axes.clone(), state: Mutex::new(self.snapshot()) }
+    }
+
+    /// Put back a saved state whose tables have `lengths`, each empty or as long as there are channels.
+    pub fn restore<const N: usize>(
+        &self,
+        shape: Option<Vec<usize>>,
+        channels: usize,
+        lengths: [usize; N],
+        statistics: S,
+    ) -> PyResult<()> {
+        if lengths.iter().any(|length| *length != 0 && *length != channels) {
+            return Err(PyValueError::new_err(format!(
+                "the saved state has {lengths:?} rows where its shape says {channels}"
+            )));
+        }
+        *self.lock() = State { shape, statistics };
+        Ok(())
+    }
+}
+
+/// Access to the fields of a saved state of this `version`.
+pub fn saved<'a, 'py>(
+    state: &'a Bound<'py, PyDict>,
+    version: u32,
+) -> PyResult<impl Fn(&str) -> PyResult<Bound<'py, PyAny>> + use<'a, 'py>> {
+    let field = |name: &str| {
+        state.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("the saved state has no {name:?}")))
+    };
+    let found: u32 = field("version")?.extract()?;
+    if found != version {
+        return Err(PyValueError::new_err(format!("the saved state has version {found}; this planish reads {version}")));
+    }
+    Ok(field)
+}
+
+/// The rows of a saved table of `N` columns.
+pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_, PyAny>) -> PyResult<Vec<[T; N]>> {
+    let table = table.cast::<PyArray2<T>>().map_err(|_| PyValueError::new_err("the saved state has a damaged table"))?;
+    if table.shape()[1] != N {
+        return Err(PyValueError::new_err("the saved state has a table of the wrong width"));
+    }
+    let values: Vec<T> = table.try_readonly()?.as_array().iter().copied().collect();
+    Ok(values.as_chunks::<N>().0.to_vec())
+}
+
+/// Weights for `x`, with its shape by broadcasting strides.
+pub struct Weights<'py> {
+    array: Array<'py>,
+    shape: Vec<usize>,
+    strides: Vec<isize>,
+}
+
+impl<'py> Weights<'py> {
+    /// Weights per sample (the first axis of `x`) or per element. They must be finite and not negative.
+    pub fn new(weights: &Bound<'py, PyAny>, batch: &Batch<'py>) -> PyResult<Self> {
+        let py = weights.py();
+        let numpy = py.import("numpy")?;
+        let array = numpy.call_method1("asarray", (weights,))?;
+        if array.getattr("dtype")?.getattr("kind")?.extract::<String>()? == "c" {
+            return Err(PyTypeError::new_err("weights are complex; real weights are accepted"));
+        }
+        let array = Array::new(&numpy.call_method1("asarray", (array, "float64"))?, "weights")?;
+        let x = &batch.x;
+        let per_sample = array.shape.len() == 1 && x.shape.first() == array.shape.first();
+        let strides = if array.shape == x.shape {
+            array.strides.clone()
+        } else if per_sample {
+            if batch.kept[0] {
+                return Err(PyValueError::new_err(
+                    "weights of shape (n_samples,) weigh the samples along axis 0, which channel_axis keeps; weights \
+                     of the shape of x are accepted",
+                ));
+            }
+            let mut strides = vec![0; x.shape.len()];
+            strides[0] = array.strides[0];
+            strides
+        } else {
+            let samples = x.shape.first().map_or_else(|| "()".into(), |n| format!("({n},)"));
+            return Err(PyValueError::new_err(format!(
+                "weights have shape {}; accepted are {samples}, one for each sample, or {}, one for each element",
+                tuple(&array.shape), tuple(&x.shape)
+            )));
+        };
+        let (view, all) = (array.view::<f64>(), vec![false; array.shape.len()]);
+        let extrema = threads::run(py, array.bytes(), move |threads| Extrema::of(view, &all, threads));
+        let good = |c: &crate::stats::extrema::Cell| {
+            c.count == array.len() as u64 && (c.count == 0 || c.min >= 0.0 && c.max.is_finite())
+        };
+        if !extrema.is_ok_and(|extrema| extrema.cells.iter().all(good)) {
+            return Err(to_python(&Error::BadWeight, "weights"));
+        }
+        Ok(Self { shape: x.shape.clone(), strides, array })
+    }
+
+    /// To read along with `x`.
+    pub fn view(&self) -> View<'_, f64> {
+        // SAFETY: as for `Array::view`; a stride of zero repeats an element along an axis of `x`.
+        unsafe { View::new(self.array.start, &self.shape, &self.strides) }
+    }
+}

@@ -1,0 +1,105 @@
+//! Thread counts, the GIL and the instruction-set level, as Python sees them.
+
+use crate::kernels::Level;
+use crate::parallel;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Bytes from which on threads are worth waking.
+const PARALLEL_BYTES: usize = 1 << 20;
+/// Bytes from which on the GIL is released: a kernel then takes longer than handing it over and back.
+const RELEASE_BYTES: usize = 16 << 10;
+
+/// Call `kernel` with the number of threads that suits `bytes` of work, without the GIL unless it is over at once.
+pub fn run<R: Send>(py: Python<'_>, bytes: usize, kernel: impl FnOnce(usize) -> R + Send) -> R {
+    if bytes < RELEASE_BYTES {
+        return kernel(1);
+    }
+    let threads = if bytes < PARALLEL_BYTES { 1 } else { threads(py) };
+    py.detach(|| kernel(threads))
+}
+
+fn threads(py: Python<'_>) -> usize {
+    parallel::num_threads(|| is_worker(py).unwrap_or(false))
+}
+
+/// Whether `multiprocessing` started this process. It must have been imported then.
+fn is_worker(py: Python<'_>) -> PyResult<bool> {
+    let modules = py.import("sys")?.getattr("modules")?;
+    let module = modules.call_method1("get", ("multiprocessing.process",))?;
+    if module.is_none() {
+        return Ok(false);
+    }
+    Ok(!module.call_method0("parent_process")?.is_none())
+}
+
+fn count(threads: Option<isize>) -> PyResult<usize> {
+    match threads {
+        None => Ok(0),
+        Some(threads) => usize::try_from(threads).ok().filter(|threads| *threads > 0).ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "the number of threads must be a positive integer, or None for the default; got {threads}"
+            ))
+        }),
+    }
+}
+
+/// Set the number of threads that planish uses in this process.
+///
+/// Parameters
+/// ----------
+/// n : int or None
+///     Number of threads, at least 1. None goes back to the default: the first of the environment variables
+///     ``PLANISH_NUM_THREADS``, ``RAYON_NUM_THREADS`` and ``OMP_NUM_THREADS`` that is set when threads are first
+///     needed; else 1 in a process that `multiprocessing` started; else the CPUs that this process may use.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If `n` is less than 1.
+///
+/// Examples
+/// --------
+/// >>> import planish
+/// >>> planish.set_num_threads(2)
+/// >>> planish.get_num_threads()
+/// 2
+/// >>> planish.set_num_threads(None)
+#[pyfunction]
+pub fn set_num_threads(n: Option<isize>) -> PyResult<()> {
+    parallel::set_num_threads(count(n)?);
+    Ok(())
+}
+
+/// Number of threads that a large call made here and now would use.
+///
+/// Returns
+/// -------
+/// int
+///     At least 1. Small calls use one thread in any case.
+#[pyfunction]
+pub fn get_num_threads(py: Python<'_>) -> usize {
+    threads(py)
+}
+
+/// Set the number of threads for calls from this thread; return the former setting (None for none).
+#[pyfunction]
+pub fn set_local_threads(n: Option<isize>) -> PyResult<Option<usize>> {
+    let before = parallel::set_local_threads(count(n)?);
+    Ok(Some(before).filter(|threads| *threads > 0))
+}
+
+/// Name of the instruction-set level in force; with `force`, use that one from now on.
+#[pyfunction]
+#[pyo3(signature = (force=None))]
+pub fn simd_level(force: Option<&str>) -> PyResult<&'static str> {
+    if let Some(name) = force {
+        let level = Level::ALL.into_iter().find(|level| level.name() == name);
+        if !level.is_some_and(Level::force) {
+            let supported: Vec<_> = Level::ALL.into_iter().filter(|l| l.is_supported()).map(Level::name).collect();
+            let message = format!("force={name:?} is not a level of this CPU; it has {}", supported.join(", "));
+            return Err(PyValueError::new_err(message));
+        }
+    }
+    Ok(Level::current().name())
+}
