@@ -1,1 +1,93 @@
-fn main(){}
+//! Throughput of the kernels alone, on one thread and on data that stay in the cache: what they could do if memory
+//! were free. `cargo bench` runs them for every instruction-set level that the CPU has.
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use planish::element::{Element, Output, bf16, f16};
+use planish::kernels::Level;
+use planish::kernels::affine::Parameters;
+use planish::kernels::extrema::Bounds;
+use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
+use planish::tiles::{Rows, RowsMut};
+use std::hint::black_box;
+
+const WIDTH: usize = 192;
+const ROWS: usize = 128;
+
+fn data<T>(make: impl Fn(u32) -> T) -> Vec<T> {
+    (0..(WIDTH * ROWS) as u32).map(|i| make(i.wrapping_mul(2_654_435_761) >> 24)).collect()
+}
+
+fn each_level(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, bytes: usize, mut run: impl FnMut()) {
+    let before = Level::current();
+    group.throughput(Throughput::Bytes(bytes as u64));
+    for level in Level::ALL.into_iter().filter(|level| level.force()) {
+        group.bench_function(BenchmarkId::new(name, level.name()), |b| b.iter(&mut run));
+    }
+    before.force();
+}
+
+fn float_sums<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
+    let x = data(make);
+    let mut sums = FloatSums { pivot: vec![100.0; WIDTH], ..FloatSums::default() };
+    sums.clear(WIDTH);
+    each_level(group, name, size_of_val(x.as_slice()), || sums.add(black_box(Rows::flat(&x, WIDTH))));
+}
+
+fn integer_sums<T: Integer>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
+    let x = data(make);
+    let mut sums = IntegerSums::<T>::new();
+    each_level(group, name, size_of_val(x.as_slice()), || {
+        sums.clear(WIDTH);
+        sums.add(black_box(Rows::flat(&x, WIDTH)));
+    });
+}
+
+fn bounds<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
+    let x = data(make);
+    let mut bounds = Bounds::<T::Key>::default();
+    each_level(group, name, size_of_val(x.as_slice()), || {
+        bounds.clear(WIDTH);
+        bounds.add(black_box(Rows::flat(&x, WIDTH)));
+    });
+}
+
+fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
+    let x = data(make);
+    let mut out = vec![U::from_f64(0.0); x.len()];
+    let mut parameters = Parameters::default();
+    for i in 0..WIDTH {
+        parameters.push(i as f64, 3.0, 0.0);
+    }
+    parameters.invert_scales();
+    each_level(group, name, size_of_val(x.as_slice()) + size_of_val(out.as_slice()), || {
+        black_box(parameters.map(black_box(Rows::flat(&x, WIDTH)), RowsMut::flat(&mut out, WIDTH), false));
+    });
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("moments");
+    float_sums(&mut group, "float32", |i| i as f32);
+    float_sums(&mut group, "float64", f64::from);
+    float_sums(&mut group, "float16", |i| f16::from_f32(i as f32));
+    float_sums(&mut group, "bfloat16", |i| bf16::from_f32(i as f32));
+    float_sums(&mut group, "int64", i64::from);
+    integer_sums(&mut group, "uint8", |i| i as u8);
+    integer_sums(&mut group, "int16", |i| i as i16);
+    integer_sums(&mut group, "int32", |i| i as i32);
+    group.finish();
+    let mut group = criterion.benchmark_group("extrema");
+    bounds(&mut group, "float32", |i| i as f32);
+    bounds(&mut group, "float64", f64::from);
+    bounds(&mut group, "uint8", |i| i as u8);
+    group.finish();
+    let mut group = criterion.benchmark_group("affine");
+    affine::<f32, f32>(&mut group, "float32", |i| i as f32);
+    affine::<f64, f64>(&mut group, "float64", f64::from);
+    affine::<u8, f32>(&mut group, "uint8 to float32", |i| i as u8);
+    affine::<f16, f16>(&mut group, "float16", |i| f16::from_f32(i as f32));
+    group.finish();
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);

@@ -67,13 +67,25 @@ impl<'a, T> RowsMut<'a, T> {
         unsafe { Self::new(elements.as_mut_ptr(), count, width, width, tail) }
     }
 
-    /// Row `index`; row `count` is the tail.
+    /// `U` rows from `first` on; row `count` is the tail.
     #[inline(always)]
-    pub fn row(&mut self, index: usize) -> &mut [T] {
-        assert!(index <= self.count);
-        let len = if index == self.count { self.tail } else { self.width };
-        // SAFETY: `new` promises rows 0..count of `width` elements and a tail, ours alone; `&mut self` lends one.
-        unsafe { std::slice::from_raw_parts_mut(self.start.wrapping_add(index * self.stride), len) }
+    pub fn rows<const U: usize>(&mut self, first: usize) -> [&mut [T]; U] {
+        assert!(first + U <= self.count + usize::from(self.tail > 0));
+        std::array::from_fn(|u| {
+            let len = if first + u == self.count { self.tail } else { self.width };
+            // SAFETY: `new` promises rows 0..count of `width` elements and a tail after them, ours alone and without
+            // overlaps; `&mut self` lends each of them once.
+            unsafe { std::slice::from_raw_parts_mut(self.start.wrapping_add((first + u) * self.stride), len) }
+        })
+    }
+}
+
+impl RowsMut<'_, ()> {
+    /// Rows of nothing, as the output of kernels that write none.
+    pub fn none<T>(rows: &Rows<'_, T>) -> Self {
+        let start = std::ptr::dangling_mut();
+        // SAFETY: `()` takes no memory.
+        unsafe { Self::new(start, rows.count, rows.stride, rows.width, rows.tail) }
     }
 }
 
@@ -149,6 +161,17 @@ pub unsafe fn gather<T: Copy, const N: usize>(
     scratch.clear();
     scratch.reserve(rows * width);
     let target = scratch.as_mut_ptr();
+    let size = size_of::<T>();
+    if plan.contiguous_cols(k, size) && width * size >= 32 {
+        for r in 0..rows {
+            let row = at.wrapping_offset(r as isize * plan.rows.stride[k]);
+            // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
+            unsafe { std::ptr::copy_nonoverlapping(row, target.add(r * width).cast::<u8>(), width * size) };
+        }
+        // SAFETY: all of them were written.
+        unsafe { scratch.set_len(rows * width) };
+        return;
+    }
     let mut copied = 0;
     let mut copy = |from: *const u8| {
         debug_assert!(copied < rows * width);

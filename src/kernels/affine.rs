@@ -4,10 +4,12 @@
 //! each operation are computed and added back at the end, so that the result is within one ulp there as well; the
 //! scale then carries a second double, so that a division is as exact as a multiplication.
 
+use super::Kernel;
 use super::columns::{Columns, Walk, lanes, lanes_mut};
-use crate::dd::{Dd, two_sum};
+use crate::dd::two_sum;
 use crate::element::{Element, Key, Output};
 use crate::tiles::{Rows, RowsMut};
+use std::marker::PhantomData;
 
 const LANES: usize = 16;
 const GROUP: usize = 4;
@@ -33,12 +35,17 @@ impl Parameters {
         }
     }
 
-    /// Append a column.
-    pub fn push(&mut self, shift: f64, scale: Dd, offset: f64) {
+    /// Append a column. The scale is taken as exact.
+    pub fn push(&mut self, shift: f64, scale: f64, offset: f64) {
         self.shift.push(shift);
-        self.scale.push(scale.hi);
-        self.scale_rest.push(scale.lo);
+        self.scale.push(scale);
+        self.scale_rest.push(0.0);
         self.offset.push(offset);
+    }
+
+    /// Replace every scale by its reciprocal, to twice the precision of `f64`: what division by it takes.
+    pub fn invert_scales(&mut self) {
+        super::run(Invert(self));
     }
 
     /// Repeat the columns `times` times.
@@ -61,9 +68,25 @@ impl Parameters {
     }
 
     fn map_form<T: Element, U: Output, const OFFSET: bool>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>) -> bool {
-        let mut map = Map::<T, U, OFFSET> { parameters: self, out, largest: [T::Key::ZERO; LANES] };
-        super::run(Walk::<_, _, LANES, GROUP> { rows, columns: &mut map });
+        let mut map = Map::<T, U, OFFSET> { parameters: self, largest: [T::Key::ZERO; LANES], out: PhantomData };
+        super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
         map.largest.iter().any(|largest| largest.is_infinite())
+    }
+}
+
+struct Invert<'a>(&'a mut Parameters);
+
+impl Kernel for Invert<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (scale, rest) in self.0.scale.iter_mut().zip(&mut self.0.scale_rest) {
+            let inverse = 1.0 / *scale;
+            // What rounding the reciprocal lost, by one step of Newton's iteration.
+            *rest = inverse.mul_add(-*scale, 1.0) * inverse;
+            *scale = inverse;
+        }
     }
 }
 
@@ -94,30 +117,41 @@ pub fn map_exact<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest:
 
 struct Map<'a, T: Element, U, const OFFSET: bool> {
     parameters: &'a Parameters,
-    out: RowsMut<'a, U>,
     /// The largest magnitudes seen: where an infinity shows.
     largest: [T::Key; LANES],
+    out: PhantomData<U>,
 }
 
 impl<T: Element, U: Output, const OFFSET: bool> Columns<T> for Map<'_, T, U, OFFSET> {
+    type Out = U;
+
     #[inline(always)]
-    fn chunk<const L: usize, const R: usize>(&mut self, at: usize, row: usize, elements: [&[T; L]; R]) {
-        let shift: [f64; L] = *lanes(&self.parameters.shift, at);
-        let scale: [f64; L] = *lanes(&self.parameters.scale, at);
-        let rest: [f64; L] = *lanes(&self.parameters.scale_rest, at);
-        let offset: [f64; L] = *lanes(&self.parameters.offset, at);
+    fn chunk<const L: usize, const R: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; R],
+        out: [&mut [U; L]; R],
+    ) {
+        let shift: &[f64; L] = lanes(&self.parameters.shift, at);
+        let scale: &[f64; L] = lanes(&self.parameters.scale, at);
+        let rest: &[f64; L] = lanes(&self.parameters.scale_rest, at);
+        let offset: &[f64; L] = lanes(&self.parameters.offset, at);
         let mut largest: [T::Key; L] = *lanes(&self.largest, 0);
-        for (u, x) in elements.into_iter().enumerate() {
-            let y: &mut [U; L] = lanes_mut(self.out.row(row + u), at);
-            for j in 0..L {
-                let magnitude = x[j].key().magnitude();
-                largest[j] = if magnitude > largest[j] { magnitude } else { largest[j] };
+        for (x, y) in elements.into_iter().zip(out) {
+            // Whole arrays in and out: the compiler need not fear that the output overlaps the input.
+            let x: [T; L] = *x;
+            *y = std::array::from_fn(|j| {
                 let value = x[j].to_f64();
-                y[j] = U::from_f64(if U::NEEDS_EXACT {
+                U::from_f64(if U::NEEDS_EXACT {
                     map_exact::<OFFSET>(value, shift[j], scale[j], rest[j], offset[j])
                 } else {
                     map_plain::<OFFSET>(value, shift[j], scale[j], offset[j])
-                });
+                })
+            });
+            for j in 0..L {
+                let magnitude = x[j].key().magnitude();
+                largest[j] = if magnitude > largest[j] { magnitude } else { largest[j] };
             }
         }
         *lanes_mut(&mut self.largest, 0) = largest;

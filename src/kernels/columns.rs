@@ -5,18 +5,28 @@
 //! visited in order: what a kernel computes does not depend on how rows are grouped or columns chunked.
 
 use super::Kernel;
-use crate::tiles::Rows;
+use crate::tiles::{Rows, RowsMut};
 
 /// What a kernel does with a chunk of `L` neighbouring columns, `at` being the first, in `U` rows from `row` on.
 pub trait Columns<T> {
-    /// Take in the chunk.
-    fn chunk<const L: usize, const U: usize>(&mut self, at: usize, row: usize, elements: [&[T; L]; U]);
+    /// Element of the output; `()` where there is none.
+    type Out;
+    /// Take in the chunk, and fill the output's.
+    fn chunk<const L: usize, const U: usize>(
+        &mut self,
+        at: usize,
+        row: usize,
+        elements: [&[T; L]; U],
+        out: [&mut [Self::Out; L]; U],
+    );
 }
 
-/// Walk `rows` in groups of `U`, in chunks of `L` columns.
-pub struct Walk<'a, 'm, T, C, const L: usize, const U: usize> {
+/// Walk `rows`, and `out` along with them, in groups of `U` rows and chunks of `L` columns.
+pub struct Walk<'a, 'm, T, C: Columns<T>, const L: usize, const U: usize> {
     /// The elements.
     pub rows: Rows<'m, T>,
+    /// Where results go: rows of the same width.
+    pub out: RowsMut<'m, C::Out>,
     /// What to do with them.
     pub columns: &'a mut C,
 }
@@ -26,38 +36,68 @@ impl<T, C: Columns<T>, const L: usize, const U: usize> Kernel for Walk<'_, '_, T
 
     #[inline(always)]
     fn run(self) {
-        let rows = self.rows;
+        let Self { rows, mut out, columns } = self;
         let mut row = 0;
         while row + U <= rows.count {
-            group::<T, C, L, U>(std::array::from_fn(|u| rows.row(row + u)), row, self.columns);
+            group::<T, C, L, U>(std::array::from_fn(|u| rows.row(row + u)), out.rows(row), row, columns);
             row += U;
         }
         while row < rows.count {
-            group::<T, C, L, 1>([rows.row(row)], row, self.columns);
+            group::<T, C, L, 1>([rows.row(row)], out.rows(row), row, columns);
             row += 1;
         }
         if rows.tail > 0 {
-            group::<T, C, L, 1>([rows.row(row)], row, self.columns);
+            group::<T, C, L, 1>([rows.row(row)], out.rows(row), row, columns);
         }
     }
 }
 
 #[inline(always)]
-fn group<T, C: Columns<T>, const L: usize, const U: usize>(rows: [&[T]; U], row: usize, columns: &mut C) {
+fn group<T, C: Columns<T>, const L: usize, const U: usize>(
+    rows: [&[T]; U],
+    mut out: [&mut [C::Out]; U],
+    row: usize,
+    columns: &mut C,
+) {
     let width = rows[0].len();
+    assert!(rows.iter().all(|row| row.len() == width) && out.iter().all(|row| row.len() == width));
     let mut at = 0;
     while at + L <= width {
-        columns.chunk::<L, U>(at, row, rows.map(|row| lanes(row, at)));
+        rows.iter().for_each(|row| prefetch::<T, L>(row.as_ptr().wrapping_add(at)));
+        columns.chunk::<L, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
         at += L;
     }
+    while L > 16 && at + 16 <= width {
+        columns.chunk::<16, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
+        at += 16;
+    }
     while at + 4 <= width {
-        columns.chunk::<4, U>(at, row, rows.map(|row| lanes(row, at)));
+        columns.chunk::<4, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
         at += 4;
     }
     while at < width {
-        columns.chunk::<1, U>(at, row, rows.map(|row| lanes(row, at)));
+        columns.chunk::<1, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
         at += 1;
     }
+}
+
+/// Bytes ahead of the current element that are asked for: further than the hardware looks, which stops at the end of
+/// each page, and not so far that they are gone again when their turn comes.
+const AHEAD: usize = 4096;
+
+/// Ask for what lies [`AHEAD`] of the `L` elements at `element`. That may be past the end of the array: a prefetch reads nothing.
+#[inline(always)]
+fn prefetch<T, const L: usize>(element: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: prefetching is a hint that never faults, and SSE is part of x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for line in (0..L * size_of::<T>()).step_by(64) {
+            _mm_prefetch::<_MM_HINT_T0>(element.wrapping_byte_add(AHEAD + line).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = element;
 }
 
 /// The `L` elements of `slice` from `at` on.

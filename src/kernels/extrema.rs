@@ -2,7 +2,7 @@
 
 use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Element, Key};
-use crate::tiles::Rows;
+use crate::tiles::{Rows, RowsMut};
 
 const LANES: usize = 32;
 const GROUP: usize = 8;
@@ -37,13 +37,21 @@ impl<K: Key> Bounds<K> {
 
     /// Take in `rows`: at most `u32::MAX` of them since the last [`Self::clear`].
     pub fn add<T: Element<Key = K>>(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, columns: self });
+        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: self });
     }
 }
 
 impl<T: Element> Columns<T> for Bounds<T::Key> {
+    type Out = ();
+
     #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(&mut self, at: usize, _row: usize, elements: [&[T; L]; U]) {
+    fn chunk<const L: usize, const U: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; U],
+        _out: [&mut [(); L]; U],
+    ) {
         let mut min: [T::Key; L] = *lanes(&self.min, at);
         let mut max: [T::Key; L] = *lanes(&self.max, at);
         let mut nan: [u32; L] = *lanes(&self.nan, at);

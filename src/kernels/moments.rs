@@ -2,12 +2,15 @@
 
 use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Bool, Element};
-use crate::tiles::Rows;
+use crate::tiles::{Rows, RowsMut};
 
 /// Columns whose accumulators share the registers.
 const LANES: usize = 16;
 /// Rows for which they are loaded once.
 const GROUP: usize = 8;
+/// The same for integers, whose lanes are narrower and widened once for each group.
+const INTEGER_LANES: usize = 64;
+const INTEGER_GROUP: usize = 8;
 
 /// Accumulators of floating-point columns: sums of `x - pivot` and of its square. Subtracting a pivot near the mean
 /// first is what keeps the sum of squares from cancelling (Chan, Golub and LeVeque 1983, section 2).
@@ -34,25 +37,33 @@ impl FloatSums {
 
     /// Add `rows`. NaN and infinity spoil the sums of their column.
     pub fn add<T: Element>(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, columns: &mut Plain(self) });
+        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Plain(self) });
     }
 
     /// Add those elements of `rows` that are numbers, and count them.
     pub fn add_numbers<T: Element>(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, columns: &mut Numbers(self) });
+        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Numbers(self) });
     }
 
     /// Add those elements of `rows` that are numbers, each times its weight. Zero weight leaves an element out.
     pub fn add_weighted<T: Element>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) {
-        super::run(Walk::<_, _, LANES, 1> { rows, columns: &mut Weighted(self, weights) });
+        super::run(Walk::<_, _, LANES, 1> { rows, out: RowsMut::none(&rows), columns: &mut Weighted(self, weights) });
     }
 }
 
 struct Plain<'a>(&'a mut FloatSums);
 
 impl<T: Element> Columns<T> for Plain<'_> {
+    type Out = ();
+
     #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(&mut self, at: usize, _row: usize, elements: [&[T; L]; U]) {
+    fn chunk<const L: usize, const U: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; U],
+        _out: [&mut [(); L]; U],
+    ) {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
         let mut sum: [f64; L] = *lanes(&self.0.sum, at);
         let mut square: [f64; L] = *lanes(&self.0.square, at);
@@ -71,8 +82,16 @@ impl<T: Element> Columns<T> for Plain<'_> {
 struct Numbers<'a>(&'a mut FloatSums);
 
 impl<T: Element> Columns<T> for Numbers<'_> {
+    type Out = ();
+
     #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(&mut self, at: usize, _row: usize, elements: [&[T; L]; U]) {
+    fn chunk<const L: usize, const U: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; U],
+        _out: [&mut [(); L]; U],
+    ) {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
         let mut sum: [f64; L] = *lanes(&self.0.sum, at);
         let mut square: [f64; L] = *lanes(&self.0.square, at);
@@ -96,8 +115,16 @@ impl<T: Element> Columns<T> for Numbers<'_> {
 struct Weighted<'a>(&'a mut FloatSums, Rows<'a, f64>);
 
 impl<T: Element> Columns<T> for Weighted<'_> {
+    type Out = ();
+
     #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(&mut self, at: usize, row: usize, elements: [&[T; L]; U]) {
+    fn chunk<const L: usize, const U: usize>(
+        &mut self,
+        at: usize,
+        row: usize,
+        elements: [&[T; L]; U],
+        _out: [&mut [(); L]; U],
+    ) {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
         let mut sum: [f64; L] = *lanes(&self.0.sum, at);
         let mut square: [f64; L] = *lanes(&self.0.square, at);
@@ -120,81 +147,116 @@ impl<T: Element> Columns<T> for Weighted<'_> {
     }
 }
 
-/// Integers of up to 32 bits, whose sums are kept exactly. A column may take [`Integer::MAX_ROWS`] elements before
-/// its lanes must be emptied into wide sums.
+/// Integers of up to 32 bits, whose sums are kept exactly in lanes just wide enough. A column may take
+/// [`Integer::MAX_ROWS`] elements before its lanes must be emptied into wide sums.
 pub trait Integer: Element {
-    /// A lane that holds the sum.
+    /// A lane that holds a sum.
     type Sum: Copy + Default + Send + Into<i128>;
-    /// A lane that holds the sum of squares.
+    /// A lane that holds a part of a sum of squares: the lower bits of each, or the upper ones.
     type Square: Copy + Default + Send + Into<u128>;
+    /// Bits of a square that count as lower.
+    const LOWER_BITS: u32;
     /// Elements that a lane certainly holds the sums of.
     const MAX_ROWS: usize;
-    /// Add the value.
-    fn add(self, sum: &mut Self::Sum);
-    /// Add the square: the lower part, or all of it, to `low`, the upper 32 bits of a 64-bit square to `high`.
-    fn add_square(self, low: &mut Self::Square, high: &mut Self::Square);
+    /// Add a few rows: values to `sum`, the lower and upper bits of their squares to `low` and `high`.
+    fn add_rows<const L: usize, const U: usize>(
+        rows: [&[Self; L]; U],
+        sum: &mut [Self::Sum; L],
+        low: &mut [Self::Square; L],
+        high: &mut [Self::Square; L],
+    );
 }
 
-macro_rules! narrow_integer {
-    ($($t:ty: $wide:ty, $sum:ty, $square:ty, $rows:expr;)*) => {$(
+macro_rules! byte_integer {
+    ($($t:ty: $narrow:ty, $sum:ty;)*) => {$(
         impl Integer for $t {
             type Sum = $sum;
-            type Square = $square;
-            const MAX_ROWS: usize = $rows;
+            type Square = u32;
+            const LOWER_BITS: u32 = 8;
+            const MAX_ROWS: usize = 1 << 23;
+
+            /// A square has 16 bits. Its bytes are summed apart, in lanes of 16 bits, which hold a group of rows.
             #[inline(always)]
-            fn add(self, sum: &mut $sum) {
-                *sum += <$sum>::from(self.key());
-            }
-            #[inline(always)]
-            fn add_square(self, low: &mut $square, _high: &mut $square) {
-                let value = <$wide>::from(self.key());
-                *low += (value * value) as $square;
+            fn add_rows<const L: usize, const U: usize>(
+                rows: [&[Self; L]; U],
+                sum: &mut [$sum; L],
+                low: &mut [u32; L],
+                high: &mut [u32; L],
+            ) {
+                const { assert!(U <= 128) };
+                let (mut s, mut l, mut h) = ([0 as $narrow; L], [0u16; L], [0u16; L]);
+                for x in rows {
+                    let x: [$narrow; L] = std::array::from_fn(|j| x[j].key().into());
+                    for j in 0..L {
+                        let square = x[j].wrapping_mul(x[j]) as u16;
+                        s[j] += x[j];
+                        l[j] += square & 0xff;
+                        h[j] += square >> 8;
+                    }
+                }
+                for j in 0..L {
+                    sum[j] += <$sum>::from(s[j]);
+                    low[j] += u32::from(l[j]);
+                    high[j] += u32::from(h[j]);
+                }
             }
         }
     )*};
 }
-narrow_integer! {
-    Bool: u32, u32, u32, 1 << 16;
-    u8: u32, u32, u32, 1 << 16;
-    i8: i32, i32, u32, 1 << 16;
-    u16: u32, u32, u64, 1 << 16;
-    i16: i32, i32, u64, 1 << 16;
-}
+byte_integer! { Bool: u16, u32; u8: u16, u32; i8: i16, i32; }
 
-macro_rules! word_integer {
-    ($($t:ty: $wide:ty;)*) => {$(
+macro_rules! wide_integer {
+    ($($t:ty: $wide:ty, $square:ty, $bits:expr;)*) => {$(
         impl Integer for $t {
             type Sum = $wide;
-            type Square = u64;
-            const MAX_ROWS: usize = 1 << 30;
+            type Square = $square;
+            const LOWER_BITS: u32 = $bits;
+            const MAX_ROWS: usize = 1 << 15;
+
+            /// A square has twice the element's bits; its halves are summed apart, in lanes of that width.
             #[inline(always)]
-            fn add(self, sum: &mut $wide) {
-                *sum += <$wide>::from(self);
-            }
-            #[inline(always)]
-            fn add_square(self, low: &mut u64, high: &mut u64) {
-                let value = <$wide>::from(self);
-                let square = (value * value) as u64;
-                *low += square & 0xffff_ffff;
-                *high += square >> 32;
+            fn add_rows<const L: usize, const U: usize>(
+                rows: [&[Self; L]; U],
+                sum: &mut [$wide; L],
+                low: &mut [$square; L],
+                high: &mut [$square; L],
+            ) {
+                let (mut s, mut l, mut h) = (*sum, *low, *high);
+                for x in rows {
+                    let x: [$wide; L] = std::array::from_fn(|j| x[j].into());
+                    for j in 0..L {
+                        let square = x[j].wrapping_mul(x[j]) as $square;
+                        s[j] += x[j];
+                        l[j] += square & ((1 << $bits) - 1);
+                        h[j] += square >> $bits;
+                    }
+                }
+                (*sum, *low, *high) = (s, l, h);
             }
         }
     )*};
 }
-word_integer! { u32: u64; i32: i64; }
+wide_integer! {
+    u16: u32, u32, 16;
+    i16: i32, u32, 16;
+    u32: u64, u64, 32;
+    i32: i64, u64, 32;
+}
 
 /// Exact accumulators of integer columns.
-#[derive(Debug, Default, Clone)]
+#[derive(Default, Clone)]
 pub struct IntegerSums<T: Integer> {
-    /// Sum.
-    pub sum: Vec<T::Sum>,
-    /// Sum of squares, or its lower half.
-    pub low: Vec<T::Square>,
-    /// Upper half of the sum of squares, in units of 2^32.
-    pub high: Vec<T::Square>,
+    sum: Vec<T::Sum>,
+    low: Vec<T::Square>,
+    high: Vec<T::Square>,
 }
 
 impl<T: Integer> IntegerSums<T> {
+    /// No columns.
+    pub const fn new() -> Self {
+        Self { sum: Vec::new(), low: Vec::new(), high: Vec::new() }
+    }
+
     /// Set all sums of `width` columns to zero.
     pub fn clear(&mut self, width: usize) {
         self.sum.clear();
@@ -207,24 +269,29 @@ impl<T: Integer> IntegerSums<T> {
 
     /// Add `rows`: at most [`Integer::MAX_ROWS`] of them since the last [`Self::clear`].
     pub fn add(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, columns: self });
+        super::run(Walk::<_, _, INTEGER_LANES, INTEGER_GROUP> { rows, out: RowsMut::none(&rows), columns: self });
+    }
+
+    /// Sum and sum of squares of a column.
+    pub fn get(&self, column: usize) -> (i128, u128) {
+        let (low, high): (u128, u128) = (self.low[column].into(), self.high[column].into());
+        (self.sum[column].into(), low + (high << T::LOWER_BITS))
     }
 }
 
 impl<T: Integer> Columns<T> for IntegerSums<T> {
+    type Out = ();
+
     #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(&mut self, at: usize, _row: usize, elements: [&[T; L]; U]) {
-        let mut sum: [T::Sum; L] = *lanes(&self.sum, at);
-        let mut low: [T::Square; L] = *lanes(&self.low, at);
-        let mut high: [T::Square; L] = *lanes(&self.high, at);
-        for x in elements {
-            for j in 0..L {
-                x[j].add(&mut sum[j]);
-                x[j].add_square(&mut low[j], &mut high[j]);
-            }
-        }
-        *lanes_mut(&mut self.sum, at) = sum;
-        *lanes_mut(&mut self.low, at) = low;
-        *lanes_mut(&mut self.high, at) = high;
+    fn chunk<const L: usize, const U: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; U],
+        _out: [&mut [(); L]; U],
+    ) {
+        let sum = lanes_mut(&mut self.sum, at);
+        let (low, high) = (lanes_mut(&mut self.low, at), lanes_mut(&mut self.high, at));
+        T::add_rows::<L, U>(elements, sum, low, high);
     }
 }

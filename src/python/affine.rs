@@ -6,7 +6,7 @@ use super::errors::to_python;
 use super::threads;
 use crate::error::Error;
 use crate::stats::extrema::Extrema;
-use crate::transform::affine::{Affine, map};
+use crate::transform::affine::{Affine, Target, map};
 use numpy::{PyArrayDescr, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -74,21 +74,21 @@ pub fn affine<'py>(
     let scale = parameter(scale, "the scale", channels, &shape)?;
     let offset = parameter(offset, "the offset", channels, &shape)?;
     let dtype = result_dtype(dtype, x.dtype)?;
-    let (result, in_place) = match out {
+    let (result, target) = match out {
         Some(out) => {
             if !out.is_instance_of::<numpy::PyUntypedArray>() {
                 return Err(PyTypeError::new_err(format!("out must be a NumPy array; got {}", out.get_type().name()?)));
             }
             let out = Array::new(out, "out")?;
-            let in_place = out.check_output("out", &x, dtype)?;
-            (out, in_place)
+            let target = if out.check_output("out", &x, dtype)? { Target::Input } else { Target::Warm };
+            (out, target)
         }
         None if !copy && x.dtype == dtype && x.is_writeable() => {
             let itself = Array::new(x.object.as_any(), "X")?;
-            let in_place = itself.check_output("X", &x, dtype)?;
-            (itself, in_place)
+            itself.check_output("X", &x, dtype)?;
+            (itself, Target::Input)
         }
-        None => (empty_like(&x, dtype)?, false),
+        None => (empty_like(&x, dtype)?, Target::Fresh),
     };
     let affine = Affine { shift: shift.as_deref(), scale: scale.as_deref(), divide, offset: offset.as_deref() };
     let bytes = x.bytes().max(result.bytes());
@@ -96,26 +96,26 @@ pub fn affine<'py>(
         let (view, kept) = (x.view::<T>(), &kept);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
         let all = vec![false; x.shape.len()];
-        let spoiled = in_place && !allow_infinity && threads::run(py, bytes, move |threads| {
+        let spoiled = target == Target::Input && !allow_infinity && threads::run(py, bytes, move |threads| {
             Extrema::of(view, &all, threads)
                 .is_ok_and(|extrema| extrema.cells.iter().any(|c| c.count > 0 && (c.min.is_infinite() || c.max.is_infinite())))
         });
         spoiled || match dtype {
             DType::F16 => {
-                let target = result.view_mut::<half::f16>();
-                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+                let out = result.view_mut::<half::f16>();
+                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
             }
             DType::BF16 => {
-                let target = result.view_mut::<half::bf16>();
-                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+                let out = result.view_mut::<half::bf16>();
+                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
             }
             DType::F32 => {
-                let target = result.view_mut::<f32>();
-                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+                let out = result.view_mut::<f32>();
+                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
             }
             _ => {
-                let target = result.view_mut::<f64>();
-                threads::run(py, bytes, move |threads| map(affine, view, target, kept, in_place, threads))
+                let out = result.view_mut::<f64>();
+                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
             }
         }
     });

@@ -18,7 +18,7 @@ use std::ops::{AddAssign, Range};
 /// Bytes of a tile: it stays in the second-level cache, so that it can be read again.
 const TILE_BYTES: usize = 128 << 10;
 /// Rows of a tile at most: what the narrowest integer lanes can sum.
-const MAX_TILE_ROWS: usize = 1 << 16;
+const MAX_TILE_ROWS: usize = 1 << 15;
 
 /// The columns of a block, and the channels they belong to.
 #[derive(Debug, Clone)]

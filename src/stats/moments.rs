@@ -8,7 +8,7 @@
 
 use super::exact::scaled_variance;
 use super::{Accumulator, Slots, Tile, reduce};
-use crate::dd::Dd;
+use crate::dd::{Dd, two_sum};
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
@@ -243,13 +243,46 @@ const PIVOT_ELEMENTS: usize = 16;
 /// squares is then at most five times what remains of it.
 const PIVOT_DISTANCE: f64 = 4.0;
 
+/// Sums with the rounding errors of their additions beside them (Neumaier's variant of Kahan's summation): as good as
+/// double-double for adding up, and a loop that vectorises.
+#[derive(Debug, Default)]
+struct Compensated {
+    sum: Vec<f64>,
+    error: Vec<f64>,
+}
+
+impl Compensated {
+    fn clear(&mut self, count: usize) {
+        for values in [&mut self.sum, &mut self.error] {
+            values.clear();
+            values.resize(count, 0.0);
+        }
+    }
+
+    fn add(&mut self, values: &[f64]) {
+        for ((sum, error), value) in self.sum.iter_mut().zip(&mut self.error).zip(values) {
+            let (total, lost) = two_sum(*sum, *value);
+            *sum = total;
+            *error += lost;
+        }
+    }
+
+    fn get(&self, slot: usize) -> Dd {
+        let error = self.error[slot];
+        Dd::from(self.sum[slot]).add_f64(if error.is_nan() { 0.0 } else { error })
+    }
+}
+
 #[derive(Debug, Default)]
 struct FloatAccumulator {
     sums: FloatSums,
     pivot: Vec<f64>,
-    sum: Vec<Dd>,
-    square: Vec<Dd>,
-    weight: Vec<Dd>,
+    sum: Compensated,
+    square: Compensated,
+    /// Elements of each slot in tiles without NaN or weights.
+    count: f64,
+    /// Weights of the other tiles.
+    weight: Compensated,
     settled: bool,
 }
 
@@ -257,9 +290,9 @@ impl FloatAccumulator {
     /// Forget all sums and spread the pivots over the columns.
     fn restart(&mut self, slots: &Slots) {
         for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
-            sums.clear();
-            sums.resize(slots.count, Dd::ZERO);
+            sums.clear(slots.count);
         }
+        self.count = 0.0;
         self.sums.pivot.clear();
         self.sums.pivot.extend((0..slots.width).map(|column| self.pivot[slots.slot_of(column)]));
         for _ in 1..slots.times {
@@ -270,6 +303,15 @@ impl FloatAccumulator {
     fn fold(&mut self, slots: &Slots) {
         slots.fold(&mut self.sums.sum);
         slots.fold(&mut self.sums.square);
+    }
+
+    /// Whether NaN, infinity or an overflow got into the sums.
+    fn is_spoiled(&self) -> bool {
+        self.sums.square.iter().fold(false, |spoiled, square| spoiled | !(*square < f64::INFINITY))
+    }
+
+    fn weight(&self, slot: usize) -> Dd {
+        self.weight.get(slot).add_f64(self.count)
     }
 }
 
@@ -315,24 +357,23 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
         });
         self.fold(slots);
         // NaN and infinity show in the sums: only then is the tile read again, with care.
-        if plain && !self.sums.square.iter().all(|square| square.is_finite()) {
+        if plain && self.is_spoiled() {
             plain = false;
             self.sums.clear(width);
             tile.each(|rows, _| self.sums.add_numbers(rows));
             self.fold(slots);
         }
         if plain {
-            let count = (tile.rows() * slots.columns_per_slot()) as f64;
-            self.weight.iter_mut().for_each(|weight| *weight = weight.add_f64(count));
+            self.count += (tile.rows() * slots.columns_per_slot()) as f64;
         } else {
             slots.fold(&mut self.sums.weight);
-            if !self.sums.square.iter().all(|square| square.is_finite()) && has_infinity(tile) {
+            if self.is_spoiled() && has_infinity(tile) {
                 return Err(Error::Infinite);
             }
-            self.weight.iter_mut().zip(&self.sums.weight).for_each(|(weight, w)| *weight = weight.add_f64(*w));
+            self.weight.add(&self.sums.weight);
         }
-        self.sum.iter_mut().zip(&self.sums.sum).for_each(|(sum, s)| *sum = sum.add_f64(*s));
-        self.square.iter_mut().zip(&self.sums.square).for_each(|(square, q)| *square = square.add_f64(*q));
+        self.sum.add(&self.sums.sum);
+        self.square.add(&self.sums.square);
         Ok(())
     }
 
@@ -342,9 +383,9 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
         }
         self.settled = true;
         for slot in 0..slots.count {
-            let (sum, weight) = (self.sum[slot].hi, self.weight[slot].hi);
-            let distance = sum / weight;
-            let m2 = self.square[slot].hi - sum * distance;
+            let (sum, square) = (self.sum.sum[slot], self.square.sum[slot]);
+            let distance = sum / self.weight(slot).hi;
+            let m2 = square - sum * distance;
             if sum != 0.0 && distance.is_finite() && sum * distance > PIVOT_DISTANCE * m2 {
                 self.pivot[slot] += distance;
                 self.settled = false;
@@ -360,15 +401,15 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<FloatCell>) {
         for slot in 0..slots.count {
-            let (sum, weight) = (self.sum[slot], self.weight[slot]);
+            let (sum, square, weight) = (self.sum.get(slot), self.square.get(slot), self.weight(slot));
             if weight.hi == 0.0 {
                 cells.push(FloatCell::default());
                 continue;
             }
             let distance = sum / weight;
             // A square that overflowed is an infinite variance, not an unknown one.
-            let rest = self.square[slot] - sum * distance;
-            let m2 = if rest.hi.is_nan() { self.square[slot] } else { rest.max_zero() };
+            let rest = square - sum * distance;
+            let m2 = if rest.hi.is_nan() { square } else { rest.max_zero() };
             cells.push(FloatCell { weight, mean: distance.add_f64(self.pivot[slot]), m2 });
         }
     }
@@ -392,7 +433,7 @@ struct IntegerAccumulator<T: Integer> {
 
 impl<T: Integer> Default for IntegerAccumulator<T> {
     fn default() -> Self {
-        Self { sums: IntegerSums { sum: Vec::new(), low: Vec::new(), high: Vec::new() }, cells: Vec::new() }
+        Self { sums: IntegerSums::new(), cells: Vec::new() }
     }
 }
 
@@ -408,15 +449,9 @@ impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
         self.sums.clear(slots.kernel_width());
         tile.each(|rows, _| self.sums.add(rows));
         let rows = tile.rows() as u64;
-        // Lanes are widened before they are joined: a lane of narrow sums may be nearly full.
-        let lanes = |i: usize| IntegerCell {
-            count: 0,
-            sum: self.sums.sum[i].into(),
-            square: self.sums.low[i].into() + (self.sums.high[i].into() << 32),
-        };
         for i in 0..slots.kernel_width() {
-            let cell = &mut self.cells[slots.slot_of(i % slots.width)];
-            cell.merge(&lanes(i))?;
+            let (sum, square) = self.sums.get(i);
+            self.cells[slots.slot_of(i % slots.width)].merge(&IntegerCell { count: 0, sum, square })?;
         }
         let count = rows * slots.columns_per_slot() as u64;
         self.cells.iter_mut().for_each(|cell| cell.count += count);

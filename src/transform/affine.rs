@@ -1,6 +1,5 @@
 //! The affine map of an array, per channel, in one pass.
 
-use crate::dd::Dd;
 use crate::element::{Element, Output};
 use crate::kernels::affine::Parameters;
 use crate::kernels::copy;
@@ -10,7 +9,7 @@ use crate::tiles::{Access, Rows, RowsMut, access, gather, scatter, widening};
 use crate::view::{View, ViewMut};
 
 /// Bytes of output that a kernel writes at a time: with its input they stay in the first-level cache.
-const TILE_BYTES: usize = 8 << 10;
+const TILE_BYTES: usize = 16 << 10;
 
 /// `y = (x - shift) * scale + offset`, where the scale may be given by its reciprocal.
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +25,17 @@ pub struct Affine<'a> {
 }
 
 impl Affine<'_> {
-    fn push(&self, channel: usize, parameters: &mut Parameters) {
-        let of = |values: Option<&[f64]>, default: f64| values.map_or(default, |values| values[channel]);
-        let scale = of(self.scale, 1.0);
-        let scale = if self.divide { Dd::from(1.0) / Dd::from(scale) } else { Dd::from(scale) };
-        parameters.push(of(self.shift, 0.0), scale, of(self.offset, 0.0));
+    /// The parameters of some channels.
+    fn fill(&self, channels: impl Iterator<Item = usize>, parameters: &mut Parameters) {
+        let of = |values: Option<&[f64]>, channel: usize, default: f64| values.map_or(default, |v| v[channel]);
+        parameters.clear();
+        for channel in channels {
+            let scale = of(self.scale, channel, 1.0);
+            parameters.push(of(self.shift, channel, 0.0), scale, of(self.offset, channel, 0.0));
+        }
+        if self.divide {
+            parameters.invert_scales();
+        }
     }
 }
 
@@ -52,22 +57,33 @@ struct Scratch<T, U> {
     results: Vec<U>,
 }
 
-/// Map `x` into `out`, which has the same shape; whether `x` contains an infinity. With `in_place`, `x` and `out` are
-/// the same elements.
+/// What is known of the memory that a map writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Never touched: its pages come zeroed through the cache, where plain stores find them.
+    Fresh,
+    /// Used before: past the cache it is written without being read first.
+    Warm,
+    /// The input itself.
+    Input,
+}
+
+/// Map `x` into `out`, which has the same shape; whether `x` contains an infinity.
 pub fn map<T: Element, U: Output>(
     affine: Affine<'_>,
     x: View<'_, T>,
     out: ViewMut<'_, U>,
     kept: &[bool],
-    in_place: bool,
+    target: Target,
     threads: usize,
 ) -> bool {
     let sizes = [size_of::<U>(), size_of::<T>()];
     let plan = Plan::new(x.shape, kept, [out.strides, x.strides], sizes, TILE_BYTES / size_of::<U>());
     let out_access = access::<U, 2>(&plan, 0, out.start);
     // Elements that are overwritten are read into a tile of their own first.
-    let x_access = if in_place { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
-    let stream = !in_place && out_access != Access::Gather && copy::exceeds_cache(plan.elements * size_of::<U>());
+    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
+    let stream =
+        target == Target::Warm && out_access != Access::Gather && copy::exceeds_cache(plan.elements * size_of::<U>());
     let strided = out_access == Access::Strided || x_access == Access::Strided;
     let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     let tasks = plan.tasks();
@@ -82,10 +98,8 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         let mut infinite = false;
         for position in task.kept.clone() {
             let place = self.plan.place(position);
-            scratch.parameters.clear();
-            for channel in &self.plan.channel_of[..place.width] {
-                self.affine.push((place.channel + channel) as usize, &mut scratch.parameters);
-            }
+            let channels = self.plan.channel_of[..place.width].iter().map(|c| (place.channel + c) as usize);
+            self.affine.fill(channels, &mut scratch.parameters);
             scratch.parameters.widen(self.times);
             for unit in task.units.clone() {
                 let (offset, rows) = self.plan.unit(&place, unit);
@@ -140,7 +154,8 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
                 let mut target =
                     unsafe { RowsMut::new(to.cast::<U>(), rows, row_step(0, size_of::<U>()), width, 0) };
                 for (r, row) in scratch.results.chunks_exact(width).enumerate() {
-                    copy::stream(row, target.row(r));
+                    let [target] = target.rows(r);
+                    copy::stream(row, target);
                 }
             }
             // SAFETY: the plan visits elements of the output only, each once.
