@@ -55,10 +55,12 @@ fn bounds<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make
 fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
     let x = data(make);
     let mut out = vec![U::from_f64(0.0); x.len()];
-    let mut parameters = Parameters::default();
-    for i in 0..WIDTH {
-        parameters.push(i as f64, 3.0, 0.0);
-    }
+    let mut parameters = Parameters {
+        shift: (0..WIDTH).map(|i| i as f64).collect(),
+        scale: vec![3.0; WIDTH],
+        scale_rest: vec![0.0; WIDTH],
+        offset: vec![0.0; WIDTH],
+    };
     parameters.invert_scales();
     each_level(group, name, size_of_val(x.as_slice()) + size_of_val(out.as_slice()), || {
         black_box(parameters.map(black_box(Rows::flat(&x, WIDTH)), RowsMut::flat(&mut out, WIDTH), false));

@@ -28,21 +28,6 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Remove all columns.
-    pub fn clear(&mut self) {
-        for values in [&mut self.shift, &mut self.scale, &mut self.scale_rest, &mut self.offset] {
-            values.clear();
-        }
-    }
-
-    /// Append a column. The scale is taken as exact.
-    pub fn push(&mut self, shift: f64, scale: f64, offset: f64) {
-        self.shift.push(shift);
-        self.scale.push(scale);
-        self.scale_rest.push(0.0);
-        self.offset.push(offset);
-    }
-
     /// Replace every scale by its reciprocal, to twice the precision of `f64`: what division by it takes.
     pub fn invert_scales(&mut self) {
         super::run(Invert(self));

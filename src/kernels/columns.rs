@@ -1,8 +1,9 @@
 //! The one loop nest of all kernels: groups of rows x chunks of columns.
 //!
 //! Accumulators (or parameters) of a chunk of columns are loaded once for a whole group of rows, so they cost little
-//! beside the elements themselves, while memory is still read from front to back. Within a column, rows are always
-//! visited in order: what a kernel computes does not depend on how rows are grouped or columns chunked.
+//! beside the elements themselves, while memory is still read from front to back. Within a column rows are visited in
+//! order, in groups that depend on nothing but their number: what a kernel computes does not depend on how columns are
+//! chunked, nor on the instruction set.
 
 use super::Kernel;
 use crate::tiles::{Rows, RowsMut};

@@ -6,8 +6,8 @@ use crate::tiles::{Rows, RowsMut};
 
 /// Columns whose accumulators share the registers.
 const LANES: usize = 16;
-/// Rows for which they are loaded once.
-const GROUP: usize = 8;
+/// Rows that are summed on their own, and then added to the accumulators.
+pub const GROUP: usize = 8;
 /// The same for integers, whose lanes are narrower and widened once for each group.
 const INTEGER_LANES: usize = 64;
 const INTEGER_GROUP: usize = 8;
@@ -47,7 +47,7 @@ impl FloatSums {
 
     /// Add those elements of `rows` that are numbers, each times its weight. Zero weight leaves an element out.
     pub fn add_weighted<T: Element>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) {
-        super::run(Walk::<_, _, LANES, 1> { rows, out: RowsMut::none(&rows), columns: &mut Weighted(self, weights) });
+        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Weighted(self, weights) });
     }
 }
 
@@ -65,8 +65,8 @@ impl<T: Element> Columns<T> for Plain<'_> {
         _out: [&mut [(); L]; U],
     ) {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
-        let mut sum: [f64; L] = *lanes(&self.0.sum, at);
-        let mut square: [f64; L] = *lanes(&self.0.square, at);
+        // A group is summed on its own first: short chains of additions round less than one long one.
+        let (mut sum, mut square) = ([0.0; L], [0.0; L]);
         for x in elements {
             for j in 0..L {
                 let d = x[j].to_f64() - pivot[j];
@@ -74,8 +74,17 @@ impl<T: Element> Columns<T> for Plain<'_> {
                 square[j] += d * d;
             }
         }
-        *lanes_mut(&mut self.0.sum, at) = sum;
-        *lanes_mut(&mut self.0.square, at) = square;
+        add_lanes(&mut self.0.sum, at, sum);
+        add_lanes(&mut self.0.square, at, square);
+    }
+}
+
+/// Add `values` to the lanes from `at` on.
+#[inline(always)]
+fn add_lanes<const L: usize>(sums: &mut [f64], at: usize, values: [f64; L]) {
+    let lanes: &mut [f64; L] = lanes_mut(sums, at);
+    for j in 0..L {
+        lanes[j] += values[j];
     }
 }
 
@@ -93,9 +102,7 @@ impl<T: Element> Columns<T> for Numbers<'_> {
         _out: [&mut [(); L]; U],
     ) {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
-        let mut sum: [f64; L] = *lanes(&self.0.sum, at);
-        let mut square: [f64; L] = *lanes(&self.0.square, at);
-        let mut weight: [f64; L] = *lanes(&self.0.weight, at);
+        let (mut sum, mut square, mut weight) = ([0.0; L], [0.0; L], [0.0; L]);
         for x in elements {
             for j in 0..L {
                 let d = x[j].to_f64() - pivot[j];
@@ -106,9 +113,9 @@ impl<T: Element> Columns<T> for Numbers<'_> {
                 weight[j] += if number { 1.0 } else { 0.0 };
             }
         }
-        *lanes_mut(&mut self.0.sum, at) = sum;
-        *lanes_mut(&mut self.0.square, at) = square;
-        *lanes_mut(&mut self.0.weight, at) = weight;
+        add_lanes(&mut self.0.sum, at, sum);
+        add_lanes(&mut self.0.square, at, square);
+        add_lanes(&mut self.0.weight, at, weight);
     }
 }
 
@@ -126,9 +133,7 @@ impl<T: Element> Columns<T> for Weighted<'_> {
         _out: [&mut [(); L]; U],
     ) {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
-        let mut sum: [f64; L] = *lanes(&self.0.sum, at);
-        let mut square: [f64; L] = *lanes(&self.0.square, at);
-        let mut weight: [f64; L] = *lanes(&self.0.weight, at);
+        let (mut sum, mut square, mut weight) = ([0.0; L], [0.0; L], [0.0; L]);
         for (u, x) in elements.into_iter().enumerate() {
             let w: &[f64; L] = lanes(self.1.row(row + u), at);
             for j in 0..L {
@@ -141,9 +146,9 @@ impl<T: Element> Columns<T> for Weighted<'_> {
                 weight[j] += w;
             }
         }
-        *lanes_mut(&mut self.0.sum, at) = sum;
-        *lanes_mut(&mut self.0.square, at) = square;
-        *lanes_mut(&mut self.0.weight, at) = weight;
+        add_lanes(&mut self.0.sum, at, sum);
+        add_lanes(&mut self.0.square, at, square);
+        add_lanes(&mut self.0.weight, at, weight);
     }
 }
 

@@ -1,0 +1,100 @@
+//! Naive twins of the kernels: the definitions, one element at a time, with nothing but indices. Rows are grouped as the
+//! kernels group them, so results are equal to the last bit.
+
+use super::affine::{Parameters, map_exact, map_plain};
+use super::moments::{FloatSums, GROUP};
+use crate::element::{Element, Key, Output};
+
+/// The elements of each row of a flat array of `width` columns, with their column.
+fn columns<T: Copy>(elements: &[T], width: usize) -> impl Iterator<Item = (usize, T)> + '_ {
+    elements.iter().enumerate().map(move |(i, x)| (i % width, *x))
+}
+
+/// Add to `sums` the terms (of sum, square and weight) that `term` makes of each element's index and value; full groups
+/// of rows on their own first.
+fn add_terms<T: Element>(sums: &mut FloatSums, elements: &[T], term: impl Fn(usize, f64, f64) -> Option<[f64; 3]>) {
+    let width = sums.pivot.len();
+    let grouped = elements.len() / width / GROUP * GROUP * width;
+    let (groups, rest) = elements.split_at(grouped);
+    let pieces = groups.chunks(GROUP * width).chain(rest.chunks(width));
+    let mut first = 0;
+    for piece in pieces {
+        let mut partial = vec![[0.0; 3]; width.min(piece.len())];
+        for (i, (column, x)) in columns(piece, width).enumerate() {
+            let terms = term(first + i, x.to_f64(), sums.pivot[column]).unwrap_or([0.0; 3]);
+            partial[column].iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+        }
+        for (column, [sum, square, weight]) in partial.into_iter().enumerate() {
+            sums.sum[column] += sum;
+            sums.square[column] += square;
+            sums.weight[column] += weight;
+        }
+        first += piece.len();
+    }
+}
+
+/// [`FloatSums::add`].
+pub fn add<T: Element>(sums: &mut FloatSums, elements: &[T]) {
+    add_terms(sums, elements, |_, x, pivot| Some([x - pivot, (x - pivot) * (x - pivot), 0.0]));
+}
+
+/// [`FloatSums::add_numbers`].
+pub fn add_numbers<T: Element>(sums: &mut FloatSums, elements: &[T]) {
+    add_terms(sums, elements, |_, x, pivot| {
+        let d = x - pivot;
+        (!x.is_nan()).then_some([d, d * d, 1.0])
+    });
+}
+
+/// [`FloatSums::add_weighted`].
+pub fn add_weighted<T: Element>(sums: &mut FloatSums, elements: &[T], weights: &[f64]) {
+    add_terms(sums, elements, |i, x, pivot| {
+        let (d, w) = (x - pivot, weights[i]);
+        (!x.is_nan() && w != 0.0).then_some([w * d, w * d * d, w])
+    });
+}
+
+/// Sum and sum of squares of each column of integers.
+pub fn integer_sums<T: Element>(elements: &[T], width: usize) -> Vec<(i128, u128)> {
+    let mut sums = vec![(0, 0); width];
+    for (column, x) in columns(elements, width) {
+        // Elements of up to 32 bits are exact as f64.
+        let x = x.to_f64() as i128;
+        sums[column].0 += x;
+        sums[column].1 += (x * x) as u128;
+    }
+    sums
+}
+
+/// Minimum, maximum and number of NaN of each column.
+pub fn bounds<T: Element>(elements: &[T], width: usize) -> Vec<(T::Key, T::Key, u32)> {
+    let mut bounds = vec![(T::Key::TOP, T::Key::BOTTOM, 0); width];
+    for (column, x) in columns(elements, width) {
+        let (min, max, nan) = &mut bounds[column];
+        if x.to_f64().is_nan() {
+            *nan += 1;
+        } else {
+            *min = if x.key() < *min { x.key() } else { *min };
+            *max = if x.key() > *max { x.key() } else { *max };
+        }
+    }
+    bounds
+}
+
+/// [`Parameters::map`].
+pub fn map<T: Element, U: Output>(parameters: &Parameters, elements: &[T], has_offset: bool) -> (Vec<U>, bool) {
+    let Parameters { shift, scale, scale_rest, offset } = parameters;
+    let mut infinite = false;
+    let mapped = columns(elements, shift.len()).map(|(c, x)| {
+        let x = x.to_f64();
+        infinite |= x.is_infinite();
+        U::from_f64(match (U::NEEDS_EXACT, has_offset) {
+            (true, true) => map_exact::<true>(x, shift[c], scale[c], scale_rest[c], offset[c]),
+            (true, false) => map_exact::<false>(x, shift[c], scale[c], scale_rest[c], offset[c]),
+            (false, true) => map_plain::<true>(x, shift[c], scale[c], offset[c]),
+            (false, false) => map_plain::<false>(x, shift[c], scale[c], offset[c]),
+        })
+    });
+    let mapped = mapped.collect();
+    (mapped, infinite)
+}

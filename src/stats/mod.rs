@@ -15,8 +15,8 @@ use crate::tiles::{Access, Rows, access, gather, widening};
 use crate::view::View;
 use std::ops::{AddAssign, Range};
 
-/// Bytes of a tile: it stays in the second-level cache, so that it can be read again.
-const TILE_BYTES: usize = 128 << 10;
+/// Bytes of a tile: it stays in the second-level cache, so that it can be read again, and no sum in it is long.
+const TILE_BYTES: usize = 64 << 10;
 /// Rows of a tile at most: what the narrowest integer lanes can sum.
 const MAX_TILE_ROWS: usize = 1 << 15;
 

@@ -25,14 +25,19 @@ pub struct Affine<'a> {
 }
 
 impl Affine<'_> {
-    /// The parameters of some channels.
-    fn fill(&self, channels: impl Iterator<Item = usize>, parameters: &mut Parameters) {
-        let of = |values: Option<&[f64]>, channel: usize, default: f64| values.map_or(default, |v| v[channel]);
-        parameters.clear();
-        for channel in channels {
-            let scale = of(self.scale, channel, 1.0);
-            parameters.push(of(self.shift, channel, 0.0), scale, of(self.offset, channel, 0.0));
-        }
+    /// The parameters of the channels `first + c` for each `c` of `channels`.
+    fn fill(&self, first: isize, channels: &[isize], parameters: &mut Parameters) {
+        let fill = |target: &mut Vec<f64>, values: Option<&[f64]>, default: f64| {
+            target.clear();
+            match values {
+                Some(values) => target.extend(channels.iter().map(|c| values[(first + c) as usize])),
+                None => target.resize(channels.len(), default),
+            }
+        };
+        fill(&mut parameters.shift, self.shift, 0.0);
+        fill(&mut parameters.scale, self.scale, 1.0);
+        fill(&mut parameters.scale_rest, None, 0.0);
+        fill(&mut parameters.offset, self.offset, 0.0);
         if self.divide {
             parameters.invert_scales();
         }
@@ -98,8 +103,7 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         let mut infinite = false;
         for position in task.kept.clone() {
             let place = self.plan.place(position);
-            let channels = self.plan.channel_of[..place.width].iter().map(|c| (place.channel + c) as usize);
-            self.affine.fill(channels, &mut scratch.parameters);
+            self.affine.fill(place.channel, &self.plan.channel_of[..place.width], &mut scratch.parameters);
             scratch.parameters.widen(self.times);
             for unit in task.units.clone() {
                 let (offset, rows) = self.plan.unit(&place, unit);

@@ -1,0 +1,223 @@
+//! Every kernel at every instruction-set level that this CPU has, for every dtype, over awkward lengths, widths and
+//! alignments, against its naive twin: equal to the last bit.
+
+use planish::element::{Bool, Element, Output, bf16, f16};
+use planish::kernels::affine::Parameters;
+use planish::kernels::extrema::Bounds;
+use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
+use planish::kernels::{Level, reference};
+use planish::tiles::{Rows, RowsMut};
+use std::sync::{Mutex, PoisonError};
+
+/// The level is the process's: tests that force it take turns.
+static LEVEL: Mutex<()> = Mutex::new(());
+
+/// Widths around every chunk that the kernels take, and then some.
+const WIDTHS: [usize; 16] = [1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 63, 64, 67, 130];
+
+/// Call `check` at every level, for lengths from nothing to four chunks and more, from every misaligned start.
+fn sweep(mut check: impl FnMut(&str, usize, usize, usize)) {
+    let _turn = LEVEL.lock().unwrap_or_else(PoisonError::into_inner);
+    let best = Level::current();
+    let mut levels = 0;
+    for level in Level::ALL {
+        if !level.force() {
+            continue;
+        }
+        levels += 1;
+        for width in WIDTHS {
+            for len in (0..4 * width + 2).step_by(if width > 16 { 13 } else { 1 }).chain([8 * width, 33 * width + 1]) {
+                for start in [0, 1, 3] {
+                    check(level.name(), width, len, start);
+                }
+            }
+        }
+    }
+    assert!(best.force() && levels > 0);
+}
+
+/// A reproducible stream of bits.
+fn noise(seed: usize) -> impl Iterator<Item = u64> {
+    let mut state = seed as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    })
+}
+
+/// Numbers with a few NaN among them.
+fn number(bits: u64) -> f64 {
+    if bits % 97 == 0 { f64::NAN } else { (bits >> 40) as f64 / 1024.0 - 8192.0 }
+}
+
+fn equal(left: &[f64], right: &[f64]) -> bool {
+    left.iter().zip(right).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
+}
+
+fn float_sums<T: Element>(make: impl Fn(u64) -> T) {
+    let x: Vec<T> = noise(1).take(8000).map(make).collect();
+    let weights: Vec<f64> = noise(2).take(8000).map(|bits| (bits % 5) as f64 / 4.0).collect();
+    sweep(|level, width, len, start| {
+        let (x, w) = (&x[start..start + len], &weights[start..start + len]);
+        let mut ours = FloatSums { pivot: (0..width).map(|i| i as f64 - 3.0).collect(), ..FloatSums::default() };
+        ours.clear(width);
+        let mut theirs = ours.clone();
+        ours.add_numbers(Rows::flat(x, width));
+        reference::add_numbers(&mut theirs, x);
+        ours.add_weighted(Rows::flat(x, width), Rows::flat(w, width));
+        reference::add_weighted(&mut theirs, x, w);
+        let same = |a: &FloatSums, b: &FloatSums| {
+            equal(&a.sum, &b.sum) && equal(&a.square, &b.square) && equal(&a.weight, &b.weight)
+        };
+        assert!(same(&ours, &theirs), "numbers, {level}, {width} x {len} + {start}");
+        ours.add(Rows::flat(x, width));
+        reference::add(&mut theirs, x);
+        assert!(same(&ours, &theirs), "plain, {level}, {width} x {len} + {start}");
+    });
+}
+
+fn integer_sums<T: Integer>(make: impl Fn(u64) -> T) {
+    let x: Vec<T> = noise(3).take(8000).map(make).collect();
+    sweep(|level, width, len, start| {
+        let x = &x[start..start + len];
+        let mut ours = IntegerSums::<T>::new();
+        ours.clear(width);
+        ours.add(Rows::flat(x, width));
+        let theirs = reference::integer_sums(x, width);
+        let ours: Vec<_> = (0..width).map(|column| ours.get(column)).collect();
+        assert_eq!(ours, theirs, "{level}, {width} x {len} + {start}");
+    });
+}
+
+fn bounds<T: Element>(make: impl Fn(u64) -> T) {
+    let x: Vec<T> = noise(4).take(8000).map(make).collect();
+    sweep(|level, width, len, start| {
+        let x = &x[start..start + len];
+        let mut ours = Bounds::<T::Key>::default();
+        ours.clear(width);
+        ours.add(Rows::flat(x, width));
+        for (column, (min, max, nan)) in reference::bounds(x, width).into_iter().enumerate() {
+            let same = ours.min[column] == min && ours.max[column] == max && ours.nan[column] == nan;
+            assert!(same, "{level}, {width} x {len} + {start}");
+        }
+    });
+}
+
+fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
+    let x: Vec<T> = noise(5).take(8000).map(make).collect();
+    sweep(|level, width, len, start| {
+        let x = &x[start..start + len];
+        let mut parameters = Parameters {
+            shift: (0..width).map(|i| i as f64 * 0.3).collect(),
+            scale: (0..width).map(|i| 1.0 + i as f64 / 7.0).collect(),
+            scale_rest: vec![0.0; width],
+            offset: vec![0.125; width],
+        };
+        parameters.invert_scales();
+        for has_offset in [false, true] {
+            let mut ours = vec![U::from_f64(0.0); len + start];
+            let infinite = parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), has_offset);
+            let (theirs, reference_infinite) = reference::map::<T, U>(&parameters, x, has_offset);
+            let widen = |values: &[U]| values.iter().map(|y| y.to_f64()).collect::<Vec<_>>();
+            assert!(equal(&widen(&ours[start..]), &widen(&theirs)), "{level}, {width} x {len} + {start}");
+            assert_eq!(infinite, reference_infinite);
+        }
+    });
+}
+
+macro_rules! every_dtype {
+    ($($name:ident: $t:ty = $make:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn sums() {
+                float_sums::<$t>($make);
+            }
+
+            #[test]
+            fn extrema() {
+                bounds::<$t>($make);
+            }
+
+            #[test]
+            fn map_to_every_float() {
+                affine::<$t, f32>($make);
+                affine::<$t, f64>($make);
+                affine::<$t, f16>($make);
+                affine::<$t, bf16>($make);
+            }
+        }
+    )*};
+}
+every_dtype! {
+    boolean: Bool = |bits| Bool((bits % 3) as u8);
+    uint8: u8 = |bits| (bits >> 9) as u8;
+    uint16: u16 = |bits| (bits >> 9) as u16;
+    uint32: u32 = |bits| (bits >> 9) as u32;
+    uint64: u64 = |bits| bits;
+    int8: i8 = |bits| (bits >> 9) as i8;
+    int16: i16 = |bits| (bits >> 9) as i16;
+    int32: i32 = |bits| (bits >> 9) as i32;
+    int64: i64 = |bits| bits as i64;
+    float16: f16 = |bits| f16::from_f64(number(bits));
+    bfloat16: bf16 = |bits| bf16::from_f64(number(bits));
+    float32: f32 = |bits| number(bits) as f32;
+    float64: f64 = number;
+}
+
+#[test]
+fn exact_integer_sums() {
+    integer_sums::<Bool>(|bits| Bool((bits % 3) as u8));
+    integer_sums::<u8>(|bits| (bits >> 9) as u8);
+    integer_sums::<i8>(|bits| (bits >> 9) as i8);
+    integer_sums::<u16>(|bits| (bits >> 9) as u16);
+    integer_sums::<i16>(|bits| (bits >> 9) as i16);
+    integer_sums::<u32>(|bits| (bits >> 9) as u32);
+    integer_sums::<i32>(|bits| (bits >> 9) as i32);
+}
+
+/// The lanes hold what `MAX_ROWS` promises, of the elements with the largest sums.
+fn full_lanes<T: Integer>(extreme: T) {
+    let _turn = LEVEL.lock().unwrap_or_else(PoisonError::into_inner);
+    const WIDTH: usize = 3;
+    let rows = T::MAX_ROWS.min(1 << 23);
+    let x = vec![extreme; rows * WIDTH];
+    let mut sums = IntegerSums::<T>::new();
+    sums.clear(WIDTH);
+    sums.add(Rows::flat(&x, WIDTH));
+    let value = extreme.to_f64() as i128;
+    assert_eq!(sums.get(WIDTH - 1), (value * rows as i128, (value * value) as u128 * rows as u128));
+}
+
+#[test]
+fn lanes_do_not_overflow() {
+    full_lanes(u8::MAX);
+    full_lanes(i8::MIN);
+    full_lanes(i8::MAX);
+    full_lanes(u16::MAX);
+    full_lanes(i16::MIN);
+    full_lanes(i16::MAX);
+    full_lanes(u32::MAX);
+    full_lanes(i32::MIN);
+    full_lanes(i32::MAX);
+}
+
+#[test]
+fn infinity_is_reported_wherever_it_hides() {
+    for len in [1usize, 5, 16, 100, 1000] {
+        for at in [0, len / 2, len - 1] {
+            let mut x = vec![f32::NAN; len];
+            x[at] = f32::NEG_INFINITY;
+            let parameters =
+                Parameters { shift: vec![1.0], scale: vec![2.0], scale_rest: vec![0.0], offset: vec![0.0] };
+            let mut y = vec![0f64; len];
+            assert!(parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false));
+            assert_eq!(y[at], f64::NEG_INFINITY);
+            x[at] = f32::MAX;
+            assert!(!parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false));
+        }
+    }
+}
