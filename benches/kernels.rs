@@ -63,7 +63,7 @@ fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name:
     };
     parameters.invert_scales();
     each_level(group, name, size_of_val(x.as_slice()) + size_of_val(out.as_slice()), || {
-        black_box(parameters.map(black_box(Rows::flat(&x, WIDTH)), RowsMut::flat(&mut out, WIDTH), false));
+        black_box(parameters.map(black_box(Rows::flat(&x, WIDTH)), RowsMut::flat(&mut out, WIDTH), false, false));
     });
 }
 

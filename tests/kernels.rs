@@ -118,7 +118,7 @@ fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
         parameters.invert_scales();
         for has_offset in [false, true] {
             let mut ours = vec![U::from_f64(0.0); len + start];
-            let infinite = parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), has_offset);
+            let infinite = parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), has_offset, false);
             let (theirs, reference_infinite) = reference::map::<T, U>(&parameters, x, has_offset);
             let widen = |values: &[U]| values.iter().map(|y| y.to_f64()).collect::<Vec<_>>();
             assert!(equal(&widen(&ours[start..]), &widen(&theirs)), "{level}, {width} x {len} + {start}");
@@ -214,10 +214,10 @@ fn infinity_is_reported_wherever_it_hides() {
             let parameters =
                 Parameters { shift: vec![1.0], scale: vec![2.0], scale_rest: vec![0.0], offset: vec![0.0] };
             let mut y = vec![0f64; len];
-            assert!(parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false));
+            assert!(parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false, false));
             assert_eq!(y[at], f64::NEG_INFINITY);
             x[at] = f32::MAX;
-            assert!(!parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false));
+            assert!(!parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false, false));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! each operation are computed and added back at the end, so that the result is within one ulp there as well; the
 //! scale then carries a second double, so that a division is as exact as a multiplication.
 
-use super::Kernel;
+use super::{Kernel, copy};
 use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::dd::two_sum;
 use crate::element::{Element, Key, Output};
@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 
 const LANES: usize = 16;
 const GROUP: usize = 4;
+
 
 /// Parameters of the map, one for each column.
 #[derive(Debug, Default, Clone)]
@@ -43,17 +44,30 @@ impl Parameters {
         }
     }
 
-    /// Map `rows` into `out`; whether an infinity was among the elements.
-    pub fn map<T: Element, U: Output>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>, has_offset: bool) -> bool {
-        if has_offset {
-            self.map_form::<T, U, true>(rows, out)
-        } else {
-            self.map_form::<T, U, false>(rows, out)
+    /// Map `rows` into `out`; whether an infinity was among the elements. With `stream`, `out` is written past the
+    /// cache: every row of it must start at a multiple of 16 bytes, and [`copy::fence`] be called in the end.
+    pub fn map<T: Element, U: Output>(
+        &self,
+        rows: Rows<'_, T>,
+        out: RowsMut<'_, U>,
+        has_offset: bool,
+        stream: bool,
+    ) -> bool {
+        // Adding a zero costs nothing but where every rounding error is worked out.
+        match (has_offset || !U::NEEDS_EXACT, stream) {
+            (true, true) => self.walk::<T, U, true, true>(rows, out),
+            (true, false) => self.walk::<T, U, true, false>(rows, out),
+            (false, true) => self.walk::<T, U, false, true>(rows, out),
+            (false, false) => self.walk::<T, U, false, false>(rows, out),
         }
     }
 
-    fn map_form<T: Element, U: Output, const OFFSET: bool>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>) -> bool {
-        let mut map = Map::<T, U, OFFSET> { parameters: self, largest: [T::Key::ZERO; LANES], out: PhantomData };
+    fn walk<T: Element, U: Output, const OFFSET: bool, const STREAM: bool>(
+        &self,
+        rows: Rows<'_, T>,
+        out: RowsMut<'_, U>,
+    ) -> bool {
+        let mut map = Map::<T, U, OFFSET, STREAM> { parameters: self, largest: [T::Key::ZERO; LANES], out: PhantomData };
         super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
         map.largest.iter().any(|largest| largest.is_infinite())
     }
@@ -100,14 +114,14 @@ pub fn map_exact<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest:
     if corrected.is_nan() { leading } else { corrected }
 }
 
-struct Map<'a, T: Element, U, const OFFSET: bool> {
+struct Map<'a, T: Element, U, const OFFSET: bool, const STREAM: bool> {
     parameters: &'a Parameters,
     /// The largest magnitudes seen: where an infinity shows.
     largest: [T::Key; LANES],
     out: PhantomData<U>,
 }
 
-impl<T: Element, U: Output, const OFFSET: bool> Columns<T> for Map<'_, T, U, OFFSET> {
+impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> for Map<'_, T, U, OFFSET, STREAM> {
     type Out = U;
 
     #[inline(always)]
@@ -126,7 +140,7 @@ impl<T: Element, U: Output, const OFFSET: bool> Columns<T> for Map<'_, T, U, OFF
         for (x, y) in elements.into_iter().zip(out) {
             // Whole arrays in and out: the compiler need not fear that the output overlaps the input.
             let x: [T; L] = *x;
-            *y = std::array::from_fn(|j| {
+            let mapped: [U; L] = std::array::from_fn(|j| {
                 let value = x[j].to_f64();
                 U::from_f64(if U::NEEDS_EXACT {
                     map_exact::<OFFSET>(value, shift[j], scale[j], rest[j], offset[j])
@@ -134,6 +148,14 @@ impl<T: Element, U: Output, const OFFSET: bool> Columns<T> for Map<'_, T, U, OFF
                     map_plain::<OFFSET>(value, shift[j], scale[j], offset[j])
                 })
             });
+            if STREAM && U::NEEDS_EXACT {
+                // Through memory: seeing the 16-byte stores, the compiler would do the arithmetic in 16-byte vectors.
+                copy::stream_lanes(std::hint::black_box(&mapped), y);
+            } else if STREAM {
+                copy::stream_lanes(&mapped, y);
+            } else {
+                *y = mapped;
+            }
             for j in 0..L {
                 let magnitude = x[j].key().magnitude();
                 largest[j] = if magnitude > largest[j] { magnitude } else { largest[j] };

@@ -24,40 +24,29 @@ fn last_level_cache() -> usize {
     size
 }
 
-/// Copy with stores that bypass the cache (plain stores where the CPU has no such thing). Call [`fence`] before
-/// another thread may read the target.
-pub fn stream<T: Copy>(from: &[T], to: &mut [T]) {
-    assert_eq!(from.len(), to.len());
+/// Alignment in bytes of what is written past the cache.
+pub const STREAM_ALIGN: usize = 16;
+
+/// Write lanes past the cache where they fill 16 bytes or a multiple (and the CPU has such stores), plainly else. `to` is
+/// then aligned to 16 bytes. Call [`fence`] before another thread may read it.
+#[inline(always)]
+pub fn stream_lanes<T: Copy, const L: usize>(from: &[T; L], to: &mut [T; L]) {
     #[cfg(target_arch = "x86_64")]
-    {
+    if (L * size_of::<T>()).is_multiple_of(16) {
         use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-        let size = size_of::<T>();
-        let lead = to.as_ptr().align_offset(64).min(to.len());
-        let lines = (to.len() - lead) * size / 64;
-        let body = lines * 64 / size;
-        to[..lead].copy_from_slice(&from[..lead]);
-        let source = from[lead..lead + body].as_ptr().cast::<__m128i>();
-        let target = to[lead..lead + body].as_mut_ptr().cast::<__m128i>();
-        for line in 0..lines {
-            // SAFETY: line < lines, so these 64 bytes lie within `body` elements of both slices; the target is
-            // aligned to 64 bytes by `lead`, and SSE2 is part of x86-64.
-            unsafe {
-                let (s, t) = (source.add(line * 4), target.add(line * 4));
-                let (a, b) = (_mm_loadu_si128(s), _mm_loadu_si128(s.add(1)));
-                let (c, d) = (_mm_loadu_si128(s.add(2)), _mm_loadu_si128(s.add(3)));
-                _mm_stream_si128(t, a);
-                _mm_stream_si128(t.add(1), b);
-                _mm_stream_si128(t.add(2), c);
-                _mm_stream_si128(t.add(3), d);
-            }
+        let (source, target) = (from.as_ptr().cast::<__m128i>(), to.as_mut_ptr().cast::<__m128i>());
+        assert!(target.is_aligned());
+        for i in 0..L * size_of::<T>() / 16 {
+            // SAFETY: 16-byte pieces 0..i of both arrays; the target is aligned, as just asserted; SSE2 is part of
+            // x86-64.
+            unsafe { _mm_stream_si128(target.add(i), _mm_loadu_si128(source.add(i))) };
         }
-        to[lead + body..].copy_from_slice(&from[lead + body..]);
+        return;
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    to.copy_from_slice(from);
+    *to = *from;
 }
 
-/// Make what [`stream`] wrote visible to other threads.
+/// Make what [`stream_lanes`] wrote visible to other threads.
 pub fn fence() {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE is part of x86-64.
@@ -71,16 +60,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_every_length_and_offset() {
-        let source: Vec<u16> = (0..400).collect();
-        for start in 0..40 {
-            for len in 0..200 {
-                let mut target = vec![u16::MAX; 300];
-                stream(&source[start..start + len], &mut target[start..start + len]);
-                fence();
-                assert_eq!(target[start..start + len], source[start..start + len]);
-                assert!(target[..start].iter().chain(&target[start + len..]).all(|v| *v == u16::MAX));
-            }
-        }
+    fn streams_what_fills_sixteen_bytes_and_what_does_not() {
+        #[repr(align(16))]
+        struct Aligned<T>(T);
+        let mut target = Aligned([0u16; 16]);
+        stream_lanes(&std::array::from_fn(|i| i as u16), &mut target.0);
+        fence();
+        assert_eq!(target.0, std::array::from_fn(|i| i as u16));
+        let mut target = Aligned([0u16; 3]);
+        stream_lanes(&[7, 8, 9], &mut target.0);
+        assert_eq!(target.0, [7, 8, 9]);
     }
 }

@@ -87,10 +87,9 @@ pub fn map<T: Element, U: Output>(
     let out_access = access::<U, 2>(&plan, 0, out.start);
     // Elements that are overwritten are read into a tile of their own first.
     let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
-    let stream =
-        target == Target::Warm && out_access != Access::Gather && copy::exceeds_cache(plan.elements * size_of::<U>());
     let strided = out_access == Access::Strided || x_access == Access::Strided;
     let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
+    let stream = target == Target::Warm && copy::exceeds_cache(plan.elements * size_of::<U>());
     let tasks = plan.tasks();
     let map = Map { plan, affine, x, out, x_access, out_access, stream, times };
     let worker = || Scratch { parameters: Parameters::default(), elements: Vec::new(), results: Vec::new() };
@@ -134,7 +133,7 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         };
         let parameters = &scratch.parameters;
         let has_offset = self.affine.offset.is_some();
-        if self.out_access != Access::Gather && !self.stream {
+        if self.out_access != Access::Gather {
             let target = match self.out_access {
                 // SAFETY: the plan visits each element of the output once, so this block is this task's alone;
                 // `access` saw that it is contiguous and aligned.
@@ -144,27 +143,16 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
                 // SAFETY: as above; rows have gaps between them.
                 _ => unsafe { RowsMut::new(to.cast(), rows, row_step(0, size_of::<U>()), width, 0) },
             };
-            return parameters.map(elements, target, has_offset);
+            let stream = self.stream
+                && (to as usize).is_multiple_of(copy::STREAM_ALIGN)
+                && (kernel_width * size_of::<U>()).is_multiple_of(copy::STREAM_ALIGN)
+                && self.out_access == Access::Flat;
+            return parameters.map(elements, target, has_offset, stream);
         }
         scratch.results.resize(rows * width, U::from_f64(0.0));
-        let infinite = parameters.map(elements, RowsMut::flat(&mut scratch.results, kernel_width), has_offset);
-        match self.out_access {
-            // SAFETY: as for the direct writes above.
-            Access::Flat => copy::stream(&scratch.results, unsafe {
-                std::slice::from_raw_parts_mut(to.cast::<U>(), rows * width)
-            }),
-            Access::Strided => {
-                // SAFETY: as for the direct writes above.
-                let mut target =
-                    unsafe { RowsMut::new(to.cast::<U>(), rows, row_step(0, size_of::<U>()), width, 0) };
-                for (r, row) in scratch.results.chunks_exact(width).enumerate() {
-                    let [target] = target.rows(r);
-                    copy::stream(row, target);
-                }
-            }
-            // SAFETY: the plan visits elements of the output only, each once.
-            Access::Gather => unsafe { scatter(plan, 0, to, width, &scratch.results) },
-        }
+        let infinite = parameters.map(elements, RowsMut::flat(&mut scratch.results, kernel_width), has_offset, false);
+        // SAFETY: the plan visits elements of the output only, each once, so this block is this task's alone.
+        unsafe { scatter(plan, 0, to, width, &scratch.results) };
         infinite
     }
 }
