@@ -1,1 +1,67 @@
-VENV ?= .venv
+# Every target makes what it needs: a private environment in .venv and the extension in release mode. Nothing is rebuilt
+# that has not changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
+MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
+
+.PHONY: help demo test test-rust test-python lint bench bench-kernels format clean
+
+help:
+	@echo "make demo   the main job on real data"
+	@echo "make test   every test, of Rust and of Python"
+	@echo "make lint   formatting, clippy, ruff, mypy, stubs"
+	@echo "make bench  planish beside its peers and the machine's own limit"
+
+# --- the environment and the extension ---------------------------------------------------------------------------
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(VENV)/.build: $(BIN)/python $(RUST)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'maturin>=1.9.4,<2' 'numpy>=2' 'scikit-learn>=1.6'
+	$(MATURIN) develop --release --quiet
+	@touch $@
+
+$(VENV)/.%-group: $(BIN)/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --group $*
+	@touch $@
+
+# --- the targets ---------------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.build
+	$(BIN)/python examples/demo.py
+
+test: test-rust test-python
+
+test-rust:
+	cargo test --quiet
+
+test-python: $(VENV)/.build $(VENV)/.test-group
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --features python -- -D warnings
+	$(BIN)/ruff format --check python tests benches examples
+	$(BIN)/ruff check python tests benches examples
+	$(BIN)/mypy
+	cd python && ../$(BIN)/stubtest planish._core --mypy-config-file ../pyproject.toml
+
+bench: $(VENV)/.build $(VENV)/.bench-group
+	$(BIN)/python benches/peers.py
+
+bench-kernels:
+	cargo bench --bench kernels
+
+format: $(VENV)/.lint-group
+	cargo fmt
+	$(BIN)/ruff format python tests benches examples
+	$(BIN)/ruff check --fix python tests benches examples
+
+clean:
+	rm -rf target $(VENV) python/planish/*.so

@@ -103,7 +103,13 @@ const MAX_PARTIAL: usize = 32_768;
 impl<const N: usize> Plan<N> {
     /// Plan a walk over `shape`. `kept[i]` says whether axis `i` keeps its own channels, `strides[k][i]` is its step
     /// in operand `k` in bytes, `sizes[k]` that operand's element size; a unit has about `unit_elements` elements.
-    pub fn new(shape: &[usize], kept: &[bool], strides: [&[isize]; N], sizes: [usize; N], unit_elements: usize) -> Self {
+    pub fn new(
+        shape: &[usize],
+        kept: &[bool],
+        strides: [&[isize]; N],
+        sizes: [usize; N],
+        unit_elements: usize,
+    ) -> Self {
         let mut plan = Self {
             channels: shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product(),
             elements: shape.iter().product(),

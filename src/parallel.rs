@@ -155,10 +155,15 @@ mod tests {
     #[test]
     fn results_are_in_the_order_of_tasks() {
         for threads in [1, 2, 3, 8] {
-            let squares = map(100, threads, || 0usize, |seen, task| {
-                *seen += 1;
-                task * task
-            });
+            let squares = map(
+                100,
+                threads,
+                || 0usize,
+                |seen, task| {
+                    *seen += 1;
+                    task * task
+                },
+            );
             assert_eq!(squares, (0..100).map(|task| task * task).collect::<Vec<_>>());
         }
         assert!(map(0, 4, || (), |(), task| task).is_empty());

@@ -27,9 +27,17 @@ impl<'a, T> Rows<'a, T> {
 
     /// Contiguous elements as rows of `width`; what is left over is the tail.
     pub fn flat(elements: &'a [T], width: usize) -> Self {
-        let (count, tail) = (elements.len() / width, elements.len() % width);
-        // SAFETY: `count * width + tail` elements is the whole slice.
-        unsafe { Self::new(elements.as_ptr(), count, width, width, tail) }
+        // SAFETY: the slice is memory such as `contiguous` asks for.
+        unsafe { Self::contiguous(elements.as_ptr(), elements.len(), width) }
+    }
+
+    /// The `len` elements from `start` on as rows of `width`; what is left over is the tail.
+    ///
+    /// # Safety
+    /// As for [`Rows::new`], of those elements.
+    pub unsafe fn contiguous(start: *const T, len: usize, width: usize) -> Self {
+        // SAFETY: the caller's promise; rows and tail are all `len` elements.
+        unsafe { Self::new(start, len / width, width, width, len % width) }
     }
 
     /// Row `index`; row `count` is the tail.
@@ -62,9 +70,17 @@ impl<'a, T> RowsMut<'a, T> {
 
     /// Contiguous elements as rows of `width`; what is left over is the tail.
     pub fn flat(elements: &'a mut [T], width: usize) -> Self {
-        let (count, tail) = (elements.len() / width, elements.len() % width);
-        // SAFETY: `count * width + tail` elements is the whole slice, borrowed mutably.
-        unsafe { Self::new(elements.as_mut_ptr(), count, width, width, tail) }
+        // SAFETY: the slice, borrowed mutably, is memory such as `contiguous` asks for.
+        unsafe { Self::contiguous(elements.as_mut_ptr(), elements.len(), width) }
+    }
+
+    /// The `len` elements from `start` on as rows of `width`; what is left over is the tail.
+    ///
+    /// # Safety
+    /// As for [`RowsMut::new`], of those elements.
+    pub unsafe fn contiguous(start: *mut T, len: usize, width: usize) -> Self {
+        // SAFETY: the caller's promise; rows and tail are all `len` elements.
+        unsafe { Self::new(start, len / width, width, width, len % width) }
     }
 
     /// `U` rows from `first` on; row `count` is the tail.
@@ -92,7 +108,7 @@ impl RowsMut<'_, ()> {
 /// How many rows of `width` columns are read as one, so that the kernels' lanes are filled: a power of two.
 pub fn widening(width: usize, rows: usize) -> usize {
     let mut times = 1;
-    while width * times < 256 && (width * times % 64 != 0) && times * 2 <= rows {
+    while width * times < 256 && !(width * times).is_multiple_of(64) && times * 2 <= rows {
         times *= 2;
     }
     times
@@ -123,6 +139,39 @@ pub fn access<T, const N: usize>(plan: &Plan<N>, k: usize, start: *const u8) -> 
         if rows_ahead { Access::Strided } else { Access::Gather }
     } else {
         Access::Gather
+    }
+}
+
+/// The block of `rows` x `width` elements of operand `k` at `at`, in rows of `width * times`: in place as `access`
+/// allows, or gathered into `scratch`.
+///
+/// # Safety
+/// Every element of the block is readable memory for `'a` that holds a `T`; `access` came from [`access()`] of the same
+/// operand (or is [`Access::Gather`]).
+#[allow(clippy::too_many_arguments)] // A block is that many things.
+pub unsafe fn block<'a, T: Copy, const N: usize>(
+    plan: &Plan<N>,
+    k: usize,
+    access: Access,
+    at: *const u8,
+    rows: usize,
+    width: usize,
+    times: usize,
+    scratch: &'a mut Vec<T>,
+) -> Rows<'a, T> {
+    match access {
+        // SAFETY: the caller's promise; `access` saw that the elements are contiguous and aligned.
+        Access::Flat => unsafe { Rows::contiguous(at.cast(), rows * width, width * times) },
+        Access::Strided => {
+            let stride = plan.rows.stride[k] as usize / size_of::<T>();
+            // SAFETY: as above, with gaps between the rows; `times` is one.
+            unsafe { Rows::new(at.cast(), rows, stride, width, 0) }
+        }
+        Access::Gather => {
+            // SAFETY: the caller's promise.
+            unsafe { gather(plan, k, at, rows, width, scratch) };
+            Rows::flat(scratch, width * times)
+        }
     }
 }
 
@@ -196,13 +245,7 @@ pub unsafe fn gather<T: Copy, const N: usize>(
 ///
 /// # Safety
 /// Every element of that block is writable memory, ours alone, large enough for a `T` (aligned or not).
-pub unsafe fn scatter<T: Copy, const N: usize>(
-    plan: &Plan<N>,
-    k: usize,
-    at: *mut u8,
-    width: usize,
-    scratch: &[T],
-) {
+pub unsafe fn scatter<T: Copy, const N: usize>(plan: &Plan<N>, k: usize, at: *mut u8, width: usize, scratch: &[T]) {
     for (r, row) in scratch.chunks_exact(width).enumerate() {
         let start = at.wrapping_offset(r as isize * plan.rows.stride[k]);
         let mut elements = row.iter();

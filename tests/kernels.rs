@@ -49,7 +49,7 @@ fn noise(seed: usize) -> impl Iterator<Item = u64> {
 
 /// Numbers with a few NaN among them.
 fn number(bits: u64) -> f64 {
-    if bits % 97 == 0 { f64::NAN } else { (bits >> 40) as f64 / 1024.0 - 8192.0 }
+    if bits.is_multiple_of(97) { f64::NAN } else { (bits >> 40) as f64 / 1024.0 - 8192.0 }
 }
 
 fn equal(left: &[f64], right: &[f64]) -> bool {
@@ -117,8 +117,10 @@ fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
         };
         parameters.invert_scales();
         for has_offset in [false, true] {
+            parameters.offset.fill(if has_offset { 0.125 } else { 0.0 });
             let mut ours = vec![U::from_f64(0.0); len + start];
-            let infinite = parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), has_offset, false);
+            let infinite =
+                parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), has_offset, false);
             let (theirs, reference_infinite) = reference::map::<T, U>(&parameters, x, has_offset);
             let widen = |values: &[U]| values.iter().map(|y| y.to_f64()).collect::<Vec<_>>();
             assert!(equal(&widen(&ours[start..]), &widen(&theirs)), "{level}, {width} x {len} + {start}");

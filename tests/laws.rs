@@ -1,6 +1,8 @@
 //! The laws of the states: empty is the identity of merge, merging is what streaming is, and neither the order of
 //! batches nor the number of threads matters beyond the bound (at all, for integers).
 
+#![allow(clippy::expect_used)] // A failed expectation is a failed test, in functions that tests share as well.
+
 use planish::error::Error;
 use planish::stats::extrema::Extrema;
 use planish::stats::moments::{Moments, MomentsElement, scale};
@@ -38,10 +40,12 @@ fn merged(parts: impl IntoIterator<Item = Moments>) -> Moments {
 /// Equal up to a few units in the last place of a float64, relative to the spread of the data.
 fn close(a: &Moments, b: &Moments) -> bool {
     let (va, vb) = (a.var(0.0), b.var(0.0));
-    let mean_close = a.mean().iter().zip(b.mean()).zip(&va).all(|((a, b), var)| {
-        (a - b).abs() <= 4.0 * f64::EPSILON * (var.sqrt() + b.abs()) || a.is_nan() && b.is_nan()
-    });
-    let var_close = va.iter().zip(&vb).all(|(a, b)| (a - b).abs() <= 32.0 * f64::EPSILON * b || a.is_nan() && b.is_nan());
+    let mean_close =
+        a.mean().iter().zip(b.mean()).zip(&va).all(|((a, b), var)| {
+            (a - b).abs() <= 4.0 * f64::EPSILON * (var.sqrt() + b.abs()) || a.is_nan() && b.is_nan()
+        });
+    let var_close =
+        va.iter().zip(&vb).all(|(a, b)| (a - b).abs() <= 32.0 * f64::EPSILON * b || a.is_nan() && b.is_nan());
     mean_close && var_close && a.count() == b.count()
 }
 

@@ -4,8 +4,8 @@
 //! each operation are computed and added back at the end, so that the result is within one ulp there as well; the
 //! scale then carries a second double, so that a division is as exact as a multiplication.
 
-use super::{Kernel, copy};
 use super::columns::{Columns, Walk, lanes, lanes_mut};
+use super::{Kernel, copy};
 use crate::dd::two_sum;
 use crate::element::{Element, Key, Output};
 use crate::tiles::{Rows, RowsMut};
@@ -13,7 +13,6 @@ use std::marker::PhantomData;
 
 const LANES: usize = 16;
 const GROUP: usize = 4;
-
 
 /// Parameters of the map, one for each column.
 #[derive(Debug, Default, Clone)]
@@ -44,7 +43,8 @@ impl Parameters {
         }
     }
 
-    /// Map `rows` into `out`; whether an infinity was among the elements. With `stream`, `out` is written past the
+    /// Map `rows` into `out`; whether an infinity was among the elements. Without `has_offset` all offsets are zero, which
+    /// saves their addition where that is costly. With `stream`, `out` is written past the
     /// cache: every row of it must start at a multiple of 16 bytes, and [`copy::fence`] be called in the end.
     pub fn map<T: Element, U: Output>(
         &self,
@@ -67,7 +67,8 @@ impl Parameters {
         rows: Rows<'_, T>,
         out: RowsMut<'_, U>,
     ) -> bool {
-        let mut map = Map::<T, U, OFFSET, STREAM> { parameters: self, largest: [T::Key::ZERO; LANES], out: PhantomData };
+        let mut map =
+            Map::<T, U, OFFSET, STREAM> { parameters: self, largest: [T::Key::ZERO; LANES], out: PhantomData };
         super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
         map.largest.iter().any(|largest| largest.is_infinite())
     }
@@ -91,9 +92,8 @@ impl Kernel for Invert<'_> {
 
 /// One element, in `f64` arithmetic: about two roundings of 2^-53 besides that of the output.
 #[inline(always)]
-pub fn map_plain<const OFFSET: bool>(x: f64, shift: f64, scale: f64, offset: f64) -> f64 {
-    let y = (x - shift) * scale;
-    if OFFSET { y + offset } else { y }
+pub fn map_plain(x: f64, shift: f64, scale: f64, offset: f64) -> f64 {
+    (x - shift) * scale + offset
 }
 
 /// One element with every rounding error added back, for a result within one ulp of `f64`.
@@ -145,7 +145,7 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
                 U::from_f64(if U::NEEDS_EXACT {
                     map_exact::<OFFSET>(value, shift[j], scale[j], rest[j], offset[j])
                 } else {
-                    map_plain::<OFFSET>(value, shift[j], scale[j], offset[j])
+                    map_plain(value, shift[j], scale[j], offset[j])
                 })
             });
             if STREAM && U::NEEDS_EXACT {

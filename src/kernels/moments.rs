@@ -47,7 +47,11 @@ impl FloatSums {
 
     /// Add those elements of `rows` that are numbers, each times its weight. Zero weight leaves an element out.
     pub fn add_weighted<T: Element>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Weighted(self, weights) });
+        super::run(Walk::<_, _, LANES, GROUP> {
+            rows,
+            out: RowsMut::none(&rows),
+            columns: &mut Weighted(self, weights),
+        });
     }
 }
 

@@ -91,8 +91,7 @@ pub fn map<T: Element, U: Output>(parameters: &Parameters, elements: &[T], has_o
         U::from_f64(match (U::NEEDS_EXACT, has_offset) {
             (true, true) => map_exact::<true>(x, shift[c], scale[c], scale_rest[c], offset[c]),
             (true, false) => map_exact::<false>(x, shift[c], scale[c], scale_rest[c], offset[c]),
-            (false, true) => map_plain::<true>(x, shift[c], scale[c], offset[c]),
-            (false, false) => map_plain::<false>(x, shift[c], scale[c], offset[c]),
+            (false, _) => map_plain(x, shift[c], scale[c], offset[c]),
         })
     });
     let mapped = mapped.collect();

@@ -12,7 +12,12 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 /// One parameter of the map, as contiguous doubles.
-fn parameter(values: Option<&Bound<'_, PyAny>>, name: &str, channels: usize, shape: &[usize]) -> PyResult<Option<Vec<f64>>> {
+fn parameter(
+    values: Option<&Bound<'_, PyAny>>,
+    name: &str,
+    channels: usize,
+    shape: &[usize],
+) -> PyResult<Option<Vec<f64>>> {
     let Some(values) = values else { return Ok(None) };
     let values: Vec<f64> = match values.cast::<numpy::PyArrayDyn<f64>>() {
         // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as
@@ -26,7 +31,9 @@ fn parameter(values: Option<&Bound<'_, PyAny>>, name: &str, channels: usize, sha
     };
     if values.len() != channels {
         return Err(PyValueError::new_err(format!(
-            "X has channels of shape {}, {channels} in all; {name} has {} value(s)", tuple(shape), values.len()
+            "X has channels of shape {}, {channels} in all; {name} has {} value(s)",
+            tuple(shape),
+            values.len()
         )));
     }
     Ok(Some(values))
@@ -41,7 +48,8 @@ fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DType> {
     match DType::of(&descr) {
         Some(dtype) if dtype.is_float() => Ok(dtype),
         _ => Err(PyTypeError::new_err(format!(
-            "dtype={} is no dtype of results; accepted are float16, bfloat16, float32 and float64", descr.str()?
+            "dtype={} is no dtype of results; accepted are float16, bfloat16, float32 and float64",
+            descr.str()?
         ))),
     }
 }

@@ -4,7 +4,9 @@
 use crate::view::{View, ViewMut};
 use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
 use numpy::npyffi::{NPY_ORDER, PY_ARRAY_API};
-use numpy::{PyArray1, PyArrayDescr, PyArrayDyn, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -38,19 +40,58 @@ macro_rules! with_element {
         use $crate::element::{Bool, bf16, f16};
         use $crate::python::arrays::DType;
         match $dtype {
-            DType::Bool => { type $T = Bool; $body }
-            DType::U8 => { type $T = u8; $body }
-            DType::U16 => { type $T = u16; $body }
-            DType::U32 => { type $T = u32; $body }
-            DType::U64 => { type $T = u64; $body }
-            DType::I8 => { type $T = i8; $body }
-            DType::I16 => { type $T = i16; $body }
-            DType::I32 => { type $T = i32; $body }
-            DType::I64 => { type $T = i64; $body }
-            DType::F16 => { type $T = f16; $body }
-            DType::BF16 => { type $T = bf16; $body }
-            DType::F32 => { type $T = f32; $body }
-            DType::F64 => { type $T = f64; $body }
+            DType::Bool => {
+                type $T = Bool;
+                $body
+            }
+            DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            DType::U16 => {
+                type $T = u16;
+                $body
+            }
+            DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            DType::U64 => {
+                type $T = u64;
+                $body
+            }
+            DType::I8 => {
+                type $T = i8;
+                $body
+            }
+            DType::I16 => {
+                type $T = i16;
+                $body
+            }
+            DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            DType::F16 => {
+                type $T = f16;
+                $body
+            }
+            DType::BF16 => {
+                type $T = bf16;
+                $body
+            }
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            DType::F64 => {
+                type $T = f64;
+                $body
+            }
         }
     }};
 }
@@ -186,7 +227,10 @@ impl<'py> Array<'py> {
 
     /// Whether two indices might reach the same memory.
     fn overlaps_itself(&self) -> bool {
-        let mut axes: Vec<(usize, usize)> = self.shape.iter().zip(&self.strides)
+        let mut axes: Vec<(usize, usize)> = self
+            .shape
+            .iter()
+            .zip(&self.strides)
             .filter(|(len, _)| **len > 1)
             .map(|(len, stride)| (stride.unsigned_abs(), *len))
             .collect();
@@ -206,12 +250,16 @@ impl<'py> Array<'py> {
     pub fn check_output(&self, name: &str, input: &Self, dtype: DType) -> PyResult<bool> {
         if self.dtype != dtype {
             return Err(PyTypeError::new_err(format!(
-                "{name} has dtype {}; the result has dtype {}", self.dtype.name(), dtype.name()
+                "{name} has dtype {}; the result has dtype {}",
+                self.dtype.name(),
+                dtype.name()
             )));
         }
         if self.shape != input.shape {
             return Err(PyValueError::new_err(format!(
-                "{name} has shape {}; the result has shape {}", tuple(&self.shape), tuple(&input.shape)
+                "{name} has shape {}; the result has shape {}",
+                tuple(&self.shape),
+                tuple(&input.shape)
             )));
         }
         if !self.is_writeable() {
@@ -225,7 +273,8 @@ impl<'py> Array<'py> {
                 "{name} has several elements in the same memory; an array without such overlaps is accepted"
             )));
         }
-        let same_steps = self.shape.iter().zip(self.strides.iter().zip(&input.strides)).all(|(len, (a, b))| *len < 2 || a == b);
+        let same_steps =
+            self.shape.iter().zip(self.strides.iter().zip(&input.strides)).all(|(len, (a, b))| *len < 2 || a == b);
         if self.start == input.start && same_steps && self.dtype.size() == input.dtype.size() {
             return Ok(true);
         }
@@ -300,14 +349,21 @@ pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<(Vec<usize>, V
     let array = numpy.call_method1("asarray", (values,))?;
     let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;
     if !matches!(kind.as_str(), "b" | "i" | "u" | "f") {
-        return Err(PyTypeError::new_err(format!("{name} must hold real numbers; got dtype {}", array.getattr("dtype")?)));
+        return Err(PyTypeError::new_err(format!(
+            "{name} must hold real numbers; got dtype {}",
+            array.getattr("dtype")?
+        )));
     }
     let array = numpy.call_method1("asarray", (array, "float64"))?.cast_into::<PyArrayDyn<f64>>()?;
     Ok((array.shape().to_vec(), array.try_readonly()?.as_array().iter().copied().collect()))
 }
 
 /// Values as a NumPy array of `shape`; a scalar for the shape `()`.
-pub fn to_numpy<'py, T: numpy::Element>(py: Python<'py>, values: Vec<T>, shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+pub fn to_numpy<'py, T: numpy::Element>(
+    py: Python<'py>,
+    values: Vec<T>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyAny>> {
     let array = PyArray1::from_vec(py, values);
     if shape.is_empty() {
         return array.get_item(0);

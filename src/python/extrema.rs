@@ -46,7 +46,11 @@ pub struct PyExtrema {
 }
 
 impl PyExtrema {
-    fn values<'py, T: numpy::Element>(&self, py: Python<'py>, value: impl Fn(&Cell) -> T) -> PyResult<Bound<'py, PyAny>> {
+    fn values<'py, T: numpy::Element>(
+        &self,
+        py: Python<'py>,
+        value: impl Fn(&Cell) -> T,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let State { shape, statistics } = self.stream.snapshot();
         let shape = shape.unwrap_or_else(|| vec![0]);
         to_numpy(py, statistics.cells.iter().map(value).collect(), &shape)

@@ -108,12 +108,19 @@ impl PyMoments {
     /// array([1., 2.])
     #[staticmethod]
     #[pyo3(signature = (count, mean, var, channel_axis=ChannelAxes::One(-1)), text_signature = "(count, mean, var, channel_axis=-1)")]
-    fn from_stats(count: f64, mean: &Bound<'_, PyAny>, var: &Bound<'_, PyAny>, channel_axis: ChannelAxes) -> PyResult<Self> {
+    fn from_stats(
+        count: f64,
+        mean: &Bound<'_, PyAny>,
+        var: &Bound<'_, PyAny>,
+        channel_axis: ChannelAxes,
+    ) -> PyResult<Self> {
         let (shape, mean) = doubles(mean, "mean")?;
         let (var_shape, var) = doubles(var, "var")?;
         if shape != var_shape {
             return Err(PyValueError::new_err(format!(
-                "mean has shape {} and var has shape {}; equal shapes are accepted", tuple(&shape), tuple(&var_shape)
+                "mean has shape {} and var has shape {}; equal shapes are accepted",
+                tuple(&shape),
+                tuple(&var_shape)
             )));
         }
         if !count.is_finite() || count <= 0.0 {
@@ -277,9 +284,10 @@ impl PyMoments {
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let State { shape, statistics } = self.stream.snapshot();
         let floats = statistics.floats.iter().flat_map(|c| [c.weight, c.mean, c.m2]).flat_map(|d| [d.hi, d.lo]);
-        let integers = statistics.integers.iter().flat_map(|c| {
-            [c.count, c.sum as u64, (c.sum >> 64) as u64, c.square as u64, (c.square >> 64) as u64]
-        });
+        let integers = statistics
+            .integers
+            .iter()
+            .flat_map(|c| [c.count, c.sum as u64, (c.sum >> 64) as u64, c.square as u64, (c.square >> 64) as u64]);
         let state = PyDict::new(py);
         state.set_item("version", VERSION)?;
         state.set_item("shape", shape)?;

@@ -7,8 +7,8 @@ use super::threads;
 use crate::error::Error;
 use crate::stats::extrema::Extrema;
 use crate::view::View;
-use pyo3::exceptions::{PyTypeError, PyValueError};
 use numpy::{PyArray2, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -70,7 +70,8 @@ impl<S: Clone + Default> Stream<S> {
         match &self.lock().shape {
             Some(ours) if ours != shape => Err(PyValueError::new_err(format!(
                 "{name} has channels of shape {}; the statistics so far have channels of shape {}",
-                tuple(shape), tuple(ours)
+                tuple(shape),
+                tuple(ours)
             ))),
             _ => Ok(()),
         }
@@ -123,14 +124,17 @@ pub fn saved<'a, 'py>(
     };
     let found: u32 = field("version")?.extract()?;
     if found != version {
-        return Err(PyValueError::new_err(format!("the saved state has version {found}; this planish reads {version}")));
+        return Err(PyValueError::new_err(format!(
+            "the saved state has version {found}; this planish reads {version}"
+        )));
     }
     Ok(field)
 }
 
 /// The rows of a saved table of `N` columns.
 pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_, PyAny>) -> PyResult<Vec<[T; N]>> {
-    let table = table.cast::<PyArray2<T>>().map_err(|_| PyValueError::new_err("the saved state has a damaged table"))?;
+    let table =
+        table.cast::<PyArray2<T>>().map_err(|_| PyValueError::new_err("the saved state has a damaged table"))?;
     if table.shape()[1] != N {
         return Err(PyValueError::new_err("the saved state has a table of the wrong width"));
     }
@@ -173,7 +177,8 @@ impl<'py> Weights<'py> {
             let samples = x.shape.first().map_or_else(|| "()".into(), |n| format!("({n},)"));
             return Err(PyValueError::new_err(format!(
                 "weights have shape {}; accepted are {samples}, one for each sample, or {}, one for each element",
-                tuple(&array.shape), tuple(&x.shape)
+                tuple(&array.shape),
+                tuple(&x.shape)
             )));
         };
         let (view, all) = (array.view::<f64>(), vec![false; array.shape.len()]);

@@ -11,7 +11,7 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::layout::{Place, Plan, Task};
 use crate::parallel;
-use crate::tiles::{Access, Rows, access, gather, widening};
+use crate::tiles::{Access, Rows, access, block, widening};
 use crate::view::View;
 use std::ops::{AddAssign, Range};
 
@@ -147,29 +147,14 @@ impl<T: Element> Tile<'_, '_, T> {
         for unit in self.units.clone() {
             let (offset, rows) = plan.unit(&self.place, unit);
             let at = x.start.wrapping_offset(offset[0]);
-            let kernel_width = width * self.times;
-            let block = match access {
-                // SAFETY: the plan visits elements of the view only, `access` saw that they are contiguous and
-                // aligned, and the view promises that they can be read.
-                Access::Flat => Rows::flat(unsafe { std::slice::from_raw_parts(at.cast(), rows * width) }, kernel_width),
-                Access::Strided => {
-                    let stride = plan.rows.stride[0] as usize / size_of::<T>();
-                    // SAFETY: as above; rows have gaps between them.
-                    unsafe { Rows::new(at.cast(), rows, stride, width, 0) }
-                }
-                Access::Gather => {
-                    // SAFETY: the plan visits elements of the view only.
-                    unsafe { gather(plan, 0, at, rows, width, &mut self.scratch.elements) };
-                    Rows::flat(&self.scratch.elements, kernel_width)
-                }
-            };
+            // SAFETY: the plan visits elements of the view only, which promises that they can be read.
+            let elements = unsafe { block(plan, 0, *access, at, rows, width, self.times, &mut self.scratch.elements) };
             let weights = weights.as_ref().map(|weights| {
                 let at = weights.start.wrapping_offset(offset[1]);
-                // SAFETY: the plan visits elements of the view only.
-                unsafe { gather(plan, 1, at, rows, width, &mut self.scratch.weights) };
-                Rows::flat(&self.scratch.weights, kernel_width)
+                // SAFETY: as above.
+                unsafe { block(plan, 1, Access::Gather, at, rows, width, self.times, &mut self.scratch.weights) }
             });
-            visit(block, weights);
+            visit(elements, weights);
         }
     }
 }

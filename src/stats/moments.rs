@@ -307,7 +307,7 @@ impl FloatAccumulator {
 
     /// Whether NaN, infinity or an overflow got into the sums.
     fn is_spoiled(&self) -> bool {
-        self.sums.square.iter().fold(false, |spoiled, square| spoiled | !(*square < f64::INFINITY))
+        self.sums.square.iter().fold(false, |spoiled, square| spoiled | !square.is_finite())
     }
 
     fn weight(&self, slot: usize) -> Dd {

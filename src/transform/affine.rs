@@ -5,7 +5,7 @@ use crate::kernels::affine::Parameters;
 use crate::kernels::copy;
 use crate::layout::{Plan, Task};
 use crate::parallel;
-use crate::tiles::{Access, Rows, RowsMut, access, gather, scatter, widening};
+use crate::tiles::{Access, RowsMut, access, block, scatter, widening};
 use crate::view::{View, ViewMut};
 
 /// Bytes of output that a kernel writes at a time: with its input they stay in the first-level cache.
@@ -119,29 +119,21 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         let Self { plan, x, out, .. } = self;
         let kernel_width = width * self.times;
         let (to, from) = (out.start.wrapping_offset(offset[0]), x.start.wrapping_offset(offset[1]));
-        let row_step = |k: usize, size: usize| plan.rows.stride[k] as usize / size;
-        let elements = match self.x_access {
-            // SAFETY: the plan visits elements of the view only, `access` saw that they are contiguous and aligned.
-            Access::Flat => Rows::flat(unsafe { std::slice::from_raw_parts(from.cast::<T>(), rows * width) }, kernel_width),
-            // SAFETY: as above; rows have gaps between them.
-            Access::Strided => unsafe { Rows::new(from.cast(), rows, row_step(1, size_of::<T>()), width, 0) },
-            Access::Gather => {
-                // SAFETY: the plan visits elements of the view only.
-                unsafe { gather(plan, 1, from, rows, width, &mut scratch.elements) };
-                Rows::flat(&scratch.elements, kernel_width)
-            }
-        };
+        // SAFETY: the plan visits elements of the view only, which promises that they can be read.
+        let elements = unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, &mut scratch.elements) };
         let parameters = &scratch.parameters;
         let has_offset = self.affine.offset.is_some();
         if self.out_access != Access::Gather {
-            let target = match self.out_access {
-                // SAFETY: the plan visits each element of the output once, so this block is this task's alone;
-                // `access` saw that it is contiguous and aligned.
-                Access::Flat => {
-                    RowsMut::flat(unsafe { std::slice::from_raw_parts_mut(to.cast::<U>(), rows * width) }, kernel_width)
+            // SAFETY: the plan visits each element of the output once, so this block is this task's alone; `access` saw
+            // that it is contiguous and aligned, or that its rows are.
+            let target = unsafe {
+                match self.out_access {
+                    Access::Flat => RowsMut::contiguous(to.cast::<U>(), rows * width, kernel_width),
+                    _ => {
+                        let stride = plan.rows.stride[0] as usize / size_of::<U>();
+                        RowsMut::new(to.cast(), rows, stride, width, 0)
+                    }
                 }
-                // SAFETY: as above; rows have gaps between them.
-                _ => unsafe { RowsMut::new(to.cast(), rows, row_step(0, size_of::<U>()), width, 0) },
             };
             let stream = self.stream
                 && (to as usize).is_multiple_of(copy::STREAM_ALIGN)
