@@ -46,6 +46,8 @@ def _fast_front(general: Any) -> Any:
             if config["transform_output"] == "default":
                 try:
                     shift, scale, offset, divide = self._forward()
+                    if shift is scale is None:
+                        return general(self, X, copy, out=out)  # nothing here says what was fitted
                     return _core.affine(
                         X,
                         shift,

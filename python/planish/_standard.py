@@ -230,7 +230,7 @@ class StandardScaler(ChannelScaler):
         moments = Moments(self.channel_axis)
         if not first:
             moments += self._moments
-        return self._learn(moments.update(X, sample_weight))
+        return self._learn(moments._update_as("Input X", X, sample_weight))
 
     def merge(self, other: Self) -> Self:
         """Join a scaler that was fitted apart, as if its data had been given to this one.

@@ -2,9 +2,8 @@
 
 use super::arrays::{Array, DType, empty_like, tuple, with_element};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::to_python;
+use super::errors::infinite;
 use super::threads;
-use crate::error::Error;
 use crate::stats::extrema::Extrema;
 use crate::transform::affine::{Affine, Target, map};
 use numpy::{PyArrayDescr, PyArrayMethods, PyUntypedArrayMethods};
@@ -100,15 +99,15 @@ pub fn affine<'py>(
     };
     let affine = Affine { shift: shift.as_deref(), scale: scale.as_deref(), divide, offset: offset.as_deref() };
     let bytes = x.bytes().max(result.bytes());
-    let infinite = with_element!(x.dtype, T => {
+    let spoiled = with_element!(x.dtype, T => {
         let (view, kept) = (x.view::<T>(), &kept);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
         let all = vec![false; x.shape.len()];
-        let spoiled = target == Target::Input && !allow_infinity && threads::run(py, bytes, move |threads| {
+        let found = target == Target::Input && !allow_infinity && threads::run(py, bytes, move |threads| {
             Extrema::of(view, &all, threads)
                 .is_ok_and(|extrema| extrema.cells.iter().any(|c| c.count > 0 && (c.min.is_infinite() || c.max.is_infinite())))
         });
-        spoiled || match dtype {
+        found || match dtype {
             DType::F16 => {
                 let out = result.view_mut::<half::f16>();
                 threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
@@ -127,8 +126,8 @@ pub fn affine<'py>(
             }
         }
     });
-    if infinite && !allow_infinity {
-        return Err(to_python(&Error::Infinite, "X"));
+    if spoiled && !allow_infinity {
+        return Err(infinite("Input X", x.dtype));
     }
     Ok(match out {
         Some(out) => out.clone(),

@@ -1,17 +1,24 @@
 //! Errors of the core as Python exceptions that name the argument.
 
+use super::arrays::DType;
 use crate::error::Error;
 use pyo3::PyErr;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 
+/// The exception for an infinity in `argument`, an array of `dtype`: in scikit-learn's words.
+pub fn infinite(argument: &str, dtype: DType) -> PyErr {
+    PyValueError::new_err(format!(
+        "{argument} contains infinity or a value too large for dtype('{}').",
+        dtype.name()
+    ))
+}
+
 /// The exception for `error`, which `argument` caused.
 pub fn to_python(error: &Error, argument: &str) -> PyErr {
     match error {
-        Error::Infinite => PyValueError::new_err(format!(
-            "{argument} contains infinity or a value too large for its dtype; finite values and NaN (which is skipped) \
-             are accepted"
-        )),
-        Error::BadWeight | Error::ChannelMismatch { .. } => PyValueError::new_err(format!("{argument} {error}")),
+        Error::Infinite | Error::BadWeight | Error::ChannelMismatch { .. } => {
+            PyValueError::new_err(format!("{argument} {error}"))
+        }
         Error::Overflow => PyOverflowError::new_err(error.to_string()),
     }
 }

@@ -85,7 +85,7 @@ impl PyExtrema {
     ///     If `x` has other channels than before. The state stays as it was.
     fn update<'py>(slf: Bound<'py, Self>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
         let stream = &slf.get().stream;
-        let batch = stream.batch(x)?;
+        let batch = stream.batch(x, "x")?;
         let extrema = with_element!(batch.x.dtype, T => {
             let (view, kept) = (batch.x.view::<T>(), &batch.kept);
             threads::run(slf.py(), batch.x.bytes(), move |threads| Extrema::of(view, kept, threads))

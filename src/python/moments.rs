@@ -2,10 +2,11 @@
 
 use super::arrays::{doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
-use super::errors::to_python;
+use super::errors::{infinite, to_python};
 use super::stream::{State, Stream, Weights, rows, saved};
 use super::threads;
 use crate::dd::Dd;
+use crate::error::Error;
 use crate::stats::moments::{FloatCell, IntegerCell, Moments, scale};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -161,9 +162,20 @@ impl PyMoments {
         x: &Bound<'py, PyAny>,
         weights: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
+        Self::update_as(slf, "x", x, weights)
+    }
+
+    /// `update`, with the name that error messages are to use for `x`.
+    #[pyo3(name = "_update_as", signature = (name, x, weights=None))]
+    fn update_as<'py>(
+        slf: Bound<'py, Self>,
+        name: &str,
+        x: &Bound<'py, PyAny>,
+        weights: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Self>> {
         let py = slf.py();
         let stream = &slf.get().stream;
-        let batch = stream.batch(x)?;
+        let batch = stream.batch(x, name)?;
         let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
         let moments = with_element!(batch.x.dtype, T => {
             let (view, kept) = (batch.x.view::<T>(), &batch.kept);
@@ -173,8 +185,11 @@ impl PyMoments {
                 None => Moments::of(view, kept, threads),
             })
         });
-        let moments = moments.map_err(|error| to_python(&error, "x"))?;
-        stream.join(&batch.shape, "x", |state| state.merge(&moments))?;
+        let moments = moments.map_err(|error| match error {
+            Error::Infinite => infinite(name, batch.x.dtype),
+            error => to_python(&error, name),
+        })?;
+        stream.join(&batch.shape, name, |state| state.merge(&moments))?;
         Ok(slf)
     }
 

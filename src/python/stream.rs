@@ -58,11 +58,11 @@ impl<S: Clone + Default> Stream<S> {
     }
 
     /// Look at an array before it is taken in.
-    pub fn batch<'py>(&self, x: &Bound<'py, PyAny>) -> PyResult<Batch<'py>> {
-        let x = Array::new(x, "x")?;
+    pub fn batch<'py>(&self, x: &Bound<'py, PyAny>, name: &str) -> PyResult<Batch<'py>> {
+        let x = Array::new(x, name)?;
         let kept = self.axes.kept(x.shape.len())?;
         let shape = kept_shape(&x.shape, &kept);
-        self.check_shape(&shape, "x")?;
+        self.check_shape(&shape, name)?;
         Ok(Batch { x, kept, shape })
     }
 
