@@ -32,7 +32,7 @@ $(VENV)/.%-group: $(BIN)/python pyproject.toml
 
 # --- the targets ---------------------------------------------------------------------------------------------------
 
-demo: $(VENV)/.build
+demo: $(VENV)/.build $(VENV)/.demo-group
 	$(BIN)/python examples/demo.py
 
 test: test-rust test-python

@@ -18,9 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import sklearn.preprocessing
-
 import planish
+import sklearn.preprocessing
 from planish import StandardScaler
 from planish.stats import Extrema, Moments
 
@@ -54,8 +53,6 @@ def copy(x, y):
     """Copy every byte once."""
     source, target = (np.array_split(a.reshape(-1), THREADS) for a in (x, y))
     return lambda: list(POOL.map(np.copyto, target, source))
-
-
 
 
 def measure(candidates, rounds):
@@ -94,7 +91,13 @@ def jobs(scale):
         peers = {"scikit-learn": lambda x=x: theirs.fit(x), **fit_peers(x, (0,))}
         if intelex is not None and hasattr(intelex, "StandardScaler"):
             peers["oneDAL"] = lambda x=x: intelex.StandardScaler().fit(x)
-        yield f"fit, {x.dtype}, C order", lambda x=x: StandardScaler().fit(x), ("read", read(x)), peers, x.nbytes
+        yield (
+            f"fit, {x.dtype}, C order",
+            lambda x=x: StandardScaler().fit(x),
+            ("read", read(x)),
+            peers,
+            x.nbytes,
+        )
         extrema = {"NumPy": lambda x=x: (x.min(axis=0), x.max(axis=0))}
         yield f"extrema, {x.dtype}", lambda x=x: Extrema().update(x), ("read", read(x)), extrema, x.nbytes
         fitted, out = StandardScaler().fit(x), np.empty_like(x)
@@ -106,8 +109,20 @@ def jobs(scale):
             ),
         }
         limit = ("copy", copy(x, out))
-        yield f"transform into out=, {x.dtype}", lambda x=x, f=fitted, o=out: f.transform(x, out=o), limit, peers, 2 * x.nbytes
-        yield f"transform, new array, {x.dtype}", lambda x=x, f=fitted: f.transform(x), limit, peers, 2 * x.nbytes
+        yield (
+            f"transform into out=, {x.dtype}",
+            lambda x=x, f=fitted, o=out: f.transform(x, out=o),
+            limit,
+            peers,
+            2 * x.nbytes,
+        )
+        yield (
+            f"transform, new array, {x.dtype}",
+            lambda x=x, f=fitted: f.transform(x),
+            limit,
+            peers,
+            2 * x.nbytes,
+        )
         del out, limit, peers
     f = np.asfortranarray(x32)
     peers = {"scikit-learn": lambda: sklearn.preprocessing.StandardScaler().fit(f), **fit_peers(f, (0,))}
@@ -115,13 +130,33 @@ def jobs(scale):
     del f
     images = max(int(256 * scale), 4)
     nchw = rng.normal(size=(images, 3, 224, 224)).astype(np.float32)
-    yield "fit, float32, NCHW", lambda: StandardScaler(channel_axis=1).fit(nchw), ("read", read(nchw)), fit_peers(nchw, (0, 2, 3)), nchw.nbytes
+    yield (
+        "fit, float32, NCHW",
+        lambda: StandardScaler(channel_axis=1).fit(nchw),
+        ("read", read(nchw)),
+        fit_peers(nchw, (0, 2, 3)),
+        nchw.nbytes,
+    )
     nhwc = np.ascontiguousarray(nchw.transpose(0, 2, 3, 1))
-    yield "fit, float32, NHWC", lambda: StandardScaler().fit(nhwc), ("read", read(nhwc)), fit_peers(nhwc, (0, 1, 2)), nhwc.nbytes
+    yield (
+        "fit, float32, NHWC",
+        lambda: StandardScaler().fit(nhwc),
+        ("read", read(nhwc)),
+        fit_peers(nhwc, (0, 1, 2)),
+        nhwc.nbytes,
+    )
     u8 = rng.integers(0, 256, size=(4 * images, 224, 224, 3), dtype=np.uint8)
-    yield "fit, uint8, NHWC", lambda: StandardScaler().fit(u8), ("read", read(u8)), fit_peers(u8, (0, 1, 2)), u8.nbytes
+    yield (
+        "fit, uint8, NHWC",
+        lambda: StandardScaler().fit(u8),
+        ("read", read(u8)),
+        fit_peers(u8, (0, 1, 2)),
+        u8.nbytes,
+    )
     table = u8.reshape(-1, 64)
-    peers = {"scikit-learn": lambda: sklearn.preprocessing.StandardScaler().fit(table)} if scale <= 0.1 else {}
+    peers = (
+        {"scikit-learn": lambda: sklearn.preprocessing.StandardScaler().fit(table)} if scale <= 0.1 else {}
+    )
     yield "fit, uint8, table", lambda: Moments().update(table), ("read", read(table)), peers, table.nbytes
 
 
@@ -131,7 +166,10 @@ def one_row():
 
     x = np.random.default_rng(0).normal(size=(100, 30))
     row, result = x[:1].copy(), {}
-    for name, scaler in [("planish", StandardScaler()), ("scikit-learn", sklearn.preprocessing.StandardScaler())]:
+    for name, scaler in [
+        ("planish", StandardScaler()),
+        ("scikit-learn", sklearn.preprocessing.StandardScaler()),
+    ]:
         scaler.fit(x)
         times = timeit.repeat(lambda s=scaler: s.transform(row), number=5000, repeat=7)
         result[name] = {"best": min(times) / 5000, "median": statistics.median(times) / 5000}
@@ -165,11 +203,19 @@ def import_ms(rounds=15):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README"
+    )
     arguments = parser.parse_args()
     versions = {m.__name__: m.__version__ for m in (np, sklearn, cv2, numbagg, torch) if m is not None}
-    print(f"{THREADS} thread(s) of {os.cpu_count()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "\n")
-    print("| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |")
+    print(
+        f"{THREADS} thread(s) of {os.cpu_count()}; "
+        + ", ".join(f"{k} {v}" for k, v in versions.items())
+        + "\n"
+    )
+    print(
+        "| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |"
+    )
     print("|---|---|---|---|---|")
     results = {"threads": THREADS, "versions": versions, "jobs": {}}
     for name, ours, (kind, limit), peers, size in jobs(arguments.scale):
@@ -187,7 +233,9 @@ def main():
     results["one row"] = row
     ratio = row["scikit-learn"]["median"] / row["planish"]["median"]
     best, median = (row["planish"][k] * 1e6 for k in ("best", "median"))
-    print(f"| transform one row of 30 | {best / 1e3:.5f} / {median / 1e3:.5f} | | | scikit-learn {ratio:.1f} |")
+    print(
+        f"| transform one row of 30 | {best / 1e3:.5f} / {median / 1e3:.5f} | | | scikit-learn {ratio:.1f} |"
+    )
     print()
     for dtype in ("float32", "uint8"):
         results[f"extra MiB, {dtype}"] = extra_memory(dtype)

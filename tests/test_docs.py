@@ -9,17 +9,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 import planish
 import planish._core
 import planish.stats
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
 
 def documented():
-    modules = [planish, planish.stats, *(importlib.import_module(f"planish.{n}") for n in ("_channels", "_standard", "_threads"))]
+    modules = [
+        planish,
+        planish.stats,
+        *(importlib.import_module(f"planish.{n}") for n in ("_channels", "_standard", "_threads")),
+    ]
     found = {}
     for module in modules:
         for test in doctest.DocTestFinder(exclude_empty=True).find(module, module.__name__):
@@ -28,7 +31,10 @@ def documented():
     finder = doctest.DocTestParser()
     for name in ("Moments", "Extrema"):
         cls = getattr(planish.stats, name)
-        for member, value in [(name, cls), *((f"{name}.{m}", getattr(cls, m)) for m in dir(cls) if not m.startswith("_"))]:
+        for member, value in [
+            (name, cls),
+            *((f"{name}.{m}", getattr(cls, m)) for m in dir(cls) if not m.startswith("_")),
+        ]:
             if ">>>" in (inspect.getdoc(value) or ""):
                 found[member] = finder.get_doctest(inspect.getdoc(value), {}, member, None, None)
     for name in ("set_num_threads", "get_num_threads"):
@@ -60,5 +66,7 @@ def test_readme():
 
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
 def test_example(script):
-    done = subprocess.run([sys.executable, ROOT / "examples" / script], capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / script], capture_output=True, text=True, timeout=200, check=False
+    )
     assert done.returncode == 0, done.stderr

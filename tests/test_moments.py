@@ -2,14 +2,13 @@ import pickle
 from fractions import Fraction
 
 import numpy as np
+import planish
 import pytest
 from arrays import DTYPES, arrays, channel_axes, fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import exact, reduced_axes, two_pass
-
-import planish
 from planish.stats import Moments
+from reference import exact, reduced_axes, two_pass
 
 EPS = np.finfo(np.float64).eps
 

@@ -4,6 +4,7 @@ import warnings
 import ml_dtypes
 import numpy as np
 import pandas as pd
+import planish
 import polars as pl
 import pytest
 import sklearn
@@ -11,15 +12,13 @@ import sklearn.preprocessing
 from arrays import FLOATS, arrays, channel_axes
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from planish import StandardScaler
+from planish.stats import Moments
 from reference import reduced_axes, ulps
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
-
-import planish
-from planish import StandardScaler
-from planish.stats import Moments
 
 EPS = np.finfo(np.float64).eps
 
@@ -245,7 +244,9 @@ def test_weights_are_repetitions(data):
 
 def test_sample_weight_as_scikit_learn():
     X, w = table(), np.random.default_rng(7).random(50)
-    ours, theirs = (c().fit(X, sample_weight=w) for c in (StandardScaler, sklearn.preprocessing.StandardScaler))
+    ours, theirs = (
+        c().fit(X, sample_weight=w) for c in (StandardScaler, sklearn.preprocessing.StandardScaler)
+    )
     np.testing.assert_allclose(ours.scale_, theirs.scale_, rtol=1e-13)
     np.testing.assert_allclose(ours.n_samples_seen_, theirs.n_samples_seen_)
     for bad in (np.ones(3), -np.ones(50), np.full(50, np.nan), np.ones((50, 2))):

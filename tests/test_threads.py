@@ -9,9 +9,8 @@ import threading
 import time
 
 import numpy as np
-import pytest
-
 import planish
+import pytest
 from planish.stats import Moments
 
 LIMIT = 60
@@ -154,7 +153,14 @@ def test_a_multiprocessing_child_uses_one_thread(method):
     process.start()
     threads, count = queue.get(timeout=LIMIT)
     process.join(LIMIT)
-    asked = next((os.environ[k] for k in ("PLANISH_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS") if k in os.environ), "1")
+    asked = next(
+        (
+            os.environ[k]
+            for k in ("PLANISH_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
+            if k in os.environ
+        ),
+        "1",
+    )
     assert (threads, count) == (int(asked), [300_000] * 8)
 
 

@@ -148,9 +148,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         shift, scale, offset, divide = affine
         copy = self.copy if copy is None else copy
         finite = get_config()["assume_finite"]
-        return _core.affine(
-            X, shift, scale, offset, divide, self.channel_axis, self.dtype, out, copy, finite
-        )
+        return _core.affine(X, shift, scale, offset, divide, self.channel_axis, self.dtype, out, copy, finite)
 
     def _validate(self, X: Any, *, reset: bool) -> NDArray[Any]:
         """`X` as an array that the core reads, with scikit-learn's books kept of feature counts and names."""

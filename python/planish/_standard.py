@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn import get_config
 from sklearn.utils.validation import _check_sample_weight
 
-from planish import _core
 from planish._channels import Affine, ChannelScaler
 from planish.stats import Moments
 
@@ -148,12 +147,18 @@ class StandardScaler(ChannelScaler):
         if mean is None and std is None:
             raise TypeError("from_stats needs mean or std; got neither")
         scaler = cls(
-            copy=copy, with_mean=mean is not None, with_std=std is not None, channel_axis=channel_axis, dtype=dtype
+            copy=copy,
+            with_mean=mean is not None,
+            with_std=std is not None,
+            channel_axis=channel_axis,
+            dtype=dtype,
         )
         center = _constants(mean if mean is not None else np.zeros_like(std, dtype=np.float64), "mean")
         spread = _constants(std if std is not None else np.zeros_like(center), "std")
         if center.shape != spread.shape:
-            raise ValueError(f"mean has shape {center.shape} and std has shape {spread.shape}; they must be equal")
+            raise ValueError(
+                f"mean has shape {center.shape} and std has shape {spread.shape}; they must be equal"
+            )
         if (spread < 0).any():
             raise ValueError(f"std must not be negative; got {spread}")
         if n_samples is not None:
