@@ -1,8 +1,8 @@
 """planish beside its peers and the machine's own limit, on the same arrays in one run.
 
 Candidates take turns, so that a slow moment of the machine hits them all; best and median of several rounds are kept.
-The limits are the time to read the input (`np.maximum.reduce` over its bytes) and to copy it (`np.copyto`), split over as
-many threads as planish uses. Prints a Markdown table and writes ``benches/results.json``.
+The limits are the time to read the input (`np.maximum.reduce` over its bytes) and to copy it (`np.copyto`), split over
+as many threads as planish uses. Prints a Markdown table and writes ``benches/results.json``.
 """
 
 import argparse
@@ -14,14 +14,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import planish
 import sklearn.preprocessing
 from planish import StandardScaler
-from planish.stats import Extrema, Moments
+from planish.stats import Extrema
 
 THREADS = planish.get_num_threads()
 POOL = ThreadPoolExecutor(THREADS)
@@ -35,7 +37,7 @@ def optional(name):
 
 
 cv2, numbagg, torch = optional("cv2"), optional("numbagg"), optional("torch")
-intelex = optional("sklearnex.preprocessing") or optional("onedal.basic_statistics")
+onedal = optional("sklearnex.basic_statistics")
 
 
 def flat_bytes(x):
@@ -68,96 +70,70 @@ def measure(candidates, rounds):
     return {name: {"best": min(t), "median": statistics.median(t)} for name, t in times.items()}
 
 
-def fit_peers(x, axes):
-    """Who else computes per-channel moments of this array."""
-    peers = {"NumPy": lambda: (x.mean(axis=axes), x.var(axis=axes))}
-    if numbagg is not None and x.dtype.kind == "f" and x.ndim == 2:
-        peers["numbagg"] = lambda: (numbagg.nanmean(x, axis=axes), numbagg.nanvar(x, axis=axes))
+@dataclass
+class Job:
+    """What planish does, the machine's limit for it, and who else does it."""
+
+    name: str
+    run: Callable[[], object]
+    limit: tuple[str, Callable[[], object]]
+    peers: dict[str, Callable[[], object]]
+    bytes: int
+
+
+def fit_job(name, x, channel_axis=-1, table=True):
+    """Mean and standard deviation of every channel."""
+    axes = tuple(axis for axis in range(x.ndim) if axis != channel_axis % x.ndim)
+    peers = {}
+    if table:
+        peers["scikit-learn"] = lambda: sklearn.preprocessing.StandardScaler().fit(x)
+    peers["NumPy"] = lambda: (x.mean(axis=axes), x.var(axis=axes))
+    if table and x.dtype.kind == "f":
+        if numbagg is not None:
+            peers["numbagg"] = lambda: (numbagg.nanmean(x, axis=axes), numbagg.nanvar(x, axis=axes))
+        if onedal is not None:
+            peers["oneDAL"] = lambda: onedal.BasicStatistics(result_options=["mean", "variance"]).fit(x)
     if torch is not None and x.dtype.kind == "f":
         tensor = torch.from_numpy(x)
         peers["PyTorch"] = lambda: torch.var_mean(tensor, dim=axes)
     if cv2 is not None and x.dtype == np.uint8 and x.ndim == 4:
         peers["OpenCV"] = lambda: [cv2.meanStdDev(image) for image in x]
-    return peers
+    return Job(name, lambda: StandardScaler(channel_axis=channel_axis).fit(x), ("read", read(x)), peers, x.nbytes)
+
+
+def transform_jobs(x):
+    """The map, into an array at hand and into a new one."""
+    ours, theirs = StandardScaler().fit(x), sklearn.preprocessing.StandardScaler().fit(x)
+    out = np.empty_like(x)
+    mean, scale = theirs.mean_.astype(x.dtype), theirs.scale_.astype(x.dtype)
+    peers = {
+        "scikit-learn": lambda: theirs.transform(x),
+        "NumPy into out=": lambda: np.divide(np.subtract(x, mean, out=out), scale, out=out),
+    }
+    limit = ("copy", copy(x, out))
+    yield Job(f"transform into out=, {x.dtype}", lambda: ours.transform(x, out=out), limit, peers, 2 * x.nbytes)
+    yield Job(f"transform, new array, {x.dtype}", lambda: ours.transform(x), limit, peers, 2 * x.nbytes)
 
 
 def jobs(scale):
-    """Name, what planish does, the limit, the peers, bytes, and what the result must reach."""
+    """Every comparison, one after the other, so that only one array is held at a time."""
     rng = np.random.default_rng(0)
-    rows = int(1_000_000 * scale)
-    x32 = rng.normal(3, 2, size=(rows, 64)).astype(np.float32)
+    x32 = rng.normal(3, 2, size=(int(1_000_000 * scale), 64)).astype(np.float32)
     for x in (x32, x32.astype(np.float64)):
-        theirs = sklearn.preprocessing.StandardScaler()
-        peers = {"scikit-learn": lambda x=x: theirs.fit(x), **fit_peers(x, (0,))}
-        if intelex is not None and hasattr(intelex, "StandardScaler"):
-            peers["oneDAL"] = lambda x=x: intelex.StandardScaler().fit(x)
-        yield (
-            f"fit, {x.dtype}, C order",
-            lambda x=x: StandardScaler().fit(x),
-            ("read", read(x)),
-            peers,
-            x.nbytes,
-        )
+        yield fit_job(f"fit, {x.dtype}, C order", x)
         extrema = {"NumPy": lambda x=x: (x.min(axis=0), x.max(axis=0))}
-        yield f"extrema, {x.dtype}", lambda x=x: Extrema().update(x), ("read", read(x)), extrema, x.nbytes
-        fitted, out = StandardScaler().fit(x), np.empty_like(x)
-        theirs = sklearn.preprocessing.StandardScaler().fit(x)
-        peers = {
-            "scikit-learn": lambda x=x, t=theirs: t.transform(x),
-            "NumPy": lambda x=x, t=theirs, o=out: np.divide(
-                np.subtract(x, t.mean_.astype(x.dtype), out=o), t.scale_.astype(x.dtype), out=o
-            ),
-        }
-        limit = ("copy", copy(x, out))
-        yield (
-            f"transform into out=, {x.dtype}",
-            lambda x=x, f=fitted, o=out: f.transform(x, out=o),
-            limit,
-            peers,
-            2 * x.nbytes,
-        )
-        yield (
-            f"transform, new array, {x.dtype}",
-            lambda x=x, f=fitted: f.transform(x),
-            limit,
-            peers,
-            2 * x.nbytes,
-        )
-        del out, limit, peers
-    f = np.asfortranarray(x32)
-    peers = {"scikit-learn": lambda: sklearn.preprocessing.StandardScaler().fit(f), **fit_peers(f, (0,))}
-    yield "fit, float32, F order", lambda: StandardScaler().fit(f), ("read", read(f)), peers, f.nbytes
-    del f
+        yield Job(f"extrema, {x.dtype}", lambda x=x: Extrema().update(x), ("read", read(x)), extrema, x.nbytes)
+        yield from transform_jobs(x)
+    del x
+    yield fit_job("fit, float32, F order", np.asfortranarray(x32))
     images = max(int(256 * scale), 4)
     nchw = rng.normal(size=(images, 3, 224, 224)).astype(np.float32)
-    yield (
-        "fit, float32, NCHW",
-        lambda: StandardScaler(channel_axis=1).fit(nchw),
-        ("read", read(nchw)),
-        fit_peers(nchw, (0, 2, 3)),
-        nchw.nbytes,
-    )
-    nhwc = np.ascontiguousarray(nchw.transpose(0, 2, 3, 1))
-    yield (
-        "fit, float32, NHWC",
-        lambda: StandardScaler().fit(nhwc),
-        ("read", read(nhwc)),
-        fit_peers(nhwc, (0, 1, 2)),
-        nhwc.nbytes,
-    )
+    yield fit_job("fit, float32, NCHW", nchw, channel_axis=1, table=False)
+    yield fit_job("fit, float32, NHWC", np.ascontiguousarray(nchw.transpose(0, 2, 3, 1)), table=False)
+    del nchw
     u8 = rng.integers(0, 256, size=(4 * images, 224, 224, 3), dtype=np.uint8)
-    yield (
-        "fit, uint8, NHWC",
-        lambda: StandardScaler().fit(u8),
-        ("read", read(u8)),
-        fit_peers(u8, (0, 1, 2)),
-        u8.nbytes,
-    )
-    table = u8.reshape(-1, 64)
-    peers = (
-        {"scikit-learn": lambda: sklearn.preprocessing.StandardScaler().fit(table)} if scale <= 0.1 else {}
-    )
-    yield "fit, uint8, table", lambda: Moments().update(table), ("read", read(table)), peers, table.nbytes
+    yield fit_job("fit, uint8, NHWC", u8, table=False)
+    yield fit_job("fit, uint8, table", u8.reshape(-1, 64), table=False)
 
 
 def one_row():
@@ -203,39 +179,29 @@ def import_ms(rounds=15):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument(
-        "--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README"
-    )
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README")
     arguments = parser.parse_args()
     versions = {m.__name__: m.__version__ for m in (np, sklearn, cv2, numbagg, torch) if m is not None}
-    print(
-        f"{THREADS} thread(s) of {os.cpu_count()}; "
-        + ", ".join(f"{k} {v}" for k, v in versions.items())
-        + "\n"
-    )
-    print(
-        "| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |"
-    )
+    print(f"{THREADS} thread(s) of {os.cpu_count()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "\n")
+    print("| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |")
     print("|---|---|---|---|---|")
     results = {"threads": THREADS, "versions": versions, "jobs": {}}
-    for name, ours, (kind, limit), peers, size in jobs(arguments.scale):
-        times = measure({"planish": ours, kind: limit, **peers}, arguments.rounds)
-        results["jobs"][name] = {"bytes": size, **times}
-        mine = times.pop("planish")
-        bound = times.pop(kind)
+    for job in jobs(arguments.scale):
+        kind, limit = job.limit
+        times = measure({"planish": job.run, kind: limit, **job.peers}, arguments.rounds)
+        results["jobs"][job.name] = {"bytes": job.bytes, **times}
+        mine, bound = times.pop("planish"), times.pop(kind)
         faster = ", ".join(f"{peer} {t['median'] / mine['median']:.1f}" for peer, t in times.items())
         print(
-            f"| {name} | {mine['best'] * 1e3:.2f} / {mine['median'] * 1e3:.2f} | {size / mine['median'] / 1e9:.0f} "
-            f"| {mine['median'] / bound['median']:.2f} x {kind} | {faster} |",
+            f"| {job.name} | {mine['best'] * 1e3:.2f} / {mine['median'] * 1e3:.2f} "
+            f"| {job.bytes / mine['median'] / 1e9:.0f} | {mine['median'] / bound['median']:.2f} x {kind} | {faster} |",
             flush=True,
         )
     row = one_row()
     results["one row"] = row
     ratio = row["scikit-learn"]["median"] / row["planish"]["median"]
     best, median = (row["planish"][k] * 1e6 for k in ("best", "median"))
-    print(
-        f"| transform one row of 30 | {best / 1e3:.5f} / {median / 1e3:.5f} | | | scikit-learn {ratio:.1f} |"
-    )
+    print(f"| transform one row of 30 | {best / 1e3:.5f} / {median / 1e3:.5f} | | | scikit-learn {ratio:.1f} |")
     print()
     for dtype in ("float32", "uint8"):
         results[f"extra MiB, {dtype}"] = extra_memory(dtype)

@@ -58,6 +58,7 @@ impl Dd {
     }
 
     /// The larger of zero and the value.
+    #[inline(always)]
     pub fn max_zero(self) -> Self {
         if self.hi < 0.0 { Self::ZERO } else { self }
     }
@@ -132,6 +133,7 @@ impl std::ops::Mul for Dd {
 impl std::ops::Div for Dd {
     type Output = Self;
     /// Long division with two correction steps (in the spirit of algorithm 17).
+    #[inline(always)]
     fn div(self, other: Self) -> Self {
         let first = self.hi / other.hi;
         if !first.is_finite() || first == 0.0 {

@@ -97,6 +97,8 @@ const MAX_DRAWN: usize = 16_384;
 const BLOCK: usize = 2048;
 /// Pieces that work is cut into: enough to balance any usual number of cores.
 const PIECES: usize = 64;
+/// Units of a piece at least: less is not worth a start of its own.
+const MIN_UNITS: usize = 8;
 /// Partial results held at once, in channels.
 const MAX_PARTIAL: usize = 32_768;
 
@@ -251,7 +253,7 @@ impl<const N: usize> Plan<N> {
         }
         let groups = positions.min(PIECES);
         let partial = (MAX_PARTIAL / self.max_width().max(1)).max(1);
-        let segments = (PIECES / groups).clamp(1, partial).min(units);
+        let segments = (PIECES / groups).clamp(1, partial).min(units.div_ceil(MIN_UNITS));
         let cut = |total: usize, pieces: usize, i: usize| i * (total / pieces) + i.min(total % pieces);
         let mut tasks = Vec::with_capacity(groups * segments);
         for g in 0..groups {

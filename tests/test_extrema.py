@@ -26,9 +26,7 @@ def test_any_array_any_channels(data):
 
 
 def test_infinite_elements_are_elements():
-    extrema = Extrema().update(
-        np.array([[np.inf, 1.0, -np.inf], [np.nan, np.nan, 2.0], [np.inf, np.nan, 3.0]])
-    )
+    extrema = Extrema().update(np.array([[np.inf, 1.0, -np.inf], [np.nan, np.nan, 2.0], [np.inf, np.nan, 3.0]]))
     np.testing.assert_array_equal(extrema.min, [np.inf, 1, -np.inf])
     np.testing.assert_array_equal(extrema.max, [np.inf, 1, 3])
     np.testing.assert_array_equal(extrema.count, [2, 1, 3])

@@ -244,9 +244,7 @@ def test_weights_are_repetitions(data):
 
 def test_sample_weight_as_scikit_learn():
     X, w = table(), np.random.default_rng(7).random(50)
-    ours, theirs = (
-        c().fit(X, sample_weight=w) for c in (StandardScaler, sklearn.preprocessing.StandardScaler)
-    )
+    ours, theirs = (c().fit(X, sample_weight=w) for c in (StandardScaler, sklearn.preprocessing.StandardScaler))
     np.testing.assert_allclose(ours.scale_, theirs.scale_, rtol=1e-13)
     np.testing.assert_allclose(ours.n_samples_seen_, theirs.n_samples_seen_)
     for bad in (np.ones(3), -np.ones(50), np.full(50, np.nan), np.ones((50, 2))):

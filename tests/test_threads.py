@@ -1,4 +1,4 @@
-"""Thread counts, the GIL, and `fork` in every state of the parent's pool, in processes of their own with a time limit."""
+"""Thread counts, the GIL, and `fork` in every state of the parent's pool, in processes with a time limit."""
 
 import multiprocessing
 import os
@@ -154,11 +154,7 @@ def test_a_multiprocessing_child_uses_one_thread(method):
     threads, count = queue.get(timeout=LIMIT)
     process.join(LIMIT)
     asked = next(
-        (
-            os.environ[k]
-            for k in ("PLANISH_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
-            if k in os.environ
-        ),
+        (os.environ[k] for k in ("PLANISH_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS") if k in os.environ),
         "1",
     )
     assert (threads, count) == (int(asked), [300_000] * 8)

@@ -75,16 +75,14 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     copy: bool
 
     def _forward(self) -> Affine:
-        """Shift, scale and offset of `transform`, and whether it divides by the scale."""
+        """Give shift, scale and offset of `transform`, and whether it divides by the scale."""
         raise NotImplementedError
 
     def _inverse(self) -> Affine:
-        """The same of `inverse_transform`."""
+        """Give shift, scale and offset of `inverse_transform`, and whether it divides by the scale."""
         raise NotImplementedError
 
-    def transform(
-        self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Map `X` with the fitted statistics.
 
         Parameters
@@ -142,9 +140,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._apply(self._inverse(), self._as_array(X), copy, out)
 
-    def _apply(
-        self, affine: Affine, X: NDArray[Any], copy: bool | None, out: NDArray[Any] | None
-    ) -> NDArray[Any]:
+    def _apply(self, affine: Affine, X: NDArray[Any], copy: bool | None, out: NDArray[Any] | None) -> NDArray[Any]:
         shift, scale, offset, divide = affine
         copy = self.copy if copy is None else copy
         finite = get_config()["assume_finite"]

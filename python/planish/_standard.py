@@ -56,9 +56,9 @@ class StandardScaler(ChannelScaler):
     -----
     NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. Sums are kept in double precision
     around a pivot near the mean, exactly for integers of up to 32 bits, and joined by the formulas of Chan, Golub and
-    LeVeque [1]_ in double-double arithmetic: mean and variance are no less accurate than those of two passes in float64,
-    however far the mean is from zero and in however many pieces the data come. `transform` is within one ulp of the
-    exact value of ``(x - mean_) / scale_``. Nothing depends on the number of threads.
+    LeVeque [1]_ in double-double arithmetic: mean and variance are no less accurate than those of two passes in
+    float64, however far the mean is from zero and in however many pieces the data come. `transform` is within one
+    ulp of the exact value of ``(x - mean_) / scale_``. Nothing depends on the number of threads.
 
     References
     ----------
@@ -117,11 +117,11 @@ class StandardScaler(ChannelScaler):
         mean : array-like of the shape of the kept axes, default=None
             Mean of each channel. None leaves the mean where it is (``with_mean=False``).
         std : array-like of the shape of the kept axes, default=None
-            Standard deviation of each channel; zero marks a constant channel, which is not scaled. None leaves the scale
-            as it is (``with_std=False``).
+            Standard deviation of each channel; zero marks a constant channel, which is not scaled. None leaves
+            the scale as it is (``with_std=False``).
         n_samples : float, default=None
-            Number of elements of each channel that the constants come from. With it (and `mean` and `std`), `partial_fit`
-            and `merge` can go on from here.
+            Number of elements of each channel that the constants come from. With it (and `mean` and `std`),
+            `partial_fit` and `merge` can go on from here.
         copy, channel_axis, dtype
             As for the constructor.
 
@@ -156,9 +156,7 @@ class StandardScaler(ChannelScaler):
         center = _constants(mean if mean is not None else np.zeros_like(std, dtype=np.float64), "mean")
         spread = _constants(std if std is not None else np.zeros_like(center), "std")
         if center.shape != spread.shape:
-            raise ValueError(
-                f"mean has shape {center.shape} and std has shape {spread.shape}; they must be equal"
-            )
+            raise ValueError(f"mean has shape {center.shape} and std has shape {spread.shape}; they must be equal")
         if (spread < 0).any():
             raise ValueError(f"std must not be negative; got {spread}")
         if n_samples is not None:

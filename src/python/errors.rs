@@ -7,10 +7,7 @@ use pyo3::exceptions::{PyOverflowError, PyValueError};
 
 /// The exception for an infinity in `argument`, an array of `dtype`: in scikit-learn's words.
 pub fn infinite(argument: &str, dtype: DType) -> PyErr {
-    PyValueError::new_err(format!(
-        "{argument} contains infinity or a value too large for dtype('{}').",
-        dtype.name()
-    ))
+    PyValueError::new_err(format!("{argument} contains infinity or a value too large for dtype('{}').", dtype.name()))
 }
 
 /// The exception for `error`, which `argument` caused.

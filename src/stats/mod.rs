@@ -9,6 +9,7 @@ pub mod moments;
 
 use crate::element::Element;
 use crate::error::Error;
+use crate::kernels::{self, Kernel};
 use crate::layout::{Place, Plan, Task};
 use crate::parallel;
 use crate::tiles::{Access, Rows, access, block, widening};
@@ -167,7 +168,7 @@ pub fn reduce<T: Element, A: Accumulator<T>>(
     kept: &[bool],
     threads: usize,
     accumulator: impl Fn() -> A + Sync,
-    mut cell: impl FnMut(usize, A::Cell),
+    cell: impl FnMut(usize, A::Cell),
 ) -> Result<(), Error> {
     let tile_elements = TILE_BYTES / size_of::<T>();
     let unweighted = [0; crate::layout::MAX_AXES];
@@ -185,17 +186,36 @@ pub fn reduce<T: Element, A: Accumulator<T>>(
     };
     let worker = || (accumulator(), Scratch { elements: Vec::new(), weights: Vec::new() });
     let results = parallel::map(tasks.len(), threads, worker, run);
-    for (task, cells) in tasks.iter().zip(results) {
-        let mut cells = cells?.into_iter();
-        for position in task.kept.clone() {
-            let place = array.plan.place(position);
-            let count = if slots.slot_of.is_none() { place.width } else { slots.count };
-            for (channel, value) in slots.channels[..count].iter().zip(cells.by_ref()) {
-                cell((place.channel + channel) as usize, value);
+    let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+    kernels::run(Join { plan: &array.plan, tasks: &tasks, slots: &slots, results, cell });
+    Ok(())
+}
+
+/// Hands out the cells of all tasks, in their order; a kernel, so that joining them has fused multiply-add.
+struct Join<'a, C, F> {
+    plan: &'a Plan<2>,
+    tasks: &'a [Task],
+    slots: &'a Slots,
+    results: Vec<Vec<C>>,
+    cell: F,
+}
+
+impl<C, F: FnMut(usize, C)> Kernel for Join<'_, C, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        for (task, cells) in self.tasks.iter().zip(self.results) {
+            let mut cells = cells.into_iter();
+            for position in task.kept.clone() {
+                let place = self.plan.place(position);
+                let count = if self.slots.slot_of.is_none() { place.width } else { self.slots.count };
+                for (channel, value) in self.slots.channels[..count].iter().zip(cells.by_ref()) {
+                    (self.cell)((place.channel + channel) as usize, value);
+                }
             }
         }
     }
-    Ok(())
 }
 
 fn run_task<T: Element, A: Accumulator<T>>(

@@ -12,6 +12,7 @@ use crate::dd::{Dd, two_sum};
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
+use crate::kernels::{self, Kernel};
 use crate::tiles::Rows;
 use crate::view::View;
 
@@ -28,6 +29,7 @@ pub struct FloatCell {
 
 impl FloatCell {
     /// Join two cells: Pebay (2008), equations II.3 and II.4, or Chan et al. (1983), 1.5a and 1.5b.
+    #[inline(always)]
     pub fn merge(&mut self, other: &Self) {
         if other.weight.hi == 0.0 {
             return;
@@ -267,6 +269,7 @@ impl Compensated {
         }
     }
 
+    #[inline(always)]
     fn get(&self, slot: usize) -> Dd {
         let error = self.error[slot];
         Dd::from(self.sum[slot]).add_f64(if error.is_nan() { 0.0 } else { error })
@@ -310,6 +313,7 @@ impl FloatAccumulator {
         self.sums.square.iter().fold(false, |spoiled, square| spoiled | !square.is_finite())
     }
 
+    #[inline(always)]
     fn weight(&self, slot: usize) -> Dd {
         self.weight.get(slot).add_f64(self.count)
     }
@@ -400,8 +404,25 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<FloatCell>) {
-        for slot in 0..slots.count {
-            let (sum, square, weight) = (self.sum.get(slot), self.square.get(slot), self.weight(slot));
+        kernels::run(Finish { sums: self, count: slots.count, cells });
+    }
+}
+
+/// Turns sums into cells, at an instruction-set level that has fused multiply-add.
+struct Finish<'a> {
+    sums: &'a FloatAccumulator,
+    count: usize,
+    cells: &'a mut Vec<FloatCell>,
+}
+
+impl Kernel for Finish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { sums, count, cells } = self;
+        for slot in 0..count {
+            let (sum, square, weight) = (sums.sum.get(slot), sums.square.get(slot), sums.weight(slot));
             if weight.hi == 0.0 {
                 cells.push(FloatCell::default());
                 continue;
@@ -410,7 +431,7 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
             // A square that overflowed is an infinite variance, not an unknown one.
             let rest = square - sum * distance;
             let m2 = if rest.hi.is_nan() { square } else { rest.max_zero() };
-            cells.push(FloatCell { weight, mean: distance.add_f64(self.pivot[slot]), m2 });
+            cells.push(FloatCell { weight, mean: distance.add_f64(sums.pivot[slot]), m2 });
         }
     }
 }
