@@ -182,6 +182,7 @@ fn constant_channels() {
     assert_eq!(scale(1001.0, 0.1, 0.0), 1.0);
     assert_eq!(scale(100.0, 0.0, 4.0), 2.0);
     assert!(scale(0.0, f64::NAN, f64::NAN).is_nan());
+    assert!(scale(3.0, 1e200, f64::INFINITY).is_nan());
 }
 
 #[test]

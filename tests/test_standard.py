@@ -76,6 +76,8 @@ def test_dataframes_and_set_output(frame):
     assert isinstance(result, frame)
     assert list(result.columns) == ["a", "b"]
     assert isinstance(ours.fit_transform(X), frame)
+    out = np.empty((3, 2))
+    assert ours.transform(X, out=out) is out
     with sklearn.config_context(transform_output=kind):
         assert isinstance(StandardScaler().fit(X).transform(X), frame)
     with pytest.warns(UserWarning, match="valid feature names"):

@@ -46,8 +46,9 @@ def _fast_front(general: Any) -> Any:
             if config["transform_output"] == "default":
                 try:
                     shift, scale, offset, divide = self._forward()
+                    # With neither, nothing here says what was fitted.
                     if shift is scale is None:
-                        return general(self, X, copy, out=out)  # nothing here says what was fitted
+                        raise AttributeError
                     return _core.affine(
                         X,
                         shift,
@@ -57,12 +58,14 @@ def _fast_front(general: Any) -> Any:
                         self.channel_axis,
                         self.dtype,
                         out,
-                        self.copy if copy is None else copy,
+                        bool(self.copy if copy is None else copy),
                         config["assume_finite"],
                     )
                 except (AttributeError, TypeError, ValueError):
                     pass  # the general way finds the words for it
-        return general(self, X, copy, out=out)
+        # A caller's array is returned as it is, whatever `set_output` says.
+        method = general if out is None else general.__wrapped__
+        return method(self, X, copy, out=out)
 
     return transform
 
@@ -142,7 +145,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _apply(self, affine: Affine, X: NDArray[Any], copy: bool | None, out: NDArray[Any] | None) -> NDArray[Any]:
         shift, scale, offset, divide = affine
-        copy = self.copy if copy is None else copy
+        copy = bool(self.copy if copy is None else copy)
         finite = get_config()["assume_finite"]
         return _core.affine(X, shift, scale, offset, divide, self.channel_axis, self.dtype, out, copy, finite)
 

@@ -233,10 +233,16 @@ impl Moments {
 
 /// What to divide a channel by: the standard deviation, or one where the channel is constant as far as double
 /// precision can tell. The bound is that of scikit-learn's scalers: the rounding error that a two-pass computation of
-/// the variance may have (Chan, Golub and LeVeque 1983).
+/// the variance may have (Chan, Golub and LeVeque 1983). A variance that overflowed says nothing: NaN.
 pub fn scale(count: f64, mean: f64, var: f64) -> f64 {
     let bound = count * f64::EPSILON * var + (count * mean * f64::EPSILON).powi(2);
-    if var <= bound { 1.0 } else { var.sqrt() }
+    if var.is_infinite() {
+        f64::NAN
+    } else if var <= bound {
+        1.0
+    } else {
+        var.sqrt()
+    }
 }
 
 /// Elements from whose mean the pivot is made.
