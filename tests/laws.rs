@@ -186,6 +186,20 @@ fn constant_channels() {
 }
 
 #[test]
+fn an_outlier_first_costs_no_digit() {
+    let mut x = vec![0.9f64; 100_000];
+    x.iter_mut().step_by(2).for_each(|x| *x = 0.3);
+    x[0] = 1e100;
+    assert_eq!(moments(&x, 1, 1).mean()[0], 1e95);
+}
+
+#[test]
+fn differences_that_overflow_do_not_spoil_the_mean() {
+    let m = moments(&[1.5e308, -1.5e308, 0.25e308], 1, 1);
+    assert_eq!(m.mean()[0], 0.25e308 / 3.0);
+}
+
+#[test]
 fn enormous_values_overflow_to_infinity_not_to_nan() {
     let m = moments(&[1e200, -1e200, 3e200], 1, 1);
     assert!(m.mean()[0].is_finite());

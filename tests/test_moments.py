@@ -226,10 +226,23 @@ def test_pickle_goes_on_where_it_was():
     assert copy.update(b) == moments.update(b)
     with pytest.raises(ValueError, match="version"):
         Moments().__setstate__({"version": 99})
-    state = moments.__getstate__()
-    state["floats"] = state["floats"][:1]
-    with pytest.raises(ValueError, match="rows"):
-        Moments().__setstate__(state)
+    state, empty = moments.__getstate__(), Moments().__getstate__()
+    negative = state["floats"].copy()
+    negative[0, 0] = -5
+    for bad in (
+        {**state, "floats": state["floats"][:1]},
+        {**state, "floats": negative},
+        {**state, "floats": np.full_like(negative, np.nan)},
+        {**state, "floats": "none"},
+        {**state, "shape": [-1]},
+        {**state, "version": -1},
+        {**empty, "shape": [4]},
+        {**empty, "shape": []},
+        {**empty, "shape": [2**40, 2**40]},
+        {},
+    ):
+        with pytest.raises(ValueError, match="saved state"):
+            Moments().__setstate__(bad)
 
 
 def test_from_stats_goes_on():

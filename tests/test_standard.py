@@ -225,6 +225,8 @@ def test_from_stats():
         ({"mean": [np.nan], "std": [1.0]}, ValueError),
         ({"mean": [1.0], "n_samples": 3}, ValueError),
         ({"mean": [1.0], "std": [1.0], "n_samples": -3}, ValueError),
+        ({"mean": [1.0], "std": [1e200]}, ValueError),
+        ({"mean": [[1.0]], "std": [[1.0]]}, ValueError),
     ]:
         with pytest.raises(error):
             StandardScaler.from_stats(**bad)
@@ -354,6 +356,22 @@ class TestErrors:
         expected = self.scaler().transform(wide[:, :3].copy())
         # Interleaved, but not the same elements: allowed.
         np.testing.assert_array_equal(self.scaler().transform(wide[:, :3], out=wide[:, 3:]), expected)
+
+    def test_no_element(self):
+        for axis, shape in [(-1, (3, 0, 4)), (None, (3, 4, 0)), (-1, (0, 3)), (-1, (3, 0))]:
+            with pytest.raises(ValueError, match="Found array"):
+                StandardScaler(channel_axis=axis).fit(np.empty(shape))
+
+    def test_fitted_without(self):
+        scaler = StandardScaler(with_std=False).fit(np.ones((2, 2))).set_params(with_std=True)
+        for method in (scaler.transform, scaler.inverse_transform):
+            with pytest.raises(ValueError, match="with_std=True, but this StandardScaler was fitted without"):
+                method(np.ones((2, 2)))
+
+    def test_other_axes(self):
+        square = np.arange(16.0).reshape(4, 4)
+        with pytest.raises(ValueError, match="channel_axis=0"):
+            StandardScaler().fit(square).merge(StandardScaler(channel_axis=0).fit(square))
 
     def test_parameters(self):
         with pytest.raises(ValueError, match="with_mean"):

@@ -164,7 +164,7 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if accepted and X.ndim > 1 and X.size:
             return X  # type: ignore[no-any-return]
         table = self._is_table(X)
-        return check_array(  # type: ignore[no-any-return]
+        array = check_array(
             X,
             dtype=None if accepted else _READ_AS_IS,
             ensure_all_finite=False,
@@ -173,6 +173,9 @@ class ChannelScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             estimator=self,
             input_name="X",
         )
+        if array.size == 0:
+            raise ValueError(f"Found array of shape {array.shape}, which has no element; at least one is required")
+        return array  # type: ignore[no-any-return]
 
     def _is_table(self, X: Any) -> bool:
         """Whether `X` is what scikit-learn takes: samples by features."""

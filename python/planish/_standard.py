@@ -155,20 +155,31 @@ class StandardScaler(ChannelScaler):
         )
         center = _constants(mean if mean is not None else np.zeros_like(std, dtype=np.float64), "mean")
         spread = _constants(std if std is not None else np.zeros_like(center), "std")
+        if isinstance(channel_axis, int):
+            center, spread = np.atleast_1d(center), np.atleast_1d(spread)
+        axes = 0 if channel_axis is None else 1 if isinstance(channel_axis, int) else len(channel_axis)
+        if center.ndim != axes:
+            raise ValueError(
+                f"mean and std must have one axis for each of channel_axis={channel_axis}; got shape {center.shape}"
+            )
         if center.shape != spread.shape:
             raise ValueError(f"mean has shape {center.shape} and std has shape {spread.shape}; they must be equal")
         if (spread < 0).any():
             raise ValueError(f"std must not be negative; got {spread}")
+        with np.errstate(over="ignore"):
+            variance = spread**2
+        if not np.isfinite(variance).all():
+            raise ValueError(f"std must have a finite square; got {spread}")
         if n_samples is not None:
             if mean is None or std is None:
                 raise ValueError("n_samples needs both mean and std")
-            scaler._moments = Moments.from_stats(n_samples, center, spread**2, channel_axis)
+            scaler._moments = Moments.from_stats(n_samples, center, variance, channel_axis)
             scaler.n_samples_seen_ = scaler._moments.count.flat[0]
         else:
             scaler.n_samples_seen_ = np.int64(0)
         scaler.n_features_in_ = center.size
         scaler.mean_ = center[()]
-        scaler.var_ = (spread**2)[()] if std is not None else None
+        scaler.var_ = variance[()] if std is not None else None
         scaler.scale_ = np.where(spread == 0, 1.0, spread)[()] if std is not None else None
         return scaler
 
@@ -202,6 +213,8 @@ class StandardScaler(ChannelScaler):
 
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.
+
+        Not to be called on one scaler from several threads at once: give each its own, and `merge` them.
 
         Parameters
         ----------
@@ -253,7 +266,7 @@ class StandardScaler(ChannelScaler):
         TypeError
             If `other` is no StandardScaler.
         ValueError
-            If the channels or their names differ, or one of the scalers was made of constants without `n_samples`.
+            If the channels, their names or `channel_axis` differ, or one of the scalers was made of constants without `n_samples`.
 
         Examples
         --------
@@ -267,6 +280,10 @@ class StandardScaler(ChannelScaler):
         if not other._is_fitted():
             return self
         other._check_streamable()
+        if other.channel_axis != self.channel_axis:
+            raise ValueError(
+                f"other has channel_axis={other.channel_axis}; this scaler has channel_axis={self.channel_axis}"
+            )
         names = getattr(other, "feature_names_in_", None)
         if not self._is_fitted():
             if names is not None:
@@ -311,10 +328,19 @@ class StandardScaler(ChannelScaler):
         return tags
 
     def _forward(self) -> Affine:
-        return (self.mean_ if self.with_mean else None, self.scale_ if self.with_std else None, None, True)
+        return (self._fitted("with_mean", "mean_"), self._fitted("with_std", "scale_"), None, True)
 
     def _inverse(self) -> Affine:
-        return (None, self.scale_ if self.with_std else None, self.mean_ if self.with_mean else None, False)
+        return (None, self._fitted("with_std", "scale_"), self._fitted("with_mean", "mean_"), False)
+
+    def _fitted(self, parameter: str, attribute: str) -> Any:
+        """Look up a fitted attribute, where a parameter asks for it."""
+        if not getattr(self, parameter):
+            return None
+        value = getattr(self, attribute)
+        if value is None:
+            raise ValueError(f"{parameter}=True, but this StandardScaler was fitted without; fit it again")
+        return value
 
 
 def _constants(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ use crate::transform::affine::{Affine, Target, map};
 use numpy::{PyArrayDescr, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// One parameter of the map, as contiguous doubles.
 fn parameter(
@@ -43,6 +44,10 @@ fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DType> {
     let Some(dtype) = dtype else {
         return Ok(if x.is_float() { x } else { DType::F64 });
     };
+    // NumPy knows the name from the moment on that ml_dtypes is loaded.
+    if dtype.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(|name| name == "bfloat16")) {
+        dtype.py().import("ml_dtypes")?;
+    }
     let descr = PyArrayDescr::new(dtype.py(), dtype)?;
     match DType::of(&descr) {
         Some(dtype) if dtype.is_float() => Ok(dtype),

@@ -3,14 +3,14 @@
 use super::arrays::{to_numpy, with_element};
 use super::axes::ChannelAxes;
 use super::errors::to_python;
-use super::stream::{State, Stream, rows, saved};
+use super::stream::{State, Stream, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::stats::extrema::{Cell, Extrema};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 /// Version of the pickled state.
-const VERSION: u32 = 1;
+const VERSION: i64 = 1;
 
 /// Minimum and maximum of every channel, streamed.
 ///
@@ -177,11 +177,14 @@ impl PyExtrema {
 
     fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
         let field = saved(state, VERSION)?;
-        let shape: Option<Vec<usize>> = field("shape")?.extract()?;
+        let shape = saved_shape(&field("shape")?)?;
         let (counts, bounds) = (rows::<u64, 1>(&field("count")?)?, rows::<f64, 2>(&field("bounds")?)?);
         let lengths = [counts.len(), bounds.len()];
-        let cells = counts.into_iter().zip(bounds).map(|([count], [min, max])| Cell { count, min, max }).collect();
-        let channels = shape.as_ref().map_or(0, |shape| shape.iter().product());
-        self.stream.restore(shape, channels, lengths, Extrema { cells })
+        let cells: Vec<_> =
+            counts.into_iter().zip(bounds).map(|([count], [min, max])| Cell { count, min, max }).collect();
+        if !cells.iter().all(|cell| cell.count == 0 || cell.min <= cell.max) {
+            return Err(damaged("a minimum above its maximum"));
+        }
+        self.stream.restore(shape, lengths, false, Extrema { cells })
     }
 }

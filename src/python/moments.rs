@@ -3,7 +3,7 @@
 use super::arrays::{doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
-use super::stream::{State, Stream, Weights, rows, saved};
+use super::stream::{State, Stream, Weights, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::dd::Dd;
 use crate::error::Error;
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 /// Version of the pickled state.
-const VERSION: u32 = 1;
+const VERSION: i64 = 1;
 
 /// Count, mean and variance of every channel, streamed.
 ///
@@ -314,7 +314,7 @@ impl PyMoments {
 
     fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
         let field = saved(state, VERSION)?;
-        let shape: Option<Vec<usize>> = field("shape")?.extract()?;
+        let shape = saved_shape(&field("shape")?)?;
         let floats = rows::<f64, 6>(&field("floats")?)?;
         let integers = rows::<u64, 5>(&field("integers")?)?;
         let statistics = Moments {
@@ -336,7 +336,12 @@ impl PyMoments {
                 })
                 .collect(),
         };
-        let channels = shape.as_ref().map_or(0, |shape| shape.iter().product());
-        self.stream.restore(shape, channels, [statistics.floats.len(), statistics.integers.len()], statistics)
+        let sound =
+            |c: &FloatCell| c.weight.hi.is_finite() && c.weight.hi >= 0.0 && !c.mean.hi.is_nan() && c.m2.hi >= 0.0;
+        if !statistics.floats.iter().all(sound) {
+            return Err(damaged("impossible moments"));
+        }
+        let lengths = [statistics.floats.len(), statistics.integers.len()];
+        self.stream.restore(shape, lengths, true, statistics)
     }
 }

@@ -96,39 +96,56 @@ impl<S: Clone + Default> Stream<S> {
         Self { axes: self.axes.clone(), state: Mutex::new(self.snapshot()) }
     }
 
-    /// Put back a saved state whose tables have `lengths`, each empty or as long as there are channels.
+    /// Put back a saved state. Each of its tables is as long as there are channels, or empty where `optional` says that
+    /// another table may hold them.
     pub fn restore<const N: usize>(
         &self,
         shape: Option<Vec<usize>>,
-        channels: usize,
         lengths: [usize; N],
+        optional: bool,
         statistics: S,
     ) -> PyResult<()> {
-        if lengths.iter().any(|length| *length != 0 && *length != channels) {
-            return Err(PyValueError::new_err(format!(
-                "the saved state has {lengths:?} rows where its shape says {channels}"
-            )));
+        let product = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |product, len| product.checked_mul(*len));
+        let channels = shape.as_ref().map_or(Some(0), product);
+        let fits = |length: &usize| Some(*length) == channels;
+        let whole = if optional {
+            lengths.iter().any(fits) && lengths.iter().all(|length| fits(length) || *length == 0)
+        } else {
+            lengths.iter().all(fits)
+        };
+        if !whole {
+            return Err(damaged("tables that do not fit its shape"));
         }
         *self.lock() = State { shape, statistics };
         Ok(())
     }
 }
 
+/// The error for a saved state that cannot be right.
+pub fn damaged(what: &str) -> PyErr {
+    PyValueError::new_err(format!("the saved state has {what}"))
+}
+
 /// Access to the fields of a saved state of this `version`.
 pub fn saved<'a, 'py>(
     state: &'a Bound<'py, PyDict>,
-    version: u32,
+    version: i64,
 ) -> PyResult<impl Fn(&str) -> PyResult<Bound<'py, PyAny>> + use<'a, 'py>> {
     let field = |name: &str| {
         state.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("the saved state has no {name:?}")))
     };
-    let found: u32 = field("version")?.extract()?;
+    let found: i64 = field("version")?.extract().map_err(|_| damaged("no valid version"))?;
     if found != version {
         return Err(PyValueError::new_err(format!(
             "the saved state has version {found}; this planish reads {version}"
         )));
     }
     Ok(field)
+}
+
+/// The shape of a saved state.
+pub fn saved_shape(shape: &Bound<'_, PyAny>) -> PyResult<Option<Vec<usize>>> {
+    shape.extract().map_err(|_| damaged("no valid shape"))
 }
 
 /// The rows of a saved table of `N` columns.

@@ -162,7 +162,11 @@ impl Moments {
     pub fn known(count: f64, mean: &[f64], var: &[f64]) -> Self {
         let weight = Dd::from(count);
         let cell = |(mean, var): (&f64, &f64)| FloatCell { weight, mean: (*mean).into(), m2: Dd::from(*var) * weight };
-        Self { floats: mean.iter().zip(var).map(cell).collect(), integers: Vec::new(), weighted: count.fract() != 0.0 }
+        Self {
+            floats: mean.iter().zip(var).map(cell).collect(),
+            integers: Vec::new(),
+            weighted: count.fract() != 0.0 || count > 2f64.powi(53),
+        }
     }
 
     /// Number of channels; zero for a state that has seen no array yet.
@@ -245,7 +249,7 @@ pub fn scale(count: f64, mean: f64, var: f64) -> f64 {
     }
 }
 
-/// Elements from whose mean the pivot is made.
+/// Elements whose median is the pivot.
 const PIVOT_ELEMENTS: usize = 16;
 /// The largest squared distance of pivot and mean, in variances, at which no digit that matters is lost: the sum of
 /// squares is then at most five times what remains of it.
@@ -325,13 +329,18 @@ impl FloatAccumulator {
     }
 }
 
-/// The mean of the numbers among a few elements, or zero. The mean of equal elements is exactly their value.
+/// The median of the numbers among a few elements, or zero: an element near which most others lie, even where one of the
+/// few is far away.
 fn pivot(elements: impl Iterator<Item = f64>) -> f64 {
-    let mut numbers = elements.filter(|x| x.is_finite());
-    let Some(first) = numbers.next() else { return 0.0 };
-    let (sum, count) = numbers.fold((0.0, 1.0), |(sum, count), x| (sum + (x - first), count + 1.0));
-    let mean = first + sum / count;
-    if mean.is_finite() { mean } else { first }
+    let mut numbers = [0.0; PIVOT_ELEMENTS];
+    let mut count = 0;
+    for (slot, x) in numbers.iter_mut().zip(elements.filter(|x| x.is_finite())) {
+        *slot = x;
+        count += 1;
+    }
+    let numbers = &mut numbers[..count];
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers.get(count / 2).copied().unwrap_or(0.0)
 }
 
 impl<T: Element> Accumulator<T> for FloatAccumulator {
@@ -396,7 +405,11 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
             let (sum, square) = (self.sum.sum[slot], self.square.sum[slot]);
             let distance = sum / self.weight(slot).hi;
             let m2 = square - sum * distance;
-            if sum != 0.0 && distance.is_finite() && sum * distance > PIVOT_DISTANCE * m2 {
+            if !sum.is_finite() {
+                // Differences overflowed; the elements themselves may sum.
+                self.settled = self.settled && self.pivot[slot] == 0.0;
+                self.pivot[slot] = 0.0;
+            } else if sum != 0.0 && distance.is_finite() && sum * distance > PIVOT_DISTANCE * m2 {
                 self.pivot[slot] += distance;
                 self.settled = false;
             }
