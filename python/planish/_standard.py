@@ -266,7 +266,8 @@ class StandardScaler(ChannelScaler):
         TypeError
             If `other` is no StandardScaler.
         ValueError
-            If the channels, their names or `channel_axis` differ, or one of the scalers was made of constants without `n_samples`.
+            If the channels, their names or `channel_axis` differ, or one of the scalers was made of constants without
+            `n_samples`.
 
         Examples
         --------
