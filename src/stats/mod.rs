@@ -6,6 +6,7 @@
 pub mod exact;
 pub mod extrema;
 pub mod moments;
+mod sums;
 
 use crate::element::Element;
 use crate::error::Error;
