@@ -19,6 +19,12 @@ pub enum Error {
         /// Channels of the state merged from.
         right: usize,
     },
+    /// A sparse matrix with an index outside of its shape.
+    #[error("is a damaged sparse matrix: {0}")]
+    Damaged(&'static str),
+    /// A sparse matrix with several entries for one element, which is their sum.
+    #[error("has several entries for one element")]
+    Duplicates,
     /// A number that no longer fits the exact integer sums.
     #[error("the exact integer sums overflowed")]
     Overflow,

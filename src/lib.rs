@@ -10,7 +10,7 @@
 //! | kernel | [`kernels`] | one SIMD loop per statistic or map, chosen for the CPU at run time |
 //! | merge | [`stats`], [`transform`] | drive the tiles over the threads; join partial results in a fixed order |
 //!
-//! [`element`] is what an array may hold, [`dd`] the double-double arithmetic that keeps long merges exact,
+//! [`sparse`] does the same for compressed sparse matrices. [`element`] is what an array may hold, [`dd`] the double-double arithmetic that keeps long merges exact,
 //! [`parallel`] the fork-aware threads and [`error`] the one error type. Python lives in `python/` alone.
 
 pub mod dd;
@@ -19,6 +19,7 @@ pub mod error;
 pub mod kernels;
 pub mod layout;
 pub mod parallel;
+pub mod sparse;
 pub mod stats;
 pub mod tiles;
 pub mod transform;

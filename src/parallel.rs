@@ -148,6 +148,30 @@ pub fn map<W, R: Send>(
     results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
+/// Call `work` for each of `items`, `group` of them at a time, on up to `threads` threads. Results are in their order.
+pub fn map_items<I: Send, R: Send>(
+    items: Vec<I>,
+    group: usize,
+    threads: usize,
+    work: impl Fn(I) -> R + Sync,
+) -> Vec<R> {
+    let mut items = items.into_iter();
+    let mut groups = Vec::new();
+    while items.len() > 0 {
+        groups.push(Mutex::new(items.by_ref().take(group).collect::<Vec<_>>()));
+    }
+    let results = map(
+        groups.len(),
+        threads,
+        || (),
+        |(), index| {
+            let group = std::mem::take(&mut *groups[index].lock().unwrap_or_else(PoisonError::into_inner));
+            group.into_iter().map(&work).collect::<Vec<_>>()
+        },
+    );
+    results.into_iter().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

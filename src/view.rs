@@ -26,6 +26,11 @@ impl<'a, T> View<'a, T> {
     pub unsafe fn new(start: *const u8, shape: &'a [usize], strides: &'a [isize]) -> Self {
         Self { start, shape, strides, memory: PhantomData }
     }
+
+    /// The address `offset` bytes from the start.
+    pub fn at(&self, offset: isize) -> *const u8 {
+        self.start.wrapping_offset(offset)
+    }
 }
 
 /// A strided array to write.
@@ -51,5 +56,10 @@ impl<'a, T> ViewMut<'a, T> {
     /// except a [`View`] of exactly the same elements where the caller of the view's consumer is told so.
     pub unsafe fn new(start: *mut u8, shape: &'a [usize], strides: &'a [isize]) -> Self {
         Self { start, shape, strides, memory: PhantomData }
+    }
+
+    /// The address `offset` bytes from the start.
+    pub fn at(&self, offset: isize) -> *mut u8 {
+        self.start.wrapping_offset(offset)
     }
 }

@@ -5,7 +5,11 @@ when they are first used, so that ``import planish`` costs next to nothing and s
 first scaler.
 
 ========================================= ===========================================================
-`StandardScaler`                          zero mean and unit variance per channel
+`StandardScaler`, `MinMaxScaler`,         scikit-learn's scalers, per channel of arrays of any shape
+`MaxAbsScaler`, `RobustScaler`,
+`Normalizer`
+`scale`, `minmax_scale`, `maxabs_scale`,  the same in one call
+`robust_scale`, `normalize`
 `planish.stats`                           streaming accumulators: `Moments`, `Extrema`
 `set_num_threads`, `get_num_threads`,     how many threads large arrays are spread over
 `num_threads`
@@ -20,19 +24,40 @@ from planish._threads import num_threads
 
 if TYPE_CHECKING:
     from planish import stats
+    from planish._functions import maxabs_scale, minmax_scale, normalize, robust_scale, scale
+    from planish._maxabs import MaxAbsScaler
+    from planish._minmax import MinMaxScaler
+    from planish._normalizer import Normalizer
+    from planish._robust import RobustScaler
     from planish._standard import StandardScaler
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "MaxAbsScaler",
+    "MinMaxScaler",
+    "Normalizer",
+    "RobustScaler",
     "StandardScaler",
     "get_num_threads",
+    "maxabs_scale",
+    "minmax_scale",
+    "normalize",
     "num_threads",
+    "robust_scale",
+    "scale",
     "set_num_threads",
     "stats",
 ]
 
-_LAZY = {"StandardScaler": "planish._standard"}
+_LAZY = {
+    "MaxAbsScaler": "planish._maxabs",
+    "MinMaxScaler": "planish._minmax",
+    "Normalizer": "planish._normalizer",
+    "RobustScaler": "planish._robust",
+    "StandardScaler": "planish._standard",
+    **dict.fromkeys(("maxabs_scale", "minmax_scale", "normalize", "robust_scale", "scale"), "planish._functions"),
+}
 
 
 def __getattr__(name: str) -> object:

@@ -3,19 +3,29 @@
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from sklearn import get_config
+from numpy.typing import ArrayLike, DTypeLike
+from scipy.sparse import issparse
 from sklearn.utils.validation import _check_sample_weight
 
-from planish._channels import Affine, ChannelScaler
+from planish._channels import Affine, constants
+from planish._sparse import statistic
+from planish._streaming import StreamingScaler, fit_callbacks
 from planish.stats import Moments
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn before 1.9
 
-class StandardScaler(ChannelScaler):
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing to support."""
+
+
+class StandardScaler(CallbackSupportMixin, StreamingScaler):
     """Standardize channels by removing the mean and scaling to unit variance.
 
     scikit-learn's `StandardScaler` for arrays of any shape, dtype and strides, read in place: ``z = (x - u) / s`` with
-    the mean `u` and the standard deviation `s` of the elements that share a channel.
+    the mean `u` and the standard deviation `s` of the elements that share a channel. Sparse matrices are scaled, but
+    not centred.
 
     Parameters
     ----------
@@ -83,6 +93,11 @@ class StandardScaler(ChannelScaler):
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
     }
+
+    _learned: ClassVar[tuple[str, ...]] = ("mean_", "var_", "scale_", "n_samples_seen_")
+    _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
+    _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
+    _accumulator: ClassVar[Any] = Moments
 
     def __init__(
         self,
@@ -153,17 +168,9 @@ class StandardScaler(ChannelScaler):
             channel_axis=channel_axis,
             dtype=dtype,
         )
-        center = _constants(mean if mean is not None else np.zeros_like(std, dtype=np.float64), "mean")
-        spread = _constants(std if std is not None else np.zeros_like(center), "std")
-        if isinstance(channel_axis, int):
-            center, spread = np.atleast_1d(center), np.atleast_1d(spread)
-        axes = 0 if channel_axis is None else 1 if isinstance(channel_axis, int) else len(channel_axis)
-        if center.ndim != axes:
-            raise ValueError(
-                f"mean and std must have one axis for each of channel_axis={channel_axis}; got shape {center.shape}"
-            )
-        if center.shape != spread.shape:
-            raise ValueError(f"mean has shape {center.shape} and std has shape {spread.shape}; they must be equal")
+        center, spread = constants(channel_axis, mean=mean, std=std)
+        center = np.zeros_like(spread) if center is None else center
+        spread = np.zeros_like(center) if spread is None else spread
         if (spread < 0).any():
             raise ValueError(f"std must not be negative; got {spread}")
         with np.errstate(over="ignore"):
@@ -173,8 +180,8 @@ class StandardScaler(ChannelScaler):
         if n_samples is not None:
             if mean is None or std is None:
                 raise ValueError("n_samples needs both mean and std")
-            scaler._moments = Moments.from_stats(n_samples, center, variance, channel_axis)
-            scaler.n_samples_seen_ = scaler._moments.count.flat[0]
+            scaler._statistics = Moments.from_stats(n_samples, center, variance, channel_axis)
+            scaler.n_samples_seen_ = scaler._statistics.count.flat[0]
         else:
             scaler.n_samples_seen_ = np.int64(0)
         scaler.n_features_in_ = center.size
@@ -188,8 +195,8 @@ class StandardScaler(ChannelScaler):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or of any shape with `channel_axis`
-            The data. Read where it lies, once.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or array of any shape with `channel_axis`
+            The data. Read where it lies, once. A sparse matrix needs ``with_mean=False``.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -207,8 +214,7 @@ class StandardScaler(ChannelScaler):
         ValueError
             If `X` is empty, of the wrong dimension or contains infinity, or the weights do not fit.
         """
-        for name in ("_moments", "mean_", "var_", "scale_", "n_samples_seen_"):
-            self.__dict__.pop(name, None)
+        self._reset()
         return self.partial_fit(X, y, sample_weight)
 
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -235,121 +241,39 @@ class StandardScaler(ChannelScaler):
         TypeError, ValueError
             As `fit` does, and if the channels are others than before. The scaler stays as it was.
         """
-        first = not self._is_fitted()
-        if first and not get_config()["skip_parameter_validation"]:
-            self._validate_params()
-        if not first:
-            self._check_streamable()
-        X = self._validate(X, reset=first)
+        with fit_callbacks(self, X, y, sample_weight):
+            return self._fit_batch(X, sample_weight)
+
+    def _update(self, statistics: Moments, X: Any, sample_weight: Any) -> None:
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        moments = Moments(self.channel_axis)
-        if not first:
-            moments += self._moments
-        return self._learn(moments._update_as("Input X", X, sample_weight))
+        if not issparse(X):
+            statistics._update_as("Input X", X, sample_weight)
+            return
+        if self.with_mean:
+            self._check_sparse_map(0, None)
+        statistic(X, lambda matrix: statistics._update_sparse("Input X", matrix, sample_weight))
 
-    def merge(self, other: Self) -> Self:
-        """Join a scaler that was fitted apart, as if its data had been given to this one.
-
-        Parameters
-        ----------
-        other : StandardScaler
-            Fitted on the same channels; or not fitted, which changes nothing. It is not changed.
-
-        Returns
-        -------
-        self : StandardScaler
-            This scaler, now fitted on the data of both.
-
-        Raises
-        ------
-        TypeError
-            If `other` is no StandardScaler.
-        ValueError
-            If the channels, their names or `channel_axis` differ, or one of the scalers was made of constants without
-            `n_samples`.
-
-        Examples
-        --------
-        >>> from planish import StandardScaler
-        >>> here, there = StandardScaler().fit([[1.0], [2.0]]), StandardScaler().fit([[6.0]])
-        >>> here.merge(there).mean_
-        array([3.])
-        """
-        if not isinstance(other, StandardScaler):
-            raise TypeError(f"other must be a StandardScaler; got {type(other).__name__}")
-        if not other._is_fitted():
-            return self
-        other._check_streamable()
-        if other.channel_axis != self.channel_axis:
-            raise ValueError(
-                f"other has channel_axis={other.channel_axis}; this scaler has channel_axis={self.channel_axis}"
-            )
-        names = getattr(other, "feature_names_in_", None)
-        if not self._is_fitted():
-            if names is not None:
-                self.feature_names_in_ = names
-            return self._learn(Moments(self.channel_axis) + other._moments)
-        self._check_streamable()
-        ours = getattr(self, "feature_names_in_", None)
-        if names is not None and ours is not None and not np.array_equal(names, ours):
-            raise ValueError(f"other was fitted on the features {list(names)}; this scaler on {list(ours)}")
-        return self._learn(self._moments + other._moments)
-
-    def _learn(self, moments: Moments) -> Self:
-        """Take over the statistics, in scikit-learn's terms."""
-        count = np.asarray(moments.count)
+    def _learn(self, statistics: Moments, samples: int, dtype: Any) -> None:
+        count = np.asarray(statistics.count)
         same = count.size > 0 and count.min() == count.max()
         used = self.with_mean or self.with_std
-        self._moments = moments
-        self.n_features_in_ = count.size
         self.n_samples_seen_ = count.flat[0] if same else count
-        self.mean_ = moments.mean if used else None
-        self.var_ = moments.var if self.with_std else None
-        self.scale_ = moments.scale if self.with_std else None
-        return self
+        self.mean_ = statistics.mean if used else None
+        self.var_ = statistics.var if self.with_std else None
+        self.scale_ = statistics.scale if self.with_std else None
 
-    def _is_fitted(self) -> bool:
-        return hasattr(self, "scale_")
-
-    def _check_streamable(self) -> None:
-        if not hasattr(self, "_moments"):
-            raise ValueError(
-                "this StandardScaler was made of constants without n_samples, so more data cannot be weighed against "
-                "them; from_stats(mean, std, n_samples=...) makes one that can go on"
-            )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._is_fitted()
+    def _restore(self) -> None:
+        if self._is_fitted() and self.mean_ is not None and self.var_ is not None:
+            self._statistics = Moments.from_stats(self.n_samples_seen_, self.mean_, self.var_, self.channel_axis)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32", "float16"]
+        tags.input_tags.sparse = not self.with_mean
         return tags
 
     def _forward(self) -> Affine:
-        return (self._fitted("with_mean", "mean_"), self._fitted("with_std", "scale_"), None, True)
+        return (self._asked("with_mean", "mean_"), self._asked("with_std", "scale_"), None, True)
 
     def _inverse(self) -> Affine:
-        return (None, self._fitted("with_std", "scale_"), self._fitted("with_mean", "mean_"), False)
-
-    def _fitted(self, parameter: str, attribute: str) -> Any:
-        """Look up a fitted attribute, where a parameter asks for it."""
-        if not getattr(self, parameter):
-            return None
-        value = getattr(self, attribute)
-        if value is None:
-            raise ValueError(f"{parameter}=True, but this StandardScaler was fitted without; fit it again")
-        return value
-
-
-def _constants(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Known constants as float64: real and finite."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite; got {array}")
-    return array
+        return (None, self._asked("with_std", "scale_"), self._asked("with_mean", "mean_"), False)

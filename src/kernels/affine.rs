@@ -28,7 +28,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Replace every scale by its reciprocal, to twice the precision of `f64`: what division by it takes.
+    /// Replace every scale (with its rest) by its reciprocal, to twice the precision of `f64`: what division takes.
     pub fn invert_scales(&mut self) {
         super::run(Invert(self));
     }
@@ -84,7 +84,7 @@ impl Kernel for Invert<'_> {
         for (scale, rest) in self.0.scale.iter_mut().zip(&mut self.0.scale_rest) {
             let inverse = 1.0 / *scale;
             // What rounding the reciprocal lost, by one step of Newton's iteration.
-            *rest = inverse.mul_add(-*scale, 1.0) * inverse;
+            *rest = (inverse.mul_add(-*scale, 1.0) - inverse * *rest) * inverse;
             *scale = inverse;
         }
     }

@@ -8,10 +8,12 @@
 //! [`mod@reference`] holds the naive twins that the kernels are tested against.
 
 pub mod affine;
+pub mod brackets;
 pub mod columns;
 pub mod copy;
 pub mod extrema;
 pub mod moments;
+pub mod norms;
 pub mod reference;
 
 use std::sync::atomic::{AtomicU8, Ordering};

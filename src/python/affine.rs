@@ -1,6 +1,6 @@
 //! The affine map for Python.
 
-use super::arrays::{Array, DType, empty_like, tuple, with_element};
+use super::arrays::{Array, DType, empty_like, tuple, with_element, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::infinite;
 use super::threads;
@@ -23,6 +23,13 @@ fn parameter(
         // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as
         // with any NumPy function), and the slice is copied at once.
         Ok(array) if array.is_c_contiguous() && array.is_aligned() => unsafe { array.as_slice() }?.to_vec(),
+        _ if let Ok(array) = values.cast::<numpy::PyArrayDyn<f32>>()
+            && array.is_c_contiguous()
+            && array.is_aligned() =>
+        {
+            // SAFETY: as above.
+            unsafe { array.as_slice() }?.iter().map(|value| f64::from(*value)).collect()
+        }
         _ => {
             let numpy = values.py().import("numpy")?;
             let array = numpy.call_method1("asarray", (values, "float64"))?.call_method0("ravel")?;
@@ -40,7 +47,7 @@ fn parameter(
 }
 
 /// The dtype of the result: what `dtype` says, else that of a floating-point input, else float64.
-fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DType> {
+pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DType> {
     let Some(dtype) = dtype else {
         return Ok(if x.is_float() { x } else { DType::F64 });
     };
@@ -58,12 +65,37 @@ fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DType> {
     }
 }
 
+/// Where a map of `x` to `dtype` writes: `out`, `x` itself, or a new array.
+pub fn target<'py>(
+    x: &Array<'py>,
+    dtype: DType,
+    out: Option<&Bound<'py, PyAny>>,
+    copy: bool,
+) -> PyResult<(Array<'py>, Target)> {
+    match out {
+        Some(out) => {
+            if !out.is_instance_of::<numpy::PyUntypedArray>() {
+                return Err(PyTypeError::new_err(format!("out must be a NumPy array; got {}", out.get_type().name()?)));
+            }
+            let out = Array::new(out, "out")?;
+            let target = if out.check_output("out", x, dtype)? { Target::Input } else { Target::Warm };
+            Ok((out, target))
+        }
+        None if !copy && x.dtype == dtype && x.is_writeable() => {
+            let itself = Array::new(x.object.as_any(), "X")?;
+            itself.check_output("X", x, dtype)?;
+            Ok((itself, Target::Input))
+        }
+        None => Ok((empty_like(x, dtype)?, Target::Fresh)),
+    }
+}
+
 /// ``(X - shift) * scale + offset`` per channel, in one pass; ``(X - shift) / scale + offset`` with `divide`.
 ///
-/// Parameters that are None are left out. The result is within one ulp of the exact value in its dtype. `out` may be
+/// Parameters that are None are left out; `clip` is the least and the largest result. The result is within one ulp of the exact value in its dtype. `out` may be
 /// `X`. Without `allow_infinity` an infinite element is a ValueError, after which `out` is unspecified unless it is `X`.
 #[pyfunction]
-#[pyo3(signature = (x, shift, scale, offset, divide, channel_axis, dtype=None, out=None, copy=true, allow_infinity=false))]
+#[pyo3(signature = (x, shift, scale, offset, divide, channel_axis, dtype=None, out=None, copy=true, allow_infinity=false, clip=None))]
 #[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.
 pub fn affine<'py>(
     py: Python<'py>,
@@ -77,6 +109,7 @@ pub fn affine<'py>(
     out: Option<&Bound<'py, PyAny>>,
     copy: bool,
     allow_infinity: bool,
+    clip: Option<[f64; 2]>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = Array::new(x, "X")?;
     let kept = ChannelAxes::new(channel_axis)?.kept(x.shape.len())?;
@@ -86,50 +119,27 @@ pub fn affine<'py>(
     let scale = parameter(scale, "the scale", channels, &shape)?;
     let offset = parameter(offset, "the offset", channels, &shape)?;
     let dtype = result_dtype(dtype, x.dtype)?;
-    let (result, target) = match out {
-        Some(out) => {
-            if !out.is_instance_of::<numpy::PyUntypedArray>() {
-                return Err(PyTypeError::new_err(format!("out must be a NumPy array; got {}", out.get_type().name()?)));
-            }
-            let out = Array::new(out, "out")?;
-            let target = if out.check_output("out", &x, dtype)? { Target::Input } else { Target::Warm };
-            (out, target)
-        }
-        None if !copy && x.dtype == dtype && x.is_writeable() => {
-            let itself = Array::new(x.object.as_any(), "X")?;
-            itself.check_output("X", &x, dtype)?;
-            (itself, Target::Input)
-        }
-        None => (empty_like(&x, dtype)?, Target::Fresh),
+    let (result, target) = target(&x, dtype, out, copy)?;
+    let affine = Affine {
+        shift: shift.as_deref(),
+        scale: scale.as_deref(),
+        divide,
+        offset: offset.as_deref(),
+        scale_rest: None,
+        clip,
     };
-    let affine = Affine { shift: shift.as_deref(), scale: scale.as_deref(), divide, offset: offset.as_deref() };
     let bytes = x.bytes().max(result.bytes());
     let spoiled = with_element!(x.dtype, T => {
         let (view, kept) = (x.view::<T>(), &kept);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
         let all = vec![false; x.shape.len()];
         let found = target == Target::Input && !allow_infinity && threads::run(py, bytes, move |threads| {
-            Extrema::of(view, &all, threads)
-                .is_ok_and(|extrema| extrema.cells.iter().any(|c| c.count > 0 && (c.min.is_infinite() || c.max.is_infinite())))
+            Extrema::of(view, &all, threads).is_ok_and(|extrema| extrema.has_infinity())
         });
-        found || match dtype {
-            DType::F16 => {
-                let out = result.view_mut::<half::f16>();
-                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
-            }
-            DType::BF16 => {
-                let out = result.view_mut::<half::bf16>();
-                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
-            }
-            DType::F32 => {
-                let out = result.view_mut::<f32>();
-                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
-            }
-            _ => {
-                let out = result.view_mut::<f64>();
-                threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
-            }
-        }
+        found || with_float!(dtype, U => {
+            let out = result.view_mut::<U>();
+            threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
+        })
     });
     if spoiled && !allow_infinity {
         return Err(infinite("Input X", x.dtype));

@@ -97,6 +97,33 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
+/// As `with_element!` for floating-point dtypes.
+macro_rules! with_float {
+    ($dtype:expr, $T:ident => $body:expr) => {{
+        use $crate::element::{bf16, f16};
+        use $crate::python::arrays::DType;
+        match $dtype {
+            DType::F16 => {
+                type $T = f16;
+                $body
+            }
+            DType::BF16 => {
+                type $T = bf16;
+                $body
+            }
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            _ => {
+                type $T = f64;
+                $body
+            }
+        }
+    }};
+}
+pub(crate) use with_float;
+
 impl DType {
     /// The dtype of `descr`, if it is one of ours and in native byte order.
     pub fn of(descr: &Bound<'_, PyArrayDescr>) -> Option<Self> {

@@ -5,6 +5,13 @@ use crate::error::Error;
 use pyo3::PyErr;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 
+pyo3::create_exception!(
+    planish._core,
+    DuplicateEntries,
+    PyValueError,
+    "A sparse matrix has several entries for one element, which is their sum."
+);
+
 /// The exception for an infinity in `argument`, an array of `dtype`: in scikit-learn's words.
 pub fn infinite(argument: &str, dtype: DType) -> PyErr {
     PyValueError::new_err(format!("{argument} contains infinity or a value too large for dtype('{}').", dtype.name()))
@@ -13,9 +20,7 @@ pub fn infinite(argument: &str, dtype: DType) -> PyErr {
 /// The exception for `error`, which `argument` caused.
 pub fn to_python(error: &Error, argument: &str) -> PyErr {
     match error {
-        Error::Infinite | Error::BadWeight | Error::ChannelMismatch { .. } => {
-            PyValueError::new_err(format!("{argument} {error}"))
-        }
         Error::Overflow => PyOverflowError::new_err(error.to_string()),
+        error => PyValueError::new_err(format!("{argument} {error}")),
     }
 }

@@ -1,11 +1,13 @@
 //! `planish.stats.Extrema`.
 
-use super::arrays::{to_numpy, with_element};
+use super::arrays::{doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
-use super::errors::to_python;
+use super::errors::{infinite, to_python};
+use super::sparse::Matrix;
 use super::stream::{State, Stream, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::stats::extrema::{Cell, Extrema};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -84,15 +86,91 @@ impl PyExtrema {
     /// ValueError
     ///     If `x` has other channels than before. The state stays as it was.
     fn update<'py>(slf: Bound<'py, Self>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+        Self::update_as(slf, "x", x, true)
+    }
+
+    /// `update`, with the name that error messages are to use for `x`, and whether infinity is accepted.
+    #[pyo3(name = "_update_as")]
+    fn update_as<'py>(
+        slf: Bound<'py, Self>,
+        name: &str,
+        x: &Bound<'py, PyAny>,
+        allow_infinity: bool,
+    ) -> PyResult<Bound<'py, Self>> {
         let stream = &slf.get().stream;
-        let batch = stream.batch(x, "x")?;
+        let batch = stream.batch(x, name)?;
         let extrema = with_element!(batch.x.dtype, T => {
             let (view, kept) = (batch.x.view::<T>(), &batch.kept);
             threads::run(slf.py(), batch.x.bytes(), move |threads| Extrema::of(view, kept, threads))
         });
-        let extrema = extrema.map_err(|error| to_python(&error, "x"))?;
-        stream.join(&batch.shape, "x", |state| state.merge(&extrema))?;
+        let extrema = extrema.map_err(|error| to_python(&error, name))?;
+        if !allow_infinity && extrema.has_infinity() {
+            return Err(infinite(name, batch.x.dtype));
+        }
+        stream.join(&batch.shape, name, |state| state.merge(&extrema))?;
         Ok(slf)
+    }
+
+    /// `update` with the parts of a sparse matrix; infinity is an error.
+    fn _update_sparse<'py>(slf: Bound<'py, Self>, name: &str, matrix: Matrix<'py>) -> PyResult<Bound<'py, Self>> {
+        let extrema = matrix.extrema(slf.py(), name)?;
+        if extrema.has_infinity() {
+            return Err(matrix.infinite(name));
+        }
+        slf.get().stream.join(&[matrix.len()], name, |state| state.merge(&extrema))?;
+        Ok(slf)
+    }
+
+    /// Extrema that are known already.
+    ///
+    /// Parameters
+    /// ----------
+    /// count : int
+    ///     Number of elements of each channel; positive.
+    /// min, max : array-like of float
+    ///     Smallest and largest element of each channel, of equal shape.
+    /// channel_axis : int, tuple of int or None, default=-1
+    ///     As for the constructor.
+    ///
+    /// Returns
+    /// -------
+    /// Extrema
+    ///     To be continued with `update` and `merge`.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If the shapes differ, a minimum is above its maximum, or the count is not positive.
+    ///
+    /// Examples
+    /// --------
+    /// >>> from planish.stats import Extrema
+    /// >>> Extrema.from_stats(100, [0.0, 0.0], [255.0, 1.0]).max
+    /// array([255.,   1.])
+    #[staticmethod]
+    #[pyo3(signature = (count, min, max, channel_axis=ChannelAxes::One(-1)), text_signature = "(count, min, max, channel_axis=-1)")]
+    fn from_stats(
+        count: u64,
+        min: &Bound<'_, PyAny>,
+        max: &Bound<'_, PyAny>,
+        channel_axis: ChannelAxes,
+    ) -> PyResult<Self> {
+        let (shape, min) = doubles(min, "min")?;
+        let (max_shape, max) = doubles(max, "max")?;
+        if shape != max_shape {
+            return Err(PyValueError::new_err(format!(
+                "min has shape {} and max has shape {}; equal shapes are accepted",
+                tuple(&shape),
+                tuple(&max_shape)
+            )));
+        }
+        let cells: Vec<Cell> = min.into_iter().zip(max).map(|(min, max)| Cell { count, min, max }).collect();
+        if count == 0 || !cells.iter().all(|cell| cell.min <= cell.max) {
+            return Err(PyValueError::new_err("count must be positive, and no min above its max"));
+        }
+        let stream = Stream::<Extrema>::new(channel_axis);
+        stream.join(&shape, "min", |state| state.merge(&Extrema { cells }))?;
+        Ok(Self { stream })
     }
 
     /// Join statistics that were gathered apart.

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `arrays` | NumPy arrays as views; dtypes to element types; overlaps |
 //! | `axes` | `channel_axis` to kept axes |
-//! | `affine` | the affine map |
+//! | `affine`, `normalize` | the maps |
+//! | `quantiles` | exact quantiles |
+//! | `sparse` | CSR and CSC matrices |
 //! | `stream`, `moments`, `extrema` | the streaming accumulators |
 //! | `threads` | thread counts, and when to let go of the GIL |
 //! | `errors` | errors of the core as Python exceptions |
@@ -15,6 +17,9 @@ mod axes;
 mod errors;
 mod extrema;
 mod moments;
+mod normalize;
+mod quantiles;
+mod sparse;
 mod stream;
 mod threads;
 
@@ -28,9 +33,17 @@ mod _core {
     #[pymodule_export]
     use super::arrays::accepts;
     #[pymodule_export]
+    use super::errors::DuplicateEntries;
+    #[pymodule_export]
     use super::extrema::PyExtrema;
     #[pymodule_export]
     use super::moments::PyMoments;
+    #[pymodule_export]
+    use super::normalize::{normalize, norms};
+    #[pymodule_export]
+    use super::quantiles::quantiles;
+    #[pymodule_export]
+    use super::sparse::{sparse_normalize, sparse_quantiles, sparse_scale};
     #[pymodule_export]
     use super::threads::{get_num_threads, set_local_threads, set_num_threads, simd_level};
 }

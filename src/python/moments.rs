@@ -3,6 +3,7 @@
 use super::arrays::{doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
+use super::sparse::Matrix;
 use super::stream::{State, Stream, Weights, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::dd::Dd;
@@ -85,8 +86,8 @@ impl PyMoments {
     ///
     /// Parameters
     /// ----------
-    /// count : float
-    ///     Number of elements of each channel; positive and finite.
+    /// count : float, or array-like of float of the shape of `mean`
+    ///     Number of elements of each channel; finite and not negative.
     /// mean, var : array-like of float
     ///     Mean and population variance of each channel, of equal shape.
     /// channel_axis : int, tuple of int or None, default=-1
@@ -110,7 +111,7 @@ impl PyMoments {
     #[staticmethod]
     #[pyo3(signature = (count, mean, var, channel_axis=ChannelAxes::One(-1)), text_signature = "(count, mean, var, channel_axis=-1)")]
     fn from_stats(
-        count: f64,
+        count: &Bound<'_, PyAny>,
         mean: &Bound<'_, PyAny>,
         var: &Bound<'_, PyAny>,
         channel_axis: ChannelAxes,
@@ -124,14 +125,29 @@ impl PyMoments {
                 tuple(&var_shape)
             )));
         }
-        if !count.is_finite() || count <= 0.0 {
-            return Err(PyValueError::new_err(format!("count must be positive and finite; got {count}")));
+        let (count_shape, mut counts) = doubles(count, "count")?;
+        if count_shape.is_empty() {
+            counts = vec![counts[0]; mean.len()];
+        } else if count_shape != shape {
+            return Err(PyValueError::new_err(format!(
+                "count has shape {}; a number or shape {} is accepted",
+                tuple(&count_shape),
+                tuple(&shape)
+            )));
         }
-        if !mean.iter().all(|mean| mean.is_finite()) || !var.iter().all(|var| var.is_finite() && *var >= 0.0) {
+        if !counts.iter().all(|count| count.is_finite() && *count >= 0.0) || counts.iter().all(|count| *count == 0.0) {
+            return Err(PyValueError::new_err(format!(
+                "count must be finite, not negative and not all zero; got {count}"
+            )));
+        }
+        let valid = |((count, mean), var): ((&f64, &f64), &f64)| {
+            *count == 0.0 || mean.is_finite() && var.is_finite() && *var >= 0.0
+        };
+        if !counts.iter().zip(&mean).zip(&var).all(valid) {
             return Err(PyValueError::new_err("mean and var must be finite, and var not negative"));
         }
         let stream = Stream::<Moments>::new(channel_axis);
-        stream.join(&shape, "mean", |state| state.merge(&Moments::known(count, &mean, &var)))?;
+        stream.join(&shape, "mean", |state| state.merge(&Moments::known(&counts, &mean, &var)))?;
         Ok(Self { stream, ddof: 0.0 })
     }
 
@@ -190,6 +206,19 @@ impl PyMoments {
             error => to_python(&error, name),
         })?;
         stream.join(&batch.shape, name, |state| state.merge(&moments))?;
+        Ok(slf)
+    }
+
+    /// `update` with the parts of a sparse matrix.
+    #[pyo3(signature = (name, matrix, weights=None))]
+    fn _update_sparse<'py>(
+        slf: Bound<'py, Self>,
+        name: &str,
+        matrix: Matrix<'py>,
+        weights: Option<Vec<f64>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let moments = matrix.moments(slf.py(), name, weights.as_deref())?;
+        slf.get().stream.join(&[matrix.len()], name, |state| state.merge(&moments))?;
         Ok(slf)
     }
 

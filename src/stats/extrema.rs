@@ -54,6 +54,11 @@ impl Extrema {
         joined.map(|()| Self { cells })
     }
 
+    /// Whether an element is infinite.
+    pub fn has_infinity(&self) -> bool {
+        self.cells.iter().any(|cell| cell.count > 0 && (cell.min.is_infinite() || cell.max.is_infinite()))
+    }
+
     /// Join another state to this one.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if other.cells.is_empty() {

@@ -1,11 +1,14 @@
 //! Statistics of the elements that share a channel.
 //!
 //! [`reduce`] drives an [`Accumulator`] over an array: tiles of each task in order, tasks over the threads, finished
-//! cells joined in the order of the tasks. [`moments`] and [`extrema`] are the accumulators and the states they make.
+//! cells joined in the order of the tasks. [`moments`] and [`extrema`] are states that merge; [`quantiles`] are exact ones of a
+//! whole array, [`norms`] the lengths of vectors.
 
 pub mod exact;
 pub mod extrema;
 pub mod moments;
+pub mod norms;
+pub mod quantiles;
 mod sums;
 
 use crate::element::Element;
@@ -35,6 +38,10 @@ pub struct Slots {
     slot_of: Option<Vec<u32>>,
     /// Channel of each slot, relative to the place.
     channels: Vec<isize>,
+    /// Channel of the place.
+    first: isize,
+    /// Whether all elements of these channels are in the task at hand.
+    pub whole: bool,
 }
 
 impl Slots {
@@ -44,18 +51,32 @@ impl Slots {
         channels.sort_unstable();
         channels.dedup();
         if channels.len() == width {
-            return Self { width, times, count: width, slot_of: None, channels: plan.channel_of.clone() };
+            return Self {
+                width,
+                times,
+                count: width,
+                slot_of: None,
+                channels: plan.channel_of.clone(),
+                first: 0,
+                whole: false,
+            };
         }
         let slot_of = plan.channel_of.iter().map(|channel| channels.partition_point(|c| c < channel) as u32).collect();
-        Self { width, times, count: channels.len(), slot_of: Some(slot_of), channels }
+        Self { width, times, count: channels.len(), slot_of: Some(slot_of), channels, first: 0, whole: false }
     }
 
-    /// The last block of a row may be narrower.
-    fn set_width(&mut self, width: usize) {
+    /// Go to a kept position. The last block of a row may be narrower.
+    fn set_place(&mut self, place: &Place<2>) {
         if self.slot_of.is_none() {
-            self.count = width;
+            self.count = place.width;
         }
-        self.width = width;
+        self.width = place.width;
+        self.first = place.channel;
+    }
+
+    /// Channel of slot `slot`.
+    pub fn channel(&self, slot: usize) -> usize {
+        (self.first + self.channels[slot]) as usize
     }
 
     /// Columns as the kernels see them.
@@ -148,11 +169,11 @@ impl<T: Element> Tile<'_, '_, T> {
         let width = self.place.width;
         for unit in self.units.clone() {
             let (offset, rows) = plan.unit(&self.place, unit);
-            let at = x.start.wrapping_offset(offset[0]);
+            let at = x.at(offset[0]);
             // SAFETY: the plan visits elements of the view only, which promises that they can be read.
             let elements = unsafe { block(plan, 0, *access, at, rows, width, self.times, &mut self.scratch.elements) };
             let weights = weights.as_ref().map(|weights| {
-                let at = weights.start.wrapping_offset(offset[1]);
+                let at = weights.at(offset[1]);
                 // SAFETY: as above.
                 unsafe { block(plan, 1, Access::Gather, at, rows, width, self.times, &mut self.scratch.weights) }
             });
@@ -228,10 +249,11 @@ fn run_task<T: Element, A: Accumulator<T>>(
     scratch: &mut Scratch<T>,
 ) -> Result<Vec<A::Cell>, Error> {
     let mut slots = slots.clone();
+    slots.whole = task.units.len() == array.plan.units();
     let mut cells = Vec::with_capacity(task.kept.len() * slots.count);
     for position in task.kept.clone() {
         let place = array.plan.place(position);
-        slots.set_width(place.width);
+        slots.set_place(&place);
         let first = task.units.start..task.units.start + 1;
         let mut tile = Tile { array, place, units: first, times: slots.times, scratch: &mut *scratch };
         tile.each(|rows, _| accumulator.start(&slots, rows));

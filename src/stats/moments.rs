@@ -156,14 +156,18 @@ impl Moments {
         float_moments(x, Some(weights), kept, threads)
     }
 
-    /// Moments that are known: `count` elements with this mean and variance.
-    pub fn known(count: f64, mean: &[f64], var: &[f64]) -> Self {
-        let weight = Dd::from(count);
-        let cell = |(mean, var): (&f64, &f64)| FloatCell { weight, mean: (*mean).into(), m2: Dd::from(*var) * weight };
+    /// Moments that are known: for each channel the number of its elements, their mean and their variance, which do not
+    /// matter where there is no element.
+    pub fn known(count: &[f64], mean: &[f64], var: &[f64]) -> Self {
+        let cell = |((count, mean), var): ((&f64, &f64), &f64)| {
+            let weight = Dd::from(*count);
+            let known = FloatCell { weight, mean: (*mean).into(), m2: Dd::from(*var) * weight };
+            if *count == 0.0 { FloatCell::default() } else { known }
+        };
         Self {
-            floats: mean.iter().zip(var).map(cell).collect(),
+            floats: count.iter().zip(mean).zip(var).map(cell).collect(),
             integers: Vec::new(),
-            weighted: count.fract() != 0.0 || count > 2f64.powi(53),
+            weighted: count.iter().any(|count| count.fract() != 0.0 || *count > 2f64.powi(53)),
         }
     }
 

@@ -216,7 +216,7 @@ impl Kernel for Finish<'_> {
     }
 }
 
-fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> bool {
+pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> bool {
     let mut found = false;
     tile.each(|rows, weights| {
         for r in 0..=rows.count {

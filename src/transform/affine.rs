@@ -18,10 +18,14 @@ pub struct Affine<'a> {
     pub shift: Option<&'a [f64]>,
     /// Factors; nothing is one.
     pub scale: Option<&'a [f64]>,
+    /// What rounding the scale to `f64` lost; nothing is zero.
+    pub scale_rest: Option<&'a [f64]>,
     /// Whether to divide by `scale` instead.
     pub divide: bool,
     /// Added last; nothing is zero.
     pub offset: Option<&'a [f64]>,
+    /// The least and the largest result; nothing for no limits.
+    pub clip: Option<[f64; 2]>,
 }
 
 impl Affine<'_> {
@@ -36,7 +40,7 @@ impl Affine<'_> {
         };
         fill(&mut parameters.shift, self.shift, 0.0);
         fill(&mut parameters.scale, self.scale, 1.0);
-        fill(&mut parameters.scale_rest, None, 0.0);
+        fill(&mut parameters.scale_rest, self.scale_rest, 0.0);
         fill(&mut parameters.offset, self.offset, 0.0);
         if self.divide {
             parameters.invert_scales();
@@ -118,12 +122,12 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
     fn run_block(&self, offset: [isize; 2], rows: usize, width: usize, scratch: &mut Scratch<T, U>) -> bool {
         let Self { plan, x, out, .. } = self;
         let kernel_width = width * self.times;
-        let (to, from) = (out.start.wrapping_offset(offset[0]), x.start.wrapping_offset(offset[1]));
+        let (to, from) = (out.at(offset[0]), x.at(offset[1]));
         // SAFETY: the plan visits elements of the view only, which promises that they can be read.
         let elements = unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, &mut scratch.elements) };
         let parameters = &scratch.parameters;
         let has_offset = self.affine.offset.is_some();
-        if self.out_access != Access::Gather {
+        if self.out_access != Access::Gather && self.affine.clip.is_none() {
             // SAFETY: the plan visits each element of the output once, so this block is this task's alone; `access` saw
             // that it is contiguous and aligned, or that its rows are.
             let target = unsafe {
@@ -143,8 +147,20 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         }
         scratch.results.resize(rows * width, U::from_f64(0.0));
         let infinite = parameters.map(elements, RowsMut::flat(&mut scratch.results, kernel_width), has_offset, false);
+        if let Some([low, high]) = self.affine.clip {
+            clip(&mut scratch.results, U::from_f64(low), U::from_f64(high));
+        }
         // SAFETY: the plan visits elements of the output only, each once, so this block is this task's alone.
         unsafe { scatter(plan, 0, to, width, &scratch.results) };
         infinite
+    }
+}
+
+/// Limit the results of a tile, which is still in the first-level cache. NaN stays.
+fn clip<U: Output>(results: &mut [U], low: U, high: U) {
+    for y in results {
+        let key = y.key();
+        *y = if key < low.key() { low } else { *y };
+        *y = if key > high.key() { high } else { *y };
     }
 }

@@ -1,3 +1,4 @@
-//! Maps of the elements of each channel.
+//! Maps of arrays.
 
 pub mod affine;
+pub mod normalize;

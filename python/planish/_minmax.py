@@ -1,0 +1,270 @@
+"""A given range."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+from scipy.sparse import issparse
+
+from planish._channels import Affine, constants, is_tiny, warn_of_empty_channels
+from planish._streaming import StreamingScaler, update_extrema
+from planish.stats import Extrema
+
+
+class MinMaxScaler(StreamingScaler):
+    """Scale channels to a given range.
+
+    scikit-learn's `MinMaxScaler` for arrays of any shape, dtype and strides, read in place:
+    ``z = (x - min) / (max - min) * (b - a) + a`` with the extrema of the elements that share a channel and the
+    range from `a` to `b`.
+
+    Parameters
+    ----------
+    feature_range : tuple of (float, float), default=(0, 1)
+        The range of results for the data that was fitted.
+    copy : bool, default=True
+        False maps writeable floating-point arrays in place.
+    clip : bool, default=False
+        Whether to limit results to `feature_range`.
+    channel_axis : int, tuple of int or None, default=-1
+        The axis or axes that keep their own extrema: -1 for the columns of a table and for NHWC images, -3 for NCHW,
+        None for one range of everything.
+    dtype : dtype, default=None
+        The dtype of results: float16, bfloat16, float32 or float64. None keeps that of floating-point input and makes
+        float64 of integers.
+
+    Attributes
+    ----------
+    min_ : ndarray of the shape of the kept axes
+        What `transform` adds in the end: ``a - data_min_ * scale_``.
+    scale_ : ndarray of the shape of the kept axes
+        Results per unit of the data: ``(b - a) / data_range_``.
+    data_min_, data_max_ : ndarray of the shape of the kept axes
+        Extrema of each channel. These and the other attributes have the dtype of floating-point data, else float64.
+    data_range_ : ndarray of the shape of the kept axes
+        ``data_max_ - data_min_``.
+    n_features_in_ : int
+        Number of channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of a DataFrame, where `fit` saw one whose names are all strings.
+    n_samples_seen_ : int
+        Elements of a channel, NaN and all.
+
+    See Also
+    --------
+    planish.minmax_scale : the same in one call.
+    planish.stats.Extrema : the streaming accumulator behind `fit`.
+
+    Notes
+    -----
+    NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. Channels whose range is below ten
+    times the machine epsilon are moved, not scaled, as in scikit-learn. Unlike there, `transform` subtracts the minimum
+    first: it is within one ulp, and the minimum is mapped to exactly `a`, however far the data are from zero. Where
+    `min_` or `scale_` have been replaced, they are used as scikit-learn would.
+
+    Examples
+    --------
+    >>> from planish import MinMaxScaler
+    >>> table = [[-1, 2], [-0.5, 6], [0, 10], [1, 18]]
+    >>> scaler = MinMaxScaler().fit(table)
+    >>> scaler.data_max_
+    array([ 1., 18.])
+    >>> scaler.transform([[2, 2]])
+    array([[1.5, 0. ]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "feature_range": [tuple],
+        "copy": ["boolean"],
+        "clip": ["boolean"],
+    }
+    _learned: ClassVar[tuple[str, ...]] = (
+        *("scale_", "min_", "data_min_", "data_max_", "data_range_", "n_samples_seen_"),
+        "_exact",
+    )
+    _accumulator: ClassVar[Any] = Extrema
+    _exact: tuple[tuple[bytes, bytes], Affine, Affine]
+
+    def __init__(
+        self,
+        feature_range: tuple[float, float] = (0, 1),
+        *,
+        copy: bool = True,
+        clip: bool = False,
+        channel_axis: int | tuple[int, ...] | None = -1,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self.feature_range = feature_range
+        self.copy = copy
+        self.clip = clip
+        self.channel_axis = channel_axis
+        self.dtype = dtype
+
+    @classmethod
+    def from_stats(
+        cls,
+        data_min: ArrayLike,
+        data_max: ArrayLike,
+        *,
+        feature_range: tuple[float, float] = (0, 1),
+        n_samples: int | None = None,
+        copy: bool = True,
+        clip: bool = False,
+        channel_axis: int | tuple[int, ...] | None = -1,
+        dtype: DTypeLike | None = None,
+    ) -> Self:
+        """Make a fitted scaler from a known range.
+
+        Parameters
+        ----------
+        data_min, data_max : array-like of the shape of the kept axes
+            Smallest and largest value of each channel.
+        n_samples : int, default=None
+            Number of elements of each channel that the constants come from, if they are to count as such; the scaler
+            can go on from here in any case.
+        feature_range, copy, clip, channel_axis, dtype
+            As for the constructor.
+
+        Returns
+        -------
+        MinMaxScaler
+            A fitted scaler.
+
+        Raises
+        ------
+        TypeError
+            If the constants are not real numbers.
+        ValueError
+            If the shapes differ, a constant is not finite, or a minimum is above its maximum.
+
+        Examples
+        --------
+        >>> from planish import MinMaxScaler
+        >>> lidar = MinMaxScaler.from_stats(0.0, 120.0, channel_axis=None, clip=True)
+        >>> lidar.transform([[30.0, 150.0]])
+        array([[0.25, 1.  ]])
+        """
+        scaler = cls(feature_range, copy=copy, clip=clip, channel_axis=channel_axis, dtype=dtype)
+        scaler._check_feature_range()
+        low, high = constants(channel_axis, data_min=data_min, data_max=data_max)
+        if (low > high).any():
+            raise ValueError(f"data_min must not be above data_max; got {low} and {high}")
+        samples = _sample_count(n_samples)
+        scaler._statistics = Extrema.from_stats(max(samples, 1), low, high, channel_axis)
+        scaler.n_features_in_ = low.size
+        scaler._learn(scaler._statistics, samples, np.dtype(np.float64))
+        return scaler
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Compute minimum and maximum of each channel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or of any shape with `channel_axis`
+            The data. Read where it lies, once.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MinMaxScaler
+            The fitted scaler.
+
+        Raises
+        ------
+        TypeError
+            If `X` is sparse, or has a dtype that is neither accepted nor converted.
+        ValueError
+            If `X` is empty, of the wrong dimension or contains infinity, or `feature_range` does not ascend.
+        """
+        self._reset()
+        return self.partial_fit(X, y)
+
+    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Go on with another batch: the result is that of all batches at once.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or of any shape with the same channels
+            The batch.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MinMaxScaler
+            The fitted scaler.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `fit` does, and if the channels are others than before. The scaler stays as it was.
+        """
+        if not self._is_fitted():
+            self._check_parameters()
+        self._check_feature_range()
+        if issparse(X):
+            raise TypeError("MinMaxScaler does not support sparse input. Consider using MaxAbsScaler instead.")
+        return self._fit_batch(X)
+
+    def _check_feature_range(self) -> None:
+        if self.feature_range[0] >= self.feature_range[1]:
+            raise ValueError(
+                f"Minimum of desired feature range must be smaller than maximum. Got {self.feature_range}."
+            )
+
+    def _update(self, statistics: Extrema, X: Any, sample_weight: Any) -> None:
+        update_extrema(statistics, X)
+
+    def _learn(self, statistics: Extrema, samples: int, dtype: Any) -> None:
+        if "data_min_" in self.__dict__:
+            dtype = np.result_type(dtype, self.data_min_)
+        a, b = (float(end) for end in self.feature_range)
+        low, high = statistics.min, statistics.max
+        warn_of_empty_channels(low)
+        with np.errstate(over="ignore", invalid="ignore"):
+            extent = high - low
+            # What `transform` divides by. Whether a range is zero is decided in the precision of the data.
+            divisor = np.where(is_tiny(extent.astype(dtype)), 1.0, extent)[()] / (b - a)
+            self.data_min_, self.data_max_ = low.astype(dtype), high.astype(dtype)
+            self.data_range_ = extent.astype(dtype)
+            self.scale_ = (1.0 / divisor).astype(dtype)
+            self.min_ = (a - low / divisor).astype(dtype)
+        self.n_samples_seen_ = self.__dict__.get("n_samples_seen_", 0) + samples
+        end = np.full_like(divisor, a) if a else None
+        self._exact = (self._attributes(), (low, divisor, end, True), (end, divisor, low, False))
+
+    def _seen(self) -> tuple[Any, Any]:
+        return self.n_samples_seen_, self.data_min_.dtype
+
+    def _restore(self) -> None:
+        if self._is_fitted():
+            count = max(int(self.n_samples_seen_), 1)
+            self._statistics = Extrema.from_stats(count, self.data_min_, self.data_max_, self.channel_axis)
+
+    def _attributes(self) -> tuple[bytes, bytes]:
+        return self.min_.tobytes(), self.scale_.tobytes()
+
+    def _maps(self) -> tuple[Affine, Affine]:
+        """Give the map and its inverse: around the minimum, unless `min_` or `scale_` are no longer what `fit` made."""
+        if "_exact" in self.__dict__ and self._exact[0] == self._attributes():
+            return self._exact[1:]
+        return (None, self.scale_, self.min_, False), (self.min_, self.scale_, None, True)
+
+    def _forward(self) -> Affine:
+        return self._maps()[0]
+
+    def _inverse(self) -> Affine:
+        return self._maps()[1]
+
+    def _limits(self) -> tuple[float, float] | None:
+        return (float(self.feature_range[0]), float(self.feature_range[1])) if self.clip else None
+
+
+def _sample_count(n_samples: int | None) -> int:
+    """Check the number of samples that constants come from; zero where it is not known."""
+    if n_samples is None:
+        return 0
+    if n_samples != int(n_samples) or n_samples < 1:
+        raise ValueError(f"n_samples must be a positive whole number; got {n_samples}")
+    return int(n_samples)

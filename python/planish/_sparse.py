@@ -1,0 +1,42 @@
+"""Sparse matrices at the boundary: SciPy's buffers for the core, and SciPy's matrices back."""
+
+from collections.abc import Callable
+from copy import copy as shallow_copy
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish import _core
+
+#: data, indices, indptr, the length of a segment (a row of CSR, a column of CSC), and whether segments are channels.
+Parts: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], int, bool]
+
+_T = TypeVar("_T")
+
+
+def parts(X: Any) -> Parts:
+    """Take a CSR or CSC matrix apart; its columns are the channels."""
+    by_segment = X.format == "csc"
+    buffers = (np.require(array, requirements=["C", "A"]) for array in (X.data, X.indices, X.indptr))
+    return (*buffers, X.shape[0] if by_segment else X.shape[1], by_segment)  # type: ignore[return-value]
+
+
+def statistic(X: Any, compute: Callable[[Parts], _T]) -> _T:
+    """Compute something of the columns of `X`. Only where several entries stand for one element is `X` copied."""
+    try:
+        return compute(parts(X))
+    except _core.DuplicateEntries:
+        X = X.copy()
+        X.sum_duplicates()
+        return compute(parts(X))
+
+
+def with_data(X: Any, data: NDArray[Any], *, copy: bool) -> Any:
+    """`X` with other entries: itself, if it need not be copied and can be written."""
+    if not copy and X.data.flags.writeable and X.data.dtype == data.dtype:
+        X.data[...] = data
+        return X
+    result = shallow_copy(X)
+    result.data, result.indices, result.indptr = data, X.indices.copy(), X.indptr.copy()
+    return result

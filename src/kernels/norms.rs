@@ -1,0 +1,334 @@
+//! Lengths of vectors: of columns, and of short rows together with the division by them.
+//!
+//! Lengths are sums in `f64`, with the rounding error of each step beside them where the result is `f64` itself.
+//! Vectors so long or so short that their squares leave the range of `f64` are measured again in another scale, as in
+//! J. L. Blue, "A portable Fortran program to find the Euclidean norm of a vector", ACM TOMS 4 (1978).
+
+use super::columns::{Columns, Walk, lanes, lanes_mut};
+use super::{Kernel, copy};
+use crate::dd::{Dd, two_sum};
+use crate::element::{Element, Output};
+use crate::tiles::{Rows, RowsMut};
+use std::marker::PhantomData;
+
+const LANES: usize = 16;
+const GROUP: usize = 4;
+
+/// Which length a vector has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    /// Sum of magnitudes.
+    L1,
+    /// Square root of the sum of squares.
+    L2,
+    /// Largest magnitude.
+    Max,
+}
+
+/// A norm at compile time.
+pub trait Length: std::fmt::Debug + Default + Send + Sync + 'static {
+    /// Add `x` to the sum and to the error of the sum.
+    fn add<const EXACT: bool>(sum: &mut f64, error: &mut f64, x: f64);
+    /// Join two sums. Not-a-number stays.
+    fn join(left: Dd, right: Dd) -> Dd;
+    /// The length that a sum stands for.
+    fn finish(sum: Dd) -> Dd;
+    /// Whether nothing of a sum of this size was lost beyond the range of `f64`.
+    fn in_range(sum: f64) -> bool;
+}
+
+/// [`Norm::L1`].
+#[derive(Debug, Default)]
+pub struct L1;
+/// [`Norm::L2`].
+#[derive(Debug, Default)]
+pub struct L2;
+/// [`Norm::Max`].
+#[derive(Debug, Default)]
+pub struct Max;
+
+#[inline(always)]
+fn accumulate<const EXACT: bool>(sum: &mut f64, error: &mut f64, term: f64, rest: f64) {
+    if EXACT {
+        let (total, lost) = two_sum(*sum, term);
+        *sum = total;
+        *error += lost + rest;
+    } else {
+        *sum += term;
+    }
+}
+
+impl Length for L1 {
+    #[inline(always)]
+    fn add<const EXACT: bool>(sum: &mut f64, error: &mut f64, x: f64) {
+        accumulate::<EXACT>(sum, error, x.abs(), 0.0);
+    }
+    #[inline(always)]
+    fn join(left: Dd, right: Dd) -> Dd {
+        left + right
+    }
+    #[inline(always)]
+    fn finish(sum: Dd) -> Dd {
+        sum
+    }
+    #[inline(always)]
+    fn in_range(sum: f64) -> bool {
+        sum <= f64::MAX
+    }
+}
+
+impl Length for L2 {
+    #[inline(always)]
+    fn add<const EXACT: bool>(sum: &mut f64, error: &mut f64, x: f64) {
+        let square = x * x;
+        let rest = if EXACT { x.mul_add(x, -square) } else { 0.0 };
+        accumulate::<EXACT>(sum, error, square, rest);
+    }
+    #[inline(always)]
+    fn join(left: Dd, right: Dd) -> Dd {
+        left + right
+    }
+    #[inline(always)]
+    fn finish(sum: Dd) -> Dd {
+        let root = sum.hi.sqrt();
+        // One step of Newton's iteration gives what rounding the root lost.
+        let rest = if root > 0.0 { (root.mul_add(-root, sum.hi) + sum.lo) / (2.0 * root) } else { 0.0 };
+        Dd { hi: root, lo: rest }
+    }
+    #[inline(always)]
+    fn in_range(sum: f64) -> bool {
+        // Below, the errors of the squares are no longer normal numbers.
+        (1e-260..=f64::MAX).contains(&sum) || sum == 0.0
+    }
+}
+
+impl Length for Max {
+    #[inline(always)]
+    fn add<const EXACT: bool>(sum: &mut f64, error: &mut f64, x: f64) {
+        let magnitude = x.abs();
+        *sum = if magnitude > *sum { magnitude } else { *sum };
+        // Zero, or not a number where `x` is not finite.
+        *error += x * 0.0;
+    }
+    #[inline(always)]
+    fn join(left: Dd, right: Dd) -> Dd {
+        Dd { hi: if right.hi > left.hi { right.hi } else { left.hi }, lo: left.lo + right.lo }
+    }
+    #[inline(always)]
+    fn finish(sum: Dd) -> Dd {
+        sum
+    }
+    #[inline(always)]
+    fn in_range(sum: f64) -> bool {
+        sum <= f64::MAX
+    }
+}
+
+/// A sum with its error, as one number; not a number, or infinite, where an element was.
+#[inline(always)]
+fn whole(sum: f64, error: f64) -> Dd {
+    if error.is_nan() && sum.is_finite() {
+        Dd { hi: f64::NAN, lo: 0.0 }
+    } else {
+        Dd::from(sum).add_f64(if error.is_nan() { 0.0 } else { error })
+    }
+}
+
+/// Running sums of the lengths of columns.
+#[derive(Debug, Clone)]
+pub struct Lengths<N> {
+    unit: f64,
+    sum: Vec<f64>,
+    error: Vec<f64>,
+    norm: PhantomData<N>,
+}
+
+impl<N: Length> Lengths<N> {
+    /// Of no column yet. Elements are multiplied by `unit`, a power of two, first.
+    pub fn new(unit: f64) -> Self {
+        Self { unit, sum: Vec::new(), error: Vec::new(), norm: PhantomData }
+    }
+
+    /// Forget everything; there are `width` columns from now on.
+    pub fn clear(&mut self, width: usize) {
+        for values in [&mut self.sum, &mut self.error] {
+            values.clear();
+            values.resize(width, 0.0);
+        }
+    }
+
+    /// Take in `rows`.
+    pub fn add<T: Element>(&mut self, rows: Rows<'_, T>) {
+        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: self });
+    }
+
+    /// The sum of column `column`.
+    pub fn get(&self, column: usize) -> Dd {
+        whole(self.sum[column], self.error[column])
+    }
+}
+
+impl<T: Element, N: Length> Columns<T> for Lengths<N> {
+    type Out = ();
+
+    #[inline(always)]
+    fn chunk<const L: usize, const U: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; U],
+        _out: [&mut [(); L]; U],
+    ) {
+        let mut sum: [f64; L] = *lanes(&self.sum, at);
+        let mut error: [f64; L] = *lanes(&self.error, at);
+        for x in elements {
+            for j in 0..L {
+                N::add::<true>(&mut sum[j], &mut error[j], x[j].to_f64() * self.unit);
+            }
+        }
+        *lanes_mut(&mut self.sum, at) = sum;
+        *lanes_mut(&mut self.error, at) = error;
+    }
+}
+
+/// Powers of two in which vectors are measured again.
+pub const UNITS: [f64; 2] = [f64::from_bits((1023 - 600) << 52), f64::from_bits((1023 + 600) << 52)];
+
+/// The sum of one vector, in lanes that are joined in a fixed order.
+#[inline(always)]
+fn measure<T: Element, N: Length, const EXACT: bool>(x: &[T], unit: f64) -> Dd {
+    let (mut sum, mut error) = ([0.0; LANES], [0.0; LANES]);
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for j in 0..LANES {
+            N::add::<EXACT>(&mut sum[j], &mut error[j], chunk[j].to_f64() * unit);
+        }
+    }
+    for (j, x) in rest.iter().enumerate() {
+        N::add::<EXACT>(&mut sum[j], &mut error[j], x.to_f64() * unit);
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for j in 0..half {
+            if EXACT {
+                let joined = N::join(Dd { hi: sum[j], lo: error[j] }, Dd { hi: sum[j + half], lo: error[j + half] });
+                (sum[j], error[j]) = (joined.hi, joined.lo);
+            } else {
+                let joined = N::join(Dd::from(sum[j]), Dd::from(sum[j + half]));
+                (sum[j], error[j]) = (joined.hi, error[j] + error[j + half]);
+            }
+        }
+        half /= 2;
+    }
+    whole(sum[0], error[0])
+}
+
+/// The sum of a vector in the norm `norm`, and what its elements were multiplied by to get it.
+#[inline(always)]
+fn length<T: Element, const EXACT: bool>(norm: Norm, x: &[T]) -> (Dd, f64) {
+    #[inline(always)]
+    fn of<T: Element, N: Length, const EXACT: bool>(x: &[T]) -> (Dd, f64) {
+        let sum = measure::<T, N, EXACT>(x, 1.0);
+        let (sum, unit) = if N::in_range(sum.hi) { (sum, 1.0) } else { remeasure::<T, N>(x, sum) };
+        (N::finish(sum), unit)
+    }
+    match norm {
+        Norm::L1 => of::<T, L1, EXACT>(x),
+        Norm::L2 => of::<T, L2, EXACT>(x),
+        Norm::Max => of::<T, Max, EXACT>(x),
+    }
+}
+
+/// The sum of a vector whose sum in the usual scale left the range of `f64`, and the scale in which it does not.
+#[cold]
+#[inline(never)]
+fn remeasure<T: Element, N: Length>(x: &[T], sum: Dd) -> (Dd, f64) {
+    let unit = if sum.hi < 1.0 { UNITS[1] } else { UNITS[0] };
+    let sum = measure::<T, N, true>(x, unit);
+    let spoiled = x.iter().any(|x| !x.to_f64().is_finite());
+    (if spoiled { Dd::from(f64::NAN) } else { sum }, unit)
+}
+
+struct NormalizeRows<'a, T, U, const STREAM: bool> {
+    norm: Norm,
+    rows: Rows<'a, T>,
+    out: RowsMut<'a, U>,
+    len: usize,
+    tiny: f64,
+}
+
+/// Write `x` divided by its length to `y`. Lengths below `tiny`, and zero, do not divide. Whether an element is not
+/// finite.
+#[inline(always)]
+fn vector<T: Element, U: Output, const STREAM: bool>(norm: Norm, tiny: f64, x: &[T], y: &mut [U]) -> bool {
+    let (length, mut unit) = if U::NEEDS_EXACT { length::<T, true>(norm, x) } else { length::<T, false>(norm, x) };
+    if !length.hi.is_finite() {
+        return true;
+    }
+    let (mut inverse, mut rest) = (1.0, 0.0);
+    if length.hi == 0.0 || length.hi < tiny * unit {
+        unit = 1.0;
+    } else {
+        inverse = 1.0 / length.hi;
+        rest = (inverse.mul_add(-length.hi, 1.0) - inverse * length.lo) * inverse;
+    }
+    let map = |x: T| {
+        let x = x.to_f64() * unit;
+        let product = x * inverse;
+        U::from_f64(if U::NEEDS_EXACT { product + x.mul_add(rest, x.mul_add(inverse, -product)) } else { product })
+    };
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    let (out_chunks, out_tail) = y.as_chunks_mut::<LANES>();
+    for (x, y) in chunks.iter().zip(out_chunks) {
+        let mapped: [U; LANES] = x.map(map);
+        if STREAM && U::NEEDS_EXACT {
+            copy::stream_lanes(std::hint::black_box(&mapped), y);
+        } else if STREAM {
+            copy::stream_lanes(&mapped, y);
+        } else {
+            *y = mapped;
+        }
+    }
+    tail.iter().zip(out_tail).for_each(|(x, y)| *y = map(*x));
+    false
+}
+
+impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, U, STREAM> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(mut self) -> bool {
+        let mut spoiled = false;
+        for r in 0..self.rows.count {
+            let [out] = self.out.rows::<1>(r);
+            let vectors = self.rows.row(r).chunks_exact(self.len).zip(out.chunks_exact_mut(self.len));
+            for (x, y) in vectors {
+                spoiled |= vector::<T, U, STREAM>(self.norm, self.tiny, x, y);
+            }
+        }
+        spoiled
+    }
+}
+
+/// Divide each vector of `len` neighbouring elements by its length, in `rows` of whole vectors; whether an element is
+/// not finite. With `stream` as for [`super::affine::Parameters::map`].
+pub fn normalize_rows<T: Element, U: Output>(
+    norm: Norm,
+    rows: Rows<'_, T>,
+    out: RowsMut<'_, U>,
+    len: usize,
+    tiny: f64,
+    stream: bool,
+) -> bool {
+    if stream {
+        super::run(NormalizeRows::<T, U, true> { norm, rows, out, len, tiny })
+    } else {
+        super::run(NormalizeRows::<T, U, false> { norm, rows, out, len, tiny })
+    }
+}
+
+/// As [`normalize_rows`] for one vector.
+pub fn normalize_vector<T: Element, U: Output>(norm: Norm, x: &[T], y: &mut [U], tiny: f64) -> bool {
+    let len = x.len().max(1);
+    normalize_rows(norm, Rows::flat(x, len), RowsMut::flat(y, len), len, tiny, false)
+}

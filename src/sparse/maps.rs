@@ -1,0 +1,122 @@
+//! Maps of the entries of a sparse matrix. Zero stays zero, so that what is not stored need not be touched.
+
+use super::{Channels, Compressed, Index, PIECES};
+use crate::element::{Element, Key, Output};
+use crate::error::Error;
+use crate::kernels::affine::{Parameters, map_exact};
+use crate::kernels::norms::{Norm, normalize_vector};
+use crate::kernels::{self, Kernel};
+use crate::parallel;
+use std::ops::Range;
+
+/// The entries of some segments, and where their results go.
+struct Piece<'o, U> {
+    segments: Range<usize>,
+    out: &'o mut [U],
+}
+
+/// Cut the output as the segments are cut.
+fn pieces<'o, T, I: Index, U>(matrix: &Compressed<'_, T, I>, out: &'o mut [U]) -> Result<Vec<Piece<'o, U>>, Error> {
+    if out.len() != matrix.data.len() {
+        return Err(Error::Damaged("data and result differ in length"));
+    }
+    let mut rest = out.split_at_mut(matrix.segment(0).start.min(out.len())).1;
+    let cut = |segments: Range<usize>| {
+        let entries = segments.end.checked_sub(1).map_or(0, |last| matrix.segment(last).end)
+            - matrix.segment(segments.start.min(matrix.major().saturating_sub(1))).start;
+        let entries = if segments.is_empty() { 0 } else { entries };
+        let (out, others) = std::mem::take(&mut rest).split_at_mut(entries);
+        rest = others;
+        Piece { segments, out }
+    };
+    Ok(matrix.pieces(PIECES).into_iter().map(cut).collect())
+}
+
+struct Scale<'a, 'o, T, I> {
+    matrix: Compressed<'a, T, I>,
+    piece: Piece<'o, T>,
+    channels: Channels,
+    parameters: &'a Parameters,
+}
+
+impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
+    type Output = Result<bool, Error>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let Self { matrix, piece, channels, parameters } = self;
+        let Parameters { scale, scale_rest, .. } = parameters;
+        let mut infinite = false;
+        let mut out = piece.out.iter_mut();
+        for segment in piece.segments {
+            let entries = matrix.segment(segment);
+            let entries = matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]);
+            for ((x, index), y) in entries.zip(out.by_ref()) {
+                let channel = if channels == Channels::Segments { segment } else { index.offset() };
+                let (Some(scale), Some(rest)) = (scale.get(channel), scale_rest.get(channel)) else {
+                    return Err(Error::Damaged("an index is out of range"));
+                };
+                *y = T::from_f64(map_exact::<false>(x.to_f64(), 0.0, *scale, *rest, 0.0));
+                infinite |= x.key().magnitude().is_infinite();
+            }
+        }
+        Ok(infinite)
+    }
+}
+
+/// Multiply every entry of `matrix` by the `scale` of its channel, or divide, into `out`, between the limits of `clip`;
+/// whether an entry is infinite.
+#[allow(clippy::too_many_arguments)] // The parts of one map.
+pub fn scale<T: Output, I: Index>(
+    matrix: Compressed<'_, T, I>,
+    channels: Channels,
+    scale: &[f64],
+    divide: bool,
+    clip: Option<[f64; 2]>,
+    out: &mut [T],
+    threads: usize,
+) -> Result<bool, Error> {
+    let zeros = vec![0.0; scale.len()];
+    let mut parameters =
+        Parameters { scale: scale.to_vec(), shift: zeros.clone(), scale_rest: zeros.clone(), offset: zeros };
+    if divide {
+        parameters.invert_scales();
+    }
+    let run = |piece: Piece<'_, T>| {
+        let Piece { segments, out } = piece;
+        let piece = Piece { segments, out: &mut *out };
+        let infinite = kernels::run(Scale { matrix, piece, channels, parameters: &parameters })?;
+        if let Some([low, high]) = clip.map(|limits| limits.map(T::from_f64)) {
+            for y in out {
+                let key = y.key();
+                *y = if key < low.key() { low } else { *y };
+                *y = if key > high.key() { high } else { *y };
+            }
+        }
+        Ok(infinite)
+    };
+    let infinite = parallel::map_items(pieces(&matrix, out)?, 1, threads, run);
+    infinite.into_iter().try_fold(false, |any, infinite| Ok(any | infinite?))
+}
+
+/// Divide every segment of `matrix` by its length, into `out`; `false` where an entry is not finite.
+pub fn normalize<T: Element + Output, I: Index>(
+    norm: Norm,
+    matrix: Compressed<'_, T, I>,
+    out: &mut [T],
+    threads: usize,
+) -> Result<bool, Error> {
+    let run = |piece: Piece<'_, T>| {
+        let (mut spoiled, mut rest) = (false, piece.out);
+        for segment in piece.segments {
+            let x = &matrix.data[matrix.segment(segment)];
+            let (y, others) = rest.split_at_mut(x.len());
+            rest = others;
+            if !x.is_empty() {
+                spoiled |= normalize_vector(norm, x, y, 0.0);
+            }
+        }
+        !spoiled
+    };
+    Ok(parallel::map_items(pieces(&matrix, out)?, 1, threads, run).into_iter().all(|finite| finite))
+}

@@ -1,0 +1,383 @@
+//! Exact quantiles of all channels at once, without sorting them.
+//!
+//! R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", Comm. ACM 18 (1975): order statistics of a sample
+//! bracket those of the data. One look at a few rows draws the sample; one pass over the data counts around the
+//! brackets and collects the few elements inside them; the order statistic is one of those. With `n` elements a channel
+//! the sample has about `3 n^(2/3)` and a bracket misses in one of some ten thousand cases, which the counts show: a wider
+//! one, of another sample, then takes its place. The result is exact in any case, and does not depend on the sample.
+
+use super::{Accumulator, Slots, Tile, reduce, sums::has_infinity};
+use crate::element::{Element, Key};
+use crate::error::Error;
+use crate::kernels::brackets::Brackets;
+use crate::parallel;
+use crate::tiles::Rows;
+use crate::view::View;
+use std::cmp::Ordering;
+
+/// Channels of no more elements than this are collected whole.
+const COLLECTED: usize = 3000;
+/// Half the width of a bracket, in standard deviations of the sample's rank.
+const DEVIATIONS: f64 = 4.0;
+/// Samples that are tried before a bracket takes in everything.
+const ATTEMPTS: u32 = 3;
+/// Channels whose quantiles a thread works out at a time.
+const GROUP: usize = 16;
+
+/// A quantile between two order statistics: NumPy's method `linear`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Between {
+    /// The order statistic at or below it.
+    pub low: f64,
+    /// The order statistic at or above it.
+    pub high: f64,
+    /// How far it is from the one to the other.
+    pub fraction: f64,
+}
+
+impl Between {
+    /// Of no element.
+    pub const NONE: Self = Self { low: f64::NAN, high: f64::NAN, fraction: 0.0 };
+
+    /// The mean of the two, to the last digit; NaN where there is no element.
+    pub fn midpoint(&self) -> f64 {
+        let sum = self.low + self.high;
+        if sum.is_infinite() { self.low / 2.0 + self.high / 2.0 } else { sum / 2.0 }
+    }
+
+    /// The interpolated value; NaN where there is no element.
+    pub fn value(&self) -> f64 {
+        let Self { low, high, fraction } = *self;
+        let step = high - low;
+        if step.is_infinite() {
+            return low * (1.0 - fraction) + high * fraction;
+        }
+        // From the nearer end, so that the ends themselves are met: numpy.quantile does the same.
+        if fraction < 0.5 { low + step * fraction } else { high - step * (1.0 - fraction) }
+    }
+}
+
+/// The ranks around quantile `q` of `n` elements, from zero, and the fraction between them.
+pub fn ranks(q: f64, n: u64) -> (u64, u64, f64) {
+    let position = q * (n - 1) as f64;
+    let low = position.floor();
+    (low as u64, (low as u64 + 1).min(n - 1), position - low)
+}
+
+/// The ends of a bracket.
+#[derive(Debug, Clone, Copy)]
+struct Ends<K> {
+    low: K,
+    high: K,
+}
+
+impl<K: Key> Ends<K> {
+    const ALL: Self = Self { low: K::BOTTOM, high: K::TOP };
+    const NOTHING: Self = Self { low: K::BOTTOM, high: K::BOTTOM };
+}
+
+/// What a pass has found out about one bracket of one channel.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    below: u64,
+    upto_low: u64,
+    upto_high: u64,
+}
+
+/// What a pass has found out about one channel.
+#[derive(Debug, Clone)]
+struct Found<K> {
+    counts: Vec<Counts>,
+    finite: u64,
+    inside: Vec<K>,
+}
+
+fn order<K: Key>(a: &K, b: &K) -> Ordering {
+    // NaN never gets here.
+    a.partial_cmp(b).unwrap_or(Ordering::Equal)
+}
+
+/// Put the elements of all `ranks`, which ascend, where sorting would.
+pub fn select<K: Key>(values: &mut [K], first: usize, ranks: &[usize]) {
+    let Some(rank) = ranks.get(ranks.len() / 2) else { return };
+    let at = rank - first;
+    if at >= values.len() {
+        return;
+    }
+    let (left, _, right) = values.select_nth_unstable_by(at, order);
+    let (before, after) = ranks.split_at(ranks.len() / 2);
+    let (before, after) =
+        (&before[..before.partition_point(|r| r < rank)], &after[after.partition_point(|r| r <= rank)..]);
+    select(left, first, before);
+    select(right, rank + 1, after);
+}
+
+impl<K: Key> Found<K> {
+    fn new(brackets: usize) -> Self {
+        Self { counts: vec![Counts::default(); brackets], finite: 0, inside: Vec::new() }
+    }
+
+    fn merge(&mut self, mut other: Self) {
+        for (ours, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            ours.below += theirs.below;
+            ours.upto_low += theirs.upto_low;
+            ours.upto_high += theirs.upto_high;
+        }
+        self.finite += other.finite;
+        if self.inside.is_empty() { self.inside = other.inside } else { self.inside.append(&mut other.inside) }
+    }
+
+    /// The order statistics around quantile `q`, which bracket `k` with these `ends` was meant to hold; nothing if it
+    /// does not.
+    fn resolve(&mut self, q: f64, k: usize, ends: Ends<K>) -> Option<Between> {
+        if self.finite == 0 {
+            return Some(Between::NONE);
+        }
+        let (low, high, fraction) = ranks(q, self.finite);
+        let inside: &mut [K] = {
+            // Elements of other brackets may lie beside those of this one.
+            let mut kept = 0;
+            for i in 0..self.inside.len() {
+                if self.inside[i] > ends.low && self.inside[i] < ends.high {
+                    self.inside.swap(i, kept);
+                    kept += 1;
+                }
+            }
+            &mut self.inside[..kept]
+        };
+        let counts = self.counts[k];
+        let (first, last) = (counts.upto_low, counts.upto_low + inside.len() as u64);
+        let wanted: Vec<usize> =
+            [low, high].iter().filter(|r| (first..last).contains(*r)).map(|r| (r - first) as usize).collect();
+        select(inside, 0, &wanted);
+        let at = |rank: u64| {
+            if (counts.below..first).contains(&rank) {
+                Some(ends.low.to_f64())
+            } else if (first..last).contains(&rank) {
+                Some(inside[(rank - first) as usize].to_f64())
+            } else if (last..counts.upto_high).contains(&rank) {
+                Some(ends.high.to_f64())
+            } else {
+                None
+            }
+        };
+        Some(Between { low: at(low)?, high: at(high)?, fraction })
+    }
+}
+
+/// Quantiles `q` (each within 0 and 1) of every channel of `x`, along the axes that are not kept: for each channel, one
+/// for each of `q`. NaN is left out; infinity is an error.
+pub fn quantiles<T: Element>(
+    x: View<'_, T>,
+    kept: &[bool],
+    q: &[f64],
+    threads: usize,
+) -> Result<Vec<Vec<Between>>, Error> {
+    let product = |wanted: bool| -> usize {
+        x.shape.iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
+    };
+    let (channels, len) = (product(true), product(false));
+    let mut results: Vec<Vec<Option<Between>>> = vec![vec![None; q.len()]; channels];
+    for attempt in 0..=ATTEMPTS {
+        let ends = if len <= COLLECTED || attempt == ATTEMPTS {
+            whole_range(&results)
+        } else {
+            sampled(x, kept, q, &results, len, attempt, threads)?
+        };
+        let mut found: Vec<Result<Vec<Option<Between>>, Found<T::Key>>> =
+            (0..channels).map(|_| Err(Found::new(q.len()))).collect();
+        let accumulator = || Collector { q, ends: &ends, brackets: Brackets::new(q.len()), cells: Vec::new() };
+        reduce(x, None, kept, threads, accumulator, |channel, cell| match (&mut found[channel], cell) {
+            (Err(found), Err(cell)) => found.merge(cell),
+            (slot, cell) => *slot = cell,
+        })?;
+        let found: Vec<_> = found.into_iter().zip(&ends).collect();
+        let new = parallel::map_items(found, GROUP, threads, |(found, ends)| {
+            found.unwrap_or_else(|mut found| resolve(&mut found, q, ends))
+        });
+        for (known, new) in results.iter_mut().zip(new) {
+            known.iter_mut().zip(new).for_each(|(known, new)| *known = known.or(new));
+        }
+        if results.iter().all(|known| known.iter().all(Option::is_some)) {
+            break;
+        }
+    }
+    Ok(results.into_iter().map(|known| known.into_iter().map(|b| b.unwrap_or(Between::NONE)).collect()).collect())
+}
+
+fn resolve<K: Key>(found: &mut Found<K>, q: &[f64], ends: &[Ends<K>]) -> Vec<Option<Between>> {
+    (0..q.len()).map(|k| found.resolve(q[k], k, ends[k])).collect()
+}
+
+/// Brackets of everything for what is not yet known.
+fn whole_range<K: Key>(known: &[Vec<Option<Between>>]) -> Vec<Vec<Ends<K>>> {
+    let ends = |known: &Option<Between>| if known.is_some() { Ends::NOTHING } else { Ends::ALL };
+    known.iter().map(|known| known.iter().map(ends).collect()).collect()
+}
+
+/// Brackets by a sample for what is not yet known.
+fn sampled<T: Element>(
+    x: View<'_, T>,
+    kept: &[bool],
+    q: &[f64],
+    known: &[Vec<Option<Between>>],
+    len: usize,
+    attempt: u32,
+    threads: usize,
+) -> Result<Vec<Vec<Ends<T::Key>>>, Error> {
+    let size = 3.0 * (len as f64).powf(2.0 / 3.0);
+    let stride = ((len as f64 / size) as usize).max(1);
+    let mut samples: Vec<Vec<T::Key>> = (0..known.len()).map(|_| Vec::new()).collect();
+    let sampler = || Sampler { stride, seed: attempt, row: 0, samples: Vec::new() };
+    reduce(x, None, kept, threads, sampler, |channel, mut sample: Vec<T::Key>| samples[channel].append(&mut sample))?;
+    // A bracket that missed says that the elements are not as random as the sample would have them.
+    let deviations = DEVIATIONS * f64::from(4u32.pow(attempt));
+    let samples = samples.into_iter().zip(known).collect();
+    Ok(parallel::map_items(samples, GROUP, threads, |(mut sample, known): (Vec<_>, &Vec<_>)| {
+        brackets(&mut sample, q, known, deviations)
+    }))
+}
+
+/// The brackets of one channel.
+fn brackets<K: Key>(sample: &mut [K], q: &[f64], known: &[Option<Between>], deviations: f64) -> Vec<Ends<K>> {
+    let m = sample.len() as f64;
+    let reach: Vec<(f64, f64)> = q
+        .iter()
+        .map(|q| {
+            let (center, half) = (q * (m - 1.0), deviations * (m * q * (1.0 - q)).sqrt() + deviations);
+            ((center - half).floor(), (center + half).ceil())
+        })
+        .collect();
+    let within = |rank: f64| (rank >= 0.0 && rank <= m - 1.0).then_some(rank as usize);
+    let mut wanted: Vec<usize> = reach.iter().flat_map(|(low, high)| [within(*low), within(*high)]).flatten().collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    select(sample, 0, &wanted);
+    let end = |rank: f64, beyond: K| within(rank).map_or(beyond, |rank| sample[rank]);
+    let ends = |(low, high): &(f64, f64)| Ends { low: end(*low, K::BOTTOM), high: end(*high, K::TOP) };
+    reach.iter().zip(known).map(|(reach, known)| if known.is_some() { Ends::NOTHING } else { ends(reach) }).collect()
+}
+
+/// Draws about one row in `stride`, at random within each stride: every part of the array is represented.
+struct Sampler<K> {
+    stride: usize,
+    seed: u32,
+    row: usize,
+    samples: Vec<Vec<K>>,
+}
+
+/// A well-mixed function of `x` (the finaliser of SplitMix64: G. L. Steele, D. Lea, C. H. Flood, OOPSLA 2014).
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
+    type Cell = Vec<K>;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+        self.row = 0;
+        self.samples.clear();
+        self.samples.resize(slots.count, Vec::new());
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        let width = slots.width;
+        tile.each(|rows, _| {
+            let count = rows.count * slots.times + rows.tail / width;
+            let end = self.row + count;
+            let mut stratum = self.row / self.stride;
+            while stratum * self.stride < end {
+                let jitter = mix(stratum as u64 ^ u64::from(self.seed) << 32 ^ 0x9e37_79b9_7f4a_7c15);
+                let row = stratum * self.stride + (jitter % self.stride as u64) as usize;
+                stratum += 1;
+                if row < self.row || row >= end {
+                    continue;
+                }
+                let (row, copy) = ((row - self.row) / slots.times, (row - self.row) % slots.times);
+                for (column, x) in rows.row(row)[copy * width..][..width].iter().enumerate() {
+                    let key = x.key();
+                    if key.magnitude() < K::TOP {
+                        self.samples[slots.slot_of(column)].push(key);
+                    }
+                }
+            }
+            self.row = end;
+        });
+        Ok(())
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> bool {
+        true
+    }
+
+    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Vec<K>>) {
+        cells.append(&mut self.samples);
+    }
+}
+
+/// Counts around the brackets and collects what is inside.
+struct Collector<'a, K> {
+    q: &'a [f64],
+    ends: &'a [Vec<Ends<K>>],
+    brackets: Brackets<K>,
+    cells: Vec<Found<K>>,
+}
+
+impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
+    /// The quantiles where the task has the whole channel, which saves holding what was collected.
+    type Cell = Result<Vec<Option<Between>>, Found<K>>;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+        let width = slots.kernel_width();
+        self.brackets.slot_of.clear();
+        self.brackets.slot_of.extend((0..width).map(|column| slots.slot_of(column % slots.width) as u32));
+        self.brackets.inside.resize_with(slots.count, Vec::new);
+        for (k, bracket) in self.brackets.brackets.iter_mut().enumerate() {
+            let ends = |slot: &u32| self.ends[slots.channel(*slot as usize)][k];
+            bracket.low.clear();
+            bracket.low.extend(self.brackets.slot_of.iter().map(|slot| ends(slot).low));
+            bracket.high.clear();
+            bracket.high.extend(self.brackets.slot_of.iter().map(|slot| ends(slot).high));
+        }
+        self.cells.clear();
+        self.cells.resize_with(slots.count, || Found::new(self.q.len()));
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        self.brackets.clear(slots.kernel_width());
+        tile.each(|rows, _| self.brackets.add(rows));
+        let Brackets { brackets, finite, slot_of, .. } = &self.brackets;
+        let mut numbers = 0;
+        for (column, slot) in slot_of.iter().enumerate() {
+            let cell = &mut self.cells[*slot as usize];
+            for (counts, bracket) in cell.counts.iter_mut().zip(brackets) {
+                counts.below += u64::from(bracket.below[column]);
+                counts.upto_low += u64::from(bracket.upto_low[column]);
+                counts.upto_high += u64::from(bracket.upto_high[column]);
+            }
+            cell.finite += u64::from(finite[column]);
+            numbers += finite[column] as usize;
+        }
+        if numbers < tile.rows() * slots.width && has_infinity(tile) { Err(Error::Infinite) } else { Ok(()) }
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> bool {
+        true
+    }
+
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Self::Cell>) {
+        for (slot, (mut found, inside)) in self.cells.drain(..).zip(&mut self.brackets.inside).enumerate() {
+            if slots.whole {
+                found.inside = std::mem::take(inside);
+                cells.push(Ok(resolve(&mut found, self.q, &self.ends[slots.channel(slot)])));
+                *inside = found.inside;
+                inside.clear();
+            } else {
+                found.inside = std::mem::take(inside);
+                cells.push(Err(found));
+            }
+        }
+    }
+}
