@@ -6,8 +6,10 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_gr
 use planish::element::{Element, Output, bf16, f16};
 use planish::kernels::Level;
 use planish::kernels::affine::Parameters;
+use planish::kernels::brackets::Brackets;
 use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
+use planish::kernels::norms::{Norm, normalize_rows};
 use planish::tiles::{Rows, RowsMut};
 use std::hint::black_box;
 
@@ -67,6 +69,34 @@ fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name:
     });
 }
 
+/// Three brackets, which hold a twentieth of the elements.
+fn brackets<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T + Copy) {
+    let x = data(make);
+    let mut brackets = Brackets::<T::Key> { slot_of: (0..WIDTH as u32).collect(), ..Brackets::default() };
+    brackets.inside.resize_with(WIDTH, Vec::new);
+    for k in 0..3 {
+        brackets.low.extend(std::iter::repeat_n(make(64 * k + 62).key(), WIDTH));
+        brackets.high.extend(std::iter::repeat_n(make(64 * k + 67).key(), WIDTH));
+    }
+    each_level(group, name, size_of_val(x.as_slice()), || {
+        brackets.clear();
+        brackets.add(black_box(Rows::flat(&x, WIDTH)));
+        brackets.inside.iter_mut().for_each(Vec::clear);
+    });
+}
+
+fn norms<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
+    let x = data(make);
+    let mut out = vec![U::from_f64(0.0); x.len()];
+    for (norm, label) in [(Norm::L1, "l1"), (Norm::L2, "l2"), (Norm::Max, "max")] {
+        let bytes = size_of_val(x.as_slice()) + size_of_val(out.as_slice());
+        each_level(group, &format!("{label} {name}"), bytes, || {
+            let rows = black_box(Rows::flat(&x, WIDTH));
+            black_box(normalize_rows(norm, rows, RowsMut::flat(&mut out, WIDTH), WIDTH / 3, 1e-6, false));
+        });
+    }
+}
+
 fn kernels(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("moments");
     float_sums(&mut group, "float32", |i| i as f32);
@@ -88,6 +118,15 @@ fn kernels(criterion: &mut Criterion) {
     affine::<f64, f64>(&mut group, "float64", f64::from);
     affine::<u8, f32>(&mut group, "uint8 to float32", |i| i as u8);
     affine::<f16, f16>(&mut group, "float16", |i| f16::from_f32(i as f32));
+    group.finish();
+    let mut group = criterion.benchmark_group("brackets");
+    brackets(&mut group, "float32", |i| i as f32);
+    brackets(&mut group, "float64", f64::from);
+    brackets(&mut group, "uint8", |i| i as u8);
+    group.finish();
+    let mut group = criterion.benchmark_group("norms");
+    norms::<f32, f32>(&mut group, "float32", |i| i as f32);
+    norms::<f64, f64>(&mut group, "float64", f64::from);
     group.finish();
 }
 

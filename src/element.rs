@@ -23,6 +23,8 @@ pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
 
 /// A type whose minimum and maximum the kernels can track. Comparisons with NaN are false, as IEEE 754 has it.
 pub trait Key: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
+    /// An unsigned integer, of the same width where there is one: what lanes of it are counted in.
+    type Count: Count;
     /// Not below any value: where a running minimum starts.
     const TOP: Self;
     /// Not above any value: where a running maximum starts.
@@ -37,6 +39,32 @@ pub trait Key: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
     fn to_f64(self) -> f64;
 }
 
+/// An integer that lanes are counted in.
+pub trait Count:
+    Copy + Default + Send + Sync + std::fmt::Debug + std::ops::AddAssign + std::ops::BitOrAssign + 'static
+{
+    /// One or zero.
+    fn one(condition: bool) -> Self;
+    /// All bits of `self`, or none.
+    fn only_if(self, condition: bool) -> Self;
+    /// The value.
+    fn to_u64(self) -> u64;
+}
+
+macro_rules! count {
+    ($($t:ty),*) => {$(
+        impl Count for $t {
+            #[inline(always)]
+            fn one(condition: bool) -> Self { Self::from(condition) }
+            #[inline(always)]
+            fn only_if(self, condition: bool) -> Self { if condition { self } else { 0 } }
+            #[inline(always)]
+            fn to_u64(self) -> u64 { u64::from(self) }
+        }
+    )*};
+}
+count!(u32, u64);
+
 /// A floating-point type that a map can write.
 pub trait Output: Element {
     /// Whether `f64` arithmetic alone is too coarse for a result within one ulp.
@@ -46,8 +74,9 @@ pub trait Output: Element {
 }
 
 macro_rules! integer_key {
-    ($($t:ty),*) => {$(
+    ($($t:ty, $count:ty);*) => {$(
         impl Key for $t {
+            type Count = $count;
             const TOP: Self = <$t>::MAX;
             const BOTTOM: Self = <$t>::MIN;
             const ZERO: Self = 0;
@@ -67,11 +96,12 @@ macro_rules! integer_key {
         }
     )*};
 }
-integer_key!(u8, u16, u32, u64, i8, i16, i32, i64);
+integer_key!(u8, u32; u16, u32; u32, u32; u64, u64; i8, u32; i16, u32; i32, u32; i64, u64);
 
 macro_rules! float_key {
-    ($($t:ty),*) => {$(
+    ($($t:ty, $count:ty);*) => {$(
         impl Key for $t {
+            type Count = $count;
             const TOP: Self = <$t>::INFINITY;
             const BOTTOM: Self = <$t>::NEG_INFINITY;
             const ZERO: Self = 0.0;
@@ -91,7 +121,7 @@ macro_rules! float_key {
         }
     )*};
 }
-float_key!(f32, f64);
+float_key!(f32, u32; f64, u64);
 
 impl Element for Bool {
     type Key = u8;

@@ -148,27 +148,24 @@ pub fn map<W, R: Send>(
     results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
-/// Call `work` for each of `items`, `group` of them at a time, on up to `threads` threads. Results are in their order.
-pub fn map_items<I: Send, R: Send>(
+/// Call `work` for each of `items`, `group` of them at a time, on up to `threads` threads; `worker` makes what a thread
+/// keeps between them. Results are in the order of the items.
+pub fn map_items<I: Send, W, R: Send>(
     items: Vec<I>,
     group: usize,
     threads: usize,
-    work: impl Fn(I) -> R + Sync,
+    worker: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, I) -> R + Sync,
 ) -> Vec<R> {
     let mut items = items.into_iter();
     let mut groups = Vec::new();
     while items.len() > 0 {
         groups.push(Mutex::new(items.by_ref().take(group).collect::<Vec<_>>()));
     }
-    let results = map(
-        groups.len(),
-        threads,
-        || (),
-        |(), index| {
-            let group = std::mem::take(&mut *groups[index].lock().unwrap_or_else(PoisonError::into_inner));
-            group.into_iter().map(&work).collect::<Vec<_>>()
-        },
-    );
+    let results = map(groups.len(), threads, worker, |own, index| {
+        let group = std::mem::take(&mut *groups[index].lock().unwrap_or_else(PoisonError::into_inner));
+        group.into_iter().map(|item| work(own, item)).collect::<Vec<_>>()
+    });
     results.into_iter().flatten().collect()
 }
 

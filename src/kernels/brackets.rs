@@ -5,70 +5,62 @@
 //! values which repeat often are counted and not collected.
 
 use super::columns::{Columns, Walk, lanes, lanes_mut};
-use crate::element::{Element, Key};
+use crate::element::{Count, Element, Key};
 use crate::tiles::{Rows, RowsMut};
 
-const LANES: usize = 16;
-const GROUP: usize = 8;
+/// Rows whose elements inside the brackets are marked, a bit each, before they are collected.
+const GROUP: usize = 16;
 
-/// What is counted of one bracket.
+/// The brackets of all columns, and what has been counted and collected.
 #[derive(Debug, Clone)]
-pub struct Bracket<K> {
-    /// Lower end, for each column.
+pub struct Brackets<K: Key> {
+    /// Lower ends: for each bracket, one for each column.
     pub low: Vec<K>,
-    /// Upper end, for each column.
+    /// Upper ends.
     pub high: Vec<K>,
-    /// Elements below the lower end.
-    pub below: Vec<u32>,
-    /// Elements up to the lower end.
-    pub upto_low: Vec<u32>,
-    /// Elements up to the upper end.
-    pub upto_high: Vec<u32>,
-}
-
-/// The brackets of all columns.
-#[derive(Debug, Clone)]
-pub struct Brackets<K> {
-    /// Any number of brackets.
-    pub brackets: Vec<Bracket<K>>,
+    /// Elements below the lower end, up to it, and up to the upper end.
+    pub counts: [Vec<K::Count>; 3],
     /// Finite elements of each column.
-    pub finite: Vec<u32>,
+    pub finite: Vec<K::Count>,
     /// Where the elements of each column that are inside a bracket are collected.
     pub slot_of: Vec<u32>,
     /// Elements inside a bracket, in no particular order.
     pub inside: Vec<Vec<K>>,
 }
 
-impl<K: Key> Brackets<K> {
-    /// `count` brackets of no column yet.
-    pub fn new(count: usize) -> Self {
-        let bracket = || Bracket {
+impl<K: Key> Default for Brackets<K> {
+    fn default() -> Self {
+        Self {
             low: Vec::new(),
             high: Vec::new(),
-            below: Vec::new(),
-            upto_low: Vec::new(),
-            upto_high: Vec::new(),
-        };
-        Self {
-            brackets: std::iter::repeat_with(bracket).take(count).collect(),
+            counts: Default::default(),
             finite: Vec::new(),
             slot_of: Vec::new(),
             inside: Vec::new(),
         }
     }
+}
 
-    /// Set all counts to zero for `width` columns. What was collected stays.
-    pub fn clear(&mut self, width: usize) {
-        let counts = self.brackets.iter_mut().flat_map(|b| [&mut b.below, &mut b.upto_low, &mut b.upto_high]);
-        for count in counts.chain([&mut self.finite]) {
+impl<K: Key> Brackets<K> {
+    /// Set all counts to zero. What was collected stays.
+    pub fn clear(&mut self) {
+        for count in &mut self.counts {
             count.clear();
-            count.resize(width, 0);
+            count.resize(self.low.len(), K::Count::default());
         }
+        self.finite.clear();
+        self.finite.resize(self.slot_of.len(), K::Count::default());
     }
 
     /// Take in `rows`: at most `u32::MAX` of them since the last [`Self::clear`].
     pub fn add<T: Element<Key = K>>(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: self });
+        let out = RowsMut::none(&rows);
+        // What is kept of a chunk has to fit the registers of the lowest level with vectors of 32 bytes.
+        if size_of::<K>() == 8 {
+            super::run(Walk::<_, _, 4, GROUP> { rows, out, columns: self });
+        } else {
+            super::run(Walk::<_, _, 8, GROUP> { rows, out, columns: self });
+        }
     }
 }
 
@@ -83,42 +75,66 @@ impl<T: Element> Columns<T> for Brackets<T::Key> {
         elements: [&[T; L]; U],
         _out: [&mut [(); L]; U],
     ) {
-        let keys: [[T::Key; L]; U] = elements.map(|row| row.map(T::key));
+        let width = self.slot_of.len();
         // Bit `u` of a lane: whether row `u` is inside a bracket there.
-        let mut inside = [0u32; L];
-        for bracket in &mut self.brackets {
-            let (low, high): (&[T::Key; L], &[T::Key; L]) = (lanes(&bracket.low, at), lanes(&bracket.high, at));
-            let mut below: [u32; L] = *lanes(&bracket.below, at);
-            let mut upto_low: [u32; L] = *lanes(&bracket.upto_low, at);
-            let mut upto_high: [u32; L] = *lanes(&bracket.upto_high, at);
-            for (u, x) in keys.iter().enumerate() {
-                for j in 0..L {
-                    below[j] += u32::from(x[j] < low[j]);
-                    upto_low[j] += u32::from(x[j] <= low[j]);
-                    upto_high[j] += u32::from(x[j] <= high[j]);
-                    inside[j] |= u32::from((x[j] > low[j]) & (x[j] < high[j])) << u;
-                }
-            }
-            *lanes_mut(&mut bracket.below, at) = below;
-            *lanes_mut(&mut bracket.upto_low, at) = upto_low;
-            *lanes_mut(&mut bracket.upto_high, at) = upto_high;
+        let mut inside = [<T::Key as Key>::Count::default(); L];
+        inside = self.bracket::<T, L, U, true>(at, at, &elements, inside);
+        let mut next = at + width;
+        while next < self.low.len() {
+            inside = self.bracket::<T, L, U, false>(next, at, &elements, inside);
+            next += width;
         }
-        let mut finite: [u32; L] = *lanes(&self.finite, at);
-        for x in &keys {
-            for j in 0..L {
-                finite[j] += u32::from(x[j].magnitude() < T::Key::TOP);
-            }
-        }
-        *lanes_mut(&mut self.finite, at) = finite;
         let slots: &[u32; L] = lanes(&self.slot_of, at);
         for j in 0..L {
-            let mut rows = inside[j];
-            while rows != 0 {
-                if let Some(collected) = self.inside.get_mut(slots[j] as usize) {
-                    collected.push(keys[rows.trailing_zeros() as usize % U][j]);
+            let mut rows = inside[j].to_u64();
+            if rows == 0 {
+                continue;
+            }
+            if let Some(collected) = self.inside.get_mut(slots[j] as usize) {
+                while rows != 0 {
+                    collected.push(elements[rows.trailing_zeros() as usize % U][j].key());
+                    rows &= rows - 1;
                 }
-                rows &= rows - 1;
             }
         }
+    }
+}
+
+impl<K: Key> Brackets<K> {
+    /// Count around one bracket of a chunk, whose ends are at `at`; `inside` and the bits of the rows inside it. The first
+    /// one also counts the finite elements of the columns from `column` on.
+    #[inline(always)]
+    fn bracket<T: Element<Key = K>, const L: usize, const U: usize, const FIRST: bool>(
+        &mut self,
+        at: usize,
+        column: usize,
+        elements: &[&[T; L]; U],
+        mut inside: [K::Count; L],
+    ) -> [K::Count; L] {
+        let low: [K; L] = *lanes(&self.low, at);
+        let high: [K; L] = *lanes(&self.high, at);
+        let mut below: [K::Count; L] = *lanes(&self.counts[0], at);
+        let mut upto_low: [K::Count; L] = *lanes(&self.counts[1], at);
+        let mut upto_high: [K::Count; L] = *lanes(&self.counts[2], at);
+        let mut finite: [K::Count; L] = *lanes(&self.finite, column);
+        let mut bit = K::Count::one(true);
+        for row in elements {
+            for j in 0..L {
+                let x = row[j].key();
+                below[j] += Count::one(x < low[j]);
+                upto_low[j] += Count::one(x <= low[j]);
+                upto_high[j] += Count::one(x <= high[j]);
+                inside[j] |= bit.only_if((x > low[j]) & (x < high[j]));
+                if FIRST {
+                    finite[j] += Count::one(x.magnitude() < K::TOP);
+                }
+            }
+            bit += bit;
+        }
+        *lanes_mut(&mut self.counts[0], at) = below;
+        *lanes_mut(&mut self.counts[1], at) = upto_low;
+        *lanes_mut(&mut self.counts[2], at) = upto_high;
+        *lanes_mut(&mut self.finite, column) = finite;
+        inside
     }
 }

@@ -88,7 +88,7 @@ const AHEAD: usize = 4096;
 
 /// Ask for what lies [`AHEAD`] of the `L` elements at `element`. That may be past the end of the array: a prefetch reads nothing.
 #[inline(always)]
-fn prefetch<T, const L: usize>(element: *const T) {
+pub fn prefetch<T, const L: usize>(element: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: prefetching is a hint that never faults, and SSE is part of x86-64.
     unsafe {

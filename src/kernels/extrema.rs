@@ -5,7 +5,7 @@ use crate::element::{Element, Key};
 use crate::tiles::{Rows, RowsMut};
 
 const LANES: usize = 32;
-const GROUP: usize = 8;
+const GROUP: usize = 4;
 
 /// Running extrema of columns, and how many of their elements are not numbers.
 #[derive(Debug, Clone)]

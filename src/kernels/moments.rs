@@ -7,7 +7,7 @@ use crate::tiles::{Rows, RowsMut};
 /// Columns whose accumulators share the registers.
 const LANES: usize = 16;
 /// Rows that are summed on their own, and then added to the accumulators.
-pub const GROUP: usize = 8;
+pub const GROUP: usize = 4;
 /// The same for integers, whose lanes are narrower and widened once for each group.
 const INTEGER_LANES: usize = 64;
 const INTEGER_GROUP: usize = 8;

@@ -4,15 +4,18 @@
 //! Vectors so long or so short that their squares leave the range of `f64` are measured again in another scale, as in
 //! J. L. Blue, "A portable Fortran program to find the Euclidean norm of a vector", ACM TOMS 4 (1978).
 
-use super::columns::{Columns, Walk, lanes, lanes_mut};
+use super::columns::{Columns, Walk, lanes, lanes_mut, prefetch};
 use super::{Kernel, copy};
 use crate::dd::{Dd, two_sum};
 use crate::element::{Element, Output};
 use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 const LANES: usize = 16;
 const GROUP: usize = 4;
+/// Elements of vectors that are measured before they are divided: they stay in the first-level cache.
+const BATCH: usize = 256;
 
 /// Which length a vector has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Norm {
 pub trait Length: std::fmt::Debug + Default + Send + Sync + 'static {
     /// Add `x` to the sum and to the error of the sum.
     fn add<const EXACT: bool>(sum: &mut f64, error: &mut f64, x: f64);
+    /// Add one sum, with its error, to another.
+    fn fold<const EXACT: bool>(sum: &mut f64, error: &mut f64, other: f64, other_error: f64);
     /// Join two sums. Not-a-number stays.
     fn join(left: Dd, right: Dd) -> Dd;
     /// The length that a sum stands for.
@@ -64,6 +69,10 @@ impl Length for L1 {
         accumulate::<EXACT>(sum, error, x.abs(), 0.0);
     }
     #[inline(always)]
+    fn fold<const EXACT: bool>(sum: &mut f64, error: &mut f64, other: f64, other_error: f64) {
+        accumulate::<EXACT>(sum, error, other, other_error);
+    }
+    #[inline(always)]
     fn join(left: Dd, right: Dd) -> Dd {
         left + right
     }
@@ -83,6 +92,10 @@ impl Length for L2 {
         let square = x * x;
         let rest = if EXACT { x.mul_add(x, -square) } else { 0.0 };
         accumulate::<EXACT>(sum, error, square, rest);
+    }
+    #[inline(always)]
+    fn fold<const EXACT: bool>(sum: &mut f64, error: &mut f64, other: f64, other_error: f64) {
+        accumulate::<EXACT>(sum, error, other, other_error);
     }
     #[inline(always)]
     fn join(left: Dd, right: Dd) -> Dd {
@@ -109,6 +122,11 @@ impl Length for Max {
         *sum = if magnitude > *sum { magnitude } else { *sum };
         // Zero, or not a number where `x` is not finite.
         *error += x * 0.0;
+    }
+    #[inline(always)]
+    fn fold<const EXACT: bool>(sum: &mut f64, error: &mut f64, other: f64, other_error: f64) {
+        *sum = if other > *sum { other } else { *sum };
+        *error += other_error;
     }
     #[inline(always)]
     fn join(left: Dd, right: Dd) -> Dd {
@@ -195,58 +213,124 @@ impl<T: Element, N: Length> Columns<T> for Lengths<N> {
 pub const UNITS: [f64; 2] = [f64::from_bits((1023 - 600) << 52), f64::from_bits((1023 + 600) << 52)];
 
 /// The sum of one vector, in lanes that are joined in a fixed order.
-#[inline(always)]
-fn measure<T: Element, N: Length, const EXACT: bool>(x: &[T], unit: f64) -> Dd {
-    let (mut sum, mut error) = ([0.0; LANES], [0.0; LANES]);
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for chunk in chunks {
-        for j in 0..LANES {
-            N::add::<EXACT>(&mut sum[j], &mut error[j], chunk[j].to_f64() * unit);
-        }
-    }
-    for (j, x) in rest.iter().enumerate() {
-        N::add::<EXACT>(&mut sum[j], &mut error[j], x.to_f64() * unit);
-    }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for j in 0..half {
-            if EXACT {
-                let joined = N::join(Dd { hi: sum[j], lo: error[j] }, Dd { hi: sum[j + half], lo: error[j + half] });
-                (sum[j], error[j]) = (joined.hi, joined.lo);
-            } else {
-                let joined = N::join(Dd::from(sum[j]), Dd::from(sum[j + half]));
-                (sum[j], error[j]) = (joined.hi, error[j] + error[j + half]);
-            }
-        }
-        half /= 2;
-    }
-    whole(sum[0], error[0])
+#[derive(Debug, Clone, Copy)]
+struct Lanes {
+    sum: [f64; LANES],
+    error: [f64; LANES],
 }
 
-/// The sum of a vector in the norm `norm`, and what its elements were multiplied by to get it.
-#[inline(always)]
-fn length<T: Element, const EXACT: bool>(norm: Norm, x: &[T]) -> (Dd, f64) {
+impl Lanes {
     #[inline(always)]
-    fn of<T: Element, N: Length, const EXACT: bool>(x: &[T]) -> (Dd, f64) {
-        let sum = measure::<T, N, EXACT>(x, 1.0);
-        let (sum, unit) = if N::in_range(sum.hi) { (sum, 1.0) } else { remeasure::<T, N>(x, sum) };
-        (N::finish(sum), unit)
+    fn of<T: Element, N: Length, const EXACT: bool>(x: &[T], unit: f64) -> Self {
+        let (mut sum, mut error) = ([0.0; LANES], [0.0; LANES]);
+        let (chunks, rest) = x.as_chunks::<LANES>();
+        for chunk in chunks {
+            prefetch::<T, LANES>(chunk.as_ptr());
+            for j in 0..LANES {
+                N::add::<EXACT>(&mut sum[j], &mut error[j], chunk[j].to_f64() * unit);
+            }
+        }
+        for (j, x) in rest.iter().enumerate() {
+            N::add::<EXACT>(&mut sum[j], &mut error[j], x.to_f64() * unit);
+        }
+        Self { sum, error }
     }
-    match norm {
-        Norm::L1 => of::<T, L1, EXACT>(x),
-        Norm::L2 => of::<T, L2, EXACT>(x),
-        Norm::Max => of::<T, Max, EXACT>(x),
+
+    /// Add the upper half of the first `2 * HALF` lanes to the lower.
+    #[inline(always)]
+    fn fold<N: Length, const EXACT: bool, const HALF: usize>(&mut self) {
+        for j in 0..HALF {
+            let (other, other_error) = (self.sum[j + HALF], self.error[j + HALF]);
+            N::fold::<EXACT>(&mut self.sum[j], &mut self.error[j], other, other_error);
+        }
+    }
+
+    #[inline(always)]
+    fn total<const EXACT: bool>(&self) -> Dd {
+        let (sum, error) = (self.sum[0], self.error[0]);
+        if EXACT || error.is_nan() { whole(sum, error) } else { Dd { hi: sum, lo: 0.0 } }
+    }
+}
+
+/// Vectors of `len` neighbouring elements in some rows, what is measured of them, and their lengths, each with what its
+/// elements were multiplied by to get it.
+struct Batch<'a, T> {
+    rows: Rows<'a, T>,
+    len: usize,
+    lanes: Vec<Lanes>,
+    lengths: Vec<(Dd, f64)>,
+}
+
+impl<T: Element> Batch<'_, T> {
+    /// Measure the vectors of the rows `range`. Every step is taken for all of them before the next one: within one
+    /// vector each waits for the last.
+    #[inline(always)]
+    fn measure<N: Length, const EXACT: bool>(&mut self, range: Range<usize>) {
+        self.lanes.clear();
+        for row in range.clone() {
+            for x in self.rows.row(row).chunks_exact(self.len) {
+                self.lanes.push(Lanes::of::<T, N, EXACT>(x, 1.0));
+            }
+        }
+        for lanes in &mut self.lanes {
+            lanes.fold::<N, EXACT, 8>();
+        }
+        for lanes in &mut self.lanes {
+            lanes.fold::<N, EXACT, 4>();
+        }
+        for lanes in &mut self.lanes {
+            lanes.fold::<N, EXACT, 2>();
+        }
+        for lanes in &mut self.lanes {
+            lanes.fold::<N, EXACT, 1>();
+        }
+        self.lengths.clear();
+        let per_row = self.rows.width / self.len;
+        for (i, lanes) in self.lanes.iter().enumerate() {
+            let sum = lanes.total::<EXACT>();
+            let (sum, unit) = if N::in_range(sum.hi) {
+                (sum, 1.0)
+            } else {
+                let at = i % per_row * self.len;
+                measure_again::<T, N>(&self.rows.row(range.start + i / per_row)[at..at + self.len], sum)
+            };
+            self.lengths.push((N::finish(sum), unit));
+        }
     }
 }
 
 /// The sum of a vector whose sum in the usual scale left the range of `f64`, and the scale in which it does not.
 #[cold]
 #[inline(never)]
-fn remeasure<T: Element, N: Length>(x: &[T], sum: Dd) -> (Dd, f64) {
+fn measure_again<T: Element, N: Length>(x: &[T], sum: Dd) -> (Dd, f64) {
     let unit = if sum.hi < 1.0 { UNITS[1] } else { UNITS[0] };
-    let sum = measure::<T, N, true>(x, unit);
+    let mut lanes = Lanes::of::<T, N, true>(x, unit);
+    lanes.fold::<N, true, 8>();
+    lanes.fold::<N, true, 4>();
+    lanes.fold::<N, true, 2>();
+    lanes.fold::<N, true, 1>();
     let spoiled = x.iter().any(|x| !x.to_f64().is_finite());
-    (if spoiled { Dd::from(f64::NAN) } else { sum }, unit)
+    (if spoiled { Dd::from(f64::NAN) } else { lanes.total::<true>() }, unit)
+}
+
+/// What a vector is multiplied by: a power of two, and the reciprocal of the length that it then has.
+#[derive(Debug, Clone, Copy)]
+struct Factor {
+    unit: f64,
+    inverse: f64,
+    rest: f64,
+}
+
+impl Factor {
+    #[inline(always)]
+    fn of(length: Dd, unit: f64, tiny: f64) -> Self {
+        if length.hi == 0.0 || length.hi < tiny * unit {
+            return Self { unit: 1.0, inverse: 1.0, rest: 0.0 };
+        }
+        let inverse = 1.0 / length.hi;
+        let rest = (inverse.mul_add(-length.hi, 1.0) - inverse * length.lo) * inverse;
+        Self { unit, inverse, rest }
+    }
 }
 
 struct NormalizeRows<'a, T, U, const STREAM: bool> {
@@ -257,31 +341,24 @@ struct NormalizeRows<'a, T, U, const STREAM: bool> {
     tiny: f64,
 }
 
-/// Write `x` divided by its length to `y`. Lengths below `tiny`, and zero, do not divide. Whether an element is not
-/// finite.
+/// Write `x` times its factor to `y`.
 #[inline(always)]
-fn vector<T: Element, U: Output, const STREAM: bool>(norm: Norm, tiny: f64, x: &[T], y: &mut [U]) -> bool {
-    let (length, mut unit) = if U::NEEDS_EXACT { length::<T, true>(norm, x) } else { length::<T, false>(norm, x) };
-    if !length.hi.is_finite() {
-        return true;
-    }
-    let (mut inverse, mut rest) = (1.0, 0.0);
-    if length.hi == 0.0 || length.hi < tiny * unit {
-        unit = 1.0;
-    } else {
-        inverse = 1.0 / length.hi;
-        rest = (inverse.mul_add(-length.hi, 1.0) - inverse * length.lo) * inverse;
-    }
-    let map = |x: T| {
-        let x = x.to_f64() * unit;
+fn multiply<T: Element, U: Output, const STREAM: bool>(x: &[T], y: &mut [U], factor: Factor) {
+    let Factor { unit, inverse, rest } = factor;
+    let map = |x: f64| {
         let product = x * inverse;
         U::from_f64(if U::NEEDS_EXACT { product + x.mul_add(rest, x.mul_add(inverse, -product)) } else { product })
     };
+    if unit != 1.0 {
+        x.iter().zip(y).for_each(|(x, y)| *y = map(x.to_f64() * unit));
+        return;
+    }
     let (chunks, tail) = x.as_chunks::<LANES>();
     let (out_chunks, out_tail) = y.as_chunks_mut::<LANES>();
     for (x, y) in chunks.iter().zip(out_chunks) {
-        let mapped: [U; LANES] = x.map(map);
+        let mapped: [U; LANES] = x.map(|x| map(x.to_f64()));
         if STREAM && U::NEEDS_EXACT {
+            // Through memory: see the affine map.
             copy::stream_lanes(std::hint::black_box(&mapped), y);
         } else if STREAM {
             copy::stream_lanes(&mapped, y);
@@ -289,8 +366,7 @@ fn vector<T: Element, U: Output, const STREAM: bool>(norm: Norm, tiny: f64, x: &
             *y = mapped;
         }
     }
-    tail.iter().zip(out_tail).for_each(|(x, y)| *y = map(*x));
-    false
+    tail.iter().zip(out_tail).for_each(|(x, y)| *y = map(x.to_f64()));
 }
 
 impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, U, STREAM> {
@@ -298,13 +374,33 @@ impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, 
 
     #[inline(always)]
     fn run(mut self) -> bool {
-        let mut spoiled = false;
-        for r in 0..self.rows.count {
-            let [out] = self.out.rows::<1>(r);
-            let vectors = self.rows.row(r).chunks_exact(self.len).zip(out.chunks_exact_mut(self.len));
-            for (x, y) in vectors {
-                spoiled |= vector::<T, U, STREAM>(self.norm, self.tiny, x, y);
+        let (mut spoiled, mut row) = (false, 0);
+        // Some vectors are measured before the first of them is divided: no square root or division is waited for.
+        let batch = (BATCH / self.rows.width.max(1)).max(1);
+        let mut vectors = Batch { rows: self.rows, len: self.len, lanes: Vec::new(), lengths: Vec::new() };
+        while row < self.rows.count {
+            let end = (row + batch).min(self.rows.count);
+            match (self.norm, U::NEEDS_EXACT) {
+                (Norm::L1, true) => vectors.measure::<L1, true>(row..end),
+                (Norm::L1, false) => vectors.measure::<L1, false>(row..end),
+                (Norm::L2, true) => vectors.measure::<L2, true>(row..end),
+                (Norm::L2, false) => vectors.measure::<L2, false>(row..end),
+                // A largest magnitude has no rounding error.
+                (Norm::Max, _) => vectors.measure::<Max, false>(row..end),
             }
+            let lengths = &vectors.lengths;
+            for (length, _) in lengths {
+                spoiled |= !length.hi.is_finite();
+            }
+            let mut lengths = lengths.iter();
+            for r in row..end {
+                let [out] = self.out.rows::<1>(r);
+                let vectors = self.rows.row(r).chunks_exact(self.len).zip(out.chunks_exact_mut(self.len));
+                for ((x, y), (length, unit)) in vectors.zip(lengths.by_ref()) {
+                    multiply::<T, U, STREAM>(x, y, Factor::of(*length, *unit, self.tiny));
+                }
+            }
+            row = end;
         }
         spoiled
     }

@@ -95,7 +95,7 @@ pub fn scale<T: Output, I: Index>(
         }
         Ok(infinite)
     };
-    let infinite = parallel::map_items(pieces(&matrix, out)?, 1, threads, run);
+    let infinite = parallel::map_items(pieces(&matrix, out)?, 1, threads, || (), |(), piece| run(piece));
     infinite.into_iter().try_fold(false, |any, infinite| Ok(any | infinite?))
 }
 
@@ -118,5 +118,7 @@ pub fn normalize<T: Element + Output, I: Index>(
         }
         !spoiled
     };
-    Ok(parallel::map_items(pieces(&matrix, out)?, 1, threads, run).into_iter().all(|finite| finite))
+    Ok(parallel::map_items(pieces(&matrix, out)?, 1, threads, || (), |(), piece| run(piece))
+        .into_iter()
+        .all(|finite| finite))
 }

@@ -15,7 +15,7 @@ pub fn quantiles<T: Element, I: Index>(
     let run = |segments: std::ops::Range<usize>| -> Result<Vec<Vec<Between>>, Error> {
         segments.map(|segment| segment_quantiles(&matrix, segment, q)).collect()
     };
-    let pieces = parallel::map_items(matrix.pieces(PIECES), 1, threads, run);
+    let pieces = parallel::map_items(matrix.pieces(PIECES), 1, threads, || (), |(), segments| run(segments));
     Ok(pieces.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 

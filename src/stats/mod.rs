@@ -42,6 +42,8 @@ pub struct Slots {
     first: isize,
     /// Whether all elements of these channels are in the task at hand.
     pub whole: bool,
+    /// Rows (of the array) of each kept position in the task at hand, but for those of a shorter last unit.
+    pub rows: usize,
 }
 
 impl Slots {
@@ -59,10 +61,11 @@ impl Slots {
                 channels: plan.channel_of.clone(),
                 first: 0,
                 whole: false,
+                rows: 0,
             };
         }
         let slot_of = plan.channel_of.iter().map(|channel| channels.partition_point(|c| c < channel) as u32).collect();
-        Self { width, times, count: channels.len(), slot_of: Some(slot_of), channels, first: 0, whole: false }
+        Self { width, times, count: channels.len(), slot_of: Some(slot_of), channels, first: 0, whole: false, rows: 0 }
     }
 
     /// Go to a kept position. The last block of a row may be narrower.
@@ -249,6 +252,7 @@ fn run_task<T: Element, A: Accumulator<T>>(
     scratch: &mut Scratch<T>,
 ) -> Result<Vec<A::Cell>, Error> {
     let mut slots = slots.clone();
+    slots.rows = task.units.len() * array.plan.unit_rows();
     slots.whole = task.units.len() == array.plan.units();
     let mut cells = Vec::with_capacity(task.kept.len() * slots.count);
     for position in task.kept.clone() {

@@ -7,7 +7,7 @@
 //! one, of another sample, then takes its place. The result is exact in any case, and does not depend on the sample.
 
 use super::{Accumulator, Slots, Tile, reduce, sums::has_infinity};
-use crate::element::{Element, Key};
+use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::kernels::brackets::Brackets;
 use crate::parallel;
@@ -89,7 +89,8 @@ struct Counts {
 struct Found<K> {
     counts: Vec<Counts>,
     finite: u64,
-    inside: Vec<K>,
+    /// Elements inside the brackets: a piece from each task.
+    inside: Vec<Vec<K>>,
 }
 
 fn order<K: Key>(a: &K, b: &K) -> Ordering {
@@ -124,27 +125,21 @@ impl<K: Key> Found<K> {
             ours.upto_high += theirs.upto_high;
         }
         self.finite += other.finite;
-        if self.inside.is_empty() { self.inside = other.inside } else { self.inside.append(&mut other.inside) }
+        self.inside.append(&mut other.inside);
     }
 
     /// The order statistics around quantile `q`, which bracket `k` with these `ends` was meant to hold; nothing if it
-    /// does not.
-    fn resolve(&mut self, q: f64, k: usize, ends: Ends<K>) -> Option<Between> {
+    /// does not. What is inside the bracket goes through `inside`.
+    fn resolve(&self, q: f64, k: usize, ends: Ends<K>, inside: &mut Vec<K>) -> Option<Between> {
         if self.finite == 0 {
             return Some(Between::NONE);
         }
         let (low, high, fraction) = ranks(q, self.finite);
-        let inside: &mut [K] = {
-            // Elements of other brackets may lie beside those of this one.
-            let mut kept = 0;
-            for i in 0..self.inside.len() {
-                if self.inside[i] > ends.low && self.inside[i] < ends.high {
-                    self.inside.swap(i, kept);
-                    kept += 1;
-                }
-            }
-            &mut self.inside[..kept]
-        };
+        inside.clear();
+        // Elements of other brackets lie beside those of this one.
+        for piece in &self.inside {
+            inside.extend(piece.iter().filter(|key| **key > ends.low && **key < ends.high));
+        }
         let counts = self.counts[k];
         let (first, last) = (counts.upto_low, counts.upto_low + inside.len() as u64);
         let wanted: Vec<usize> =
@@ -179,21 +174,28 @@ pub fn quantiles<T: Element>(
     let (channels, len) = (product(true), product(false));
     let mut results: Vec<Vec<Option<Between>>> = vec![vec![None; q.len()]; channels];
     for attempt in 0..=ATTEMPTS {
-        let ends = if len <= COLLECTED || attempt == ATTEMPTS {
-            whole_range(&results)
+        let (ends, fraction) = if len <= COLLECTED || attempt == ATTEMPTS {
+            (whole_range(&results), 1.0)
         } else {
             sampled(x, kept, q, &results, len, attempt, threads)?
         };
         let mut found: Vec<Result<Vec<Option<Between>>, Found<T::Key>>> =
             (0..channels).map(|_| Err(Found::new(q.len()))).collect();
-        let accumulator = || Collector { q, ends: &ends, brackets: Brackets::new(q.len()), cells: Vec::new() };
+        let accumulator = || Collector {
+            q,
+            ends: &ends,
+            fraction,
+            brackets: Brackets::default(),
+            cells: Vec::new(),
+            scratch: Vec::new(),
+        };
         reduce(x, None, kept, threads, accumulator, |channel, cell| match (&mut found[channel], cell) {
             (Err(found), Err(cell)) => found.merge(cell),
             (slot, cell) => *slot = cell,
         })?;
         let found: Vec<_> = found.into_iter().zip(&ends).collect();
-        let new = parallel::map_items(found, GROUP, threads, |(found, ends)| {
-            found.unwrap_or_else(|mut found| resolve(&mut found, q, ends))
+        let new = parallel::map_items(found, GROUP, threads, Vec::new, |scratch, (found, ends)| {
+            found.unwrap_or_else(|found| resolve(&found, q, ends, scratch))
         });
         for (known, new) in results.iter_mut().zip(new) {
             known.iter_mut().zip(new).for_each(|(known, new)| *known = known.or(new));
@@ -205,8 +207,8 @@ pub fn quantiles<T: Element>(
     Ok(results.into_iter().map(|known| known.into_iter().map(|b| b.unwrap_or(Between::NONE)).collect()).collect())
 }
 
-fn resolve<K: Key>(found: &mut Found<K>, q: &[f64], ends: &[Ends<K>]) -> Vec<Option<Between>> {
-    (0..q.len()).map(|k| found.resolve(q[k], k, ends[k])).collect()
+fn resolve<K: Key>(found: &Found<K>, q: &[f64], ends: &[Ends<K>], scratch: &mut Vec<K>) -> Vec<Option<Between>> {
+    (0..q.len()).map(|k| found.resolve(q[k], k, ends[k], scratch)).collect()
 }
 
 /// Brackets of everything for what is not yet known.
@@ -214,6 +216,9 @@ fn whole_range<K: Key>(known: &[Vec<Option<Between>>]) -> Vec<Vec<Ends<K>>> {
     let ends = |known: &Option<Between>| if known.is_some() { Ends::NOTHING } else { Ends::ALL };
     known.iter().map(|known| known.iter().map(ends).collect()).collect()
 }
+
+/// Brackets of each channel, and the fraction of its elements that are likely to be inside.
+type Sampled<K> = (Vec<Vec<Ends<K>>>, f64);
 
 /// Brackets by a sample for what is not yet known.
 fn sampled<T: Element>(
@@ -224,30 +229,34 @@ fn sampled<T: Element>(
     len: usize,
     attempt: u32,
     threads: usize,
-) -> Result<Vec<Vec<Ends<T::Key>>>, Error> {
+) -> Result<Sampled<T::Key>, Error> {
     let size = 3.0 * (len as f64).powf(2.0 / 3.0);
     let stride = ((len as f64 / size) as usize).max(1);
-    let mut samples: Vec<Vec<T::Key>> = (0..known.len()).map(|_| Vec::new()).collect();
+    let mut samples: Vec<Vec<Vec<T::Key>>> = (0..known.len()).map(|_| Vec::new()).collect();
     let sampler = || Sampler { stride, seed: attempt, row: 0, samples: Vec::new() };
-    reduce(x, None, kept, threads, sampler, |channel, mut sample: Vec<T::Key>| samples[channel].append(&mut sample))?;
+    reduce(x, None, kept, threads, sampler, |channel, sample: Vec<T::Key>| samples[channel].push(sample))?;
     // A bracket that missed says that the elements are not as random as the sample would have them.
     let deviations = DEVIATIONS * f64::from(4u32.pow(attempt));
     let samples = samples.into_iter().zip(known).collect();
-    Ok(parallel::map_items(samples, GROUP, threads, |(mut sample, known): (Vec<_>, &Vec<_>)| {
-        brackets(&mut sample, q, known, deviations)
-    }))
+    let ends = parallel::map_items(samples, GROUP, threads, Vec::new, |scratch, (samples, known): (Vec<Vec<_>>, _)| {
+        scratch.clear();
+        samples.iter().for_each(|sample| scratch.extend_from_slice(sample));
+        brackets(scratch, q, known, deviations)
+    });
+    let widths = q.iter().map(|q| reach(*q, size, deviations)).map(|(low, high)| (high - low) / size);
+    Ok((ends, widths.sum::<f64>().min(1.0)))
+}
+
+/// The ranks in a sample of `m` elements between which quantile `q` of the data is likely to be.
+fn reach(q: f64, m: f64, deviations: f64) -> (f64, f64) {
+    let (center, half) = (q * (m - 1.0), deviations * (m * q * (1.0 - q)).sqrt() + deviations);
+    ((center - half).floor(), (center + half).ceil())
 }
 
 /// The brackets of one channel.
 fn brackets<K: Key>(sample: &mut [K], q: &[f64], known: &[Option<Between>], deviations: f64) -> Vec<Ends<K>> {
     let m = sample.len() as f64;
-    let reach: Vec<(f64, f64)> = q
-        .iter()
-        .map(|q| {
-            let (center, half) = (q * (m - 1.0), deviations * (m * q * (1.0 - q)).sqrt() + deviations);
-            ((center - half).floor(), (center + half).ceil())
-        })
-        .collect();
+    let reach: Vec<(f64, f64)> = q.iter().map(|q| reach(*q, m, deviations)).collect();
     let within = |rank: f64| (rank >= 0.0 && rank <= m - 1.0).then_some(rank as usize);
     let mut wanted: Vec<usize> = reach.iter().flat_map(|(low, high)| [within(*low), within(*high)]).flatten().collect();
     wanted.sort_unstable();
@@ -279,7 +288,8 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
     fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
         self.row = 0;
         self.samples.clear();
-        self.samples.resize(slots.count, Vec::new());
+        let expected = slots.rows * slots.columns_per_slot() / self.stride + 1;
+        self.samples.resize_with(slots.count, || Vec::with_capacity(expected));
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
@@ -318,11 +328,14 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
 }
 
 /// Counts around the brackets and collects what is inside.
-struct Collector<'a, K> {
+struct Collector<'a, K: Key> {
     q: &'a [f64],
     ends: &'a [Vec<Ends<K>>],
+    /// Fraction of the elements that are likely to be inside the brackets.
+    fraction: f64,
     brackets: Brackets<K>,
     cells: Vec<Found<K>>,
+    scratch: Vec<K>,
 }
 
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
@@ -333,32 +346,38 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
         let width = slots.kernel_width();
         self.brackets.slot_of.clear();
         self.brackets.slot_of.extend((0..width).map(|column| slots.slot_of(column % slots.width) as u32));
+        let expected = (slots.rows * slots.columns_per_slot()) as f64 * self.fraction * 1.1;
         self.brackets.inside.resize_with(slots.count, Vec::new);
-        for (k, bracket) in self.brackets.brackets.iter_mut().enumerate() {
-            let ends = |slot: &u32| self.ends[slots.channel(*slot as usize)][k];
-            bracket.low.clear();
-            bracket.low.extend(self.brackets.slot_of.iter().map(|slot| ends(slot).low));
-            bracket.high.clear();
-            bracket.high.extend(self.brackets.slot_of.iter().map(|slot| ends(slot).high));
+        self.brackets.inside.iter_mut().for_each(|inside| inside.reserve(expected as usize + 8));
+        let Brackets { low, high, slot_of, .. } = &mut self.brackets;
+        low.clear();
+        high.clear();
+        for k in 0..self.q.len() {
+            for slot in &*slot_of {
+                let ends = self.ends[slots.channel(*slot as usize)][k];
+                low.push(ends.low);
+                high.push(ends.high);
+            }
         }
         self.cells.clear();
         self.cells.resize_with(slots.count, || Found::new(self.q.len()));
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        self.brackets.clear(slots.kernel_width());
+        self.brackets.clear();
         tile.each(|rows, _| self.brackets.add(rows));
-        let Brackets { brackets, finite, slot_of, .. } = &self.brackets;
+        let Brackets { counts: [below, upto_low, upto_high], finite, slot_of, .. } = &self.brackets;
         let mut numbers = 0;
         for (column, slot) in slot_of.iter().enumerate() {
             let cell = &mut self.cells[*slot as usize];
-            for (counts, bracket) in cell.counts.iter_mut().zip(brackets) {
-                counts.below += u64::from(bracket.below[column]);
-                counts.upto_low += u64::from(bracket.upto_low[column]);
-                counts.upto_high += u64::from(bracket.upto_high[column]);
+            for (k, counts) in cell.counts.iter_mut().enumerate() {
+                let at = k * slot_of.len() + column;
+                counts.below += below[at].to_u64();
+                counts.upto_low += upto_low[at].to_u64();
+                counts.upto_high += upto_high[at].to_u64();
             }
-            cell.finite += u64::from(finite[column]);
-            numbers += finite[column] as usize;
+            cell.finite += finite[column].to_u64();
+            numbers += finite[column].to_u64() as usize;
         }
         if numbers < tile.rows() * slots.width && has_infinity(tile) { Err(Error::Infinite) } else { Ok(()) }
     }
@@ -370,12 +389,13 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Self::Cell>) {
         for (slot, (mut found, inside)) in self.cells.drain(..).zip(&mut self.brackets.inside).enumerate() {
             if slots.whole {
-                found.inside = std::mem::take(inside);
-                cells.push(Ok(resolve(&mut found, self.q, &self.ends[slots.channel(slot)])));
-                *inside = found.inside;
+                found.inside.push(std::mem::take(inside));
+                let ends = &self.ends[slots.channel(slot)];
+                cells.push(Ok(resolve(&found, self.q, ends, &mut self.scratch)));
+                *inside = found.inside.pop().unwrap_or_default();
                 inside.clear();
             } else {
-                found.inside = std::mem::take(inside);
+                found.inside.push(std::mem::take(inside));
                 cells.push(Err(found));
             }
         }
