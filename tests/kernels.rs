@@ -1,10 +1,12 @@
 //! Every kernel at every instruction-set level that this CPU has, for every dtype, over awkward lengths, widths and
 //! alignments, against its naive twin: equal to the last bit.
 
-use planish::element::{Bool, Element, Output, bf16, f16};
+use planish::element::{Bool, Count, Element, Key, Output, bf16, f16};
 use planish::kernels::affine::Parameters;
+use planish::kernels::brackets::Brackets;
 use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
+use planish::kernels::norms::{Norm, normalize_rows};
 use planish::kernels::{Level, reference};
 use planish::tiles::{Rows, RowsMut};
 use std::sync::{Mutex, PoisonError};
@@ -103,6 +105,75 @@ fn bounds<T: Element>(make: impl Fn(u64) -> T) {
             assert!(same, "{level}, {width} x {len} + {start}");
         }
     });
+}
+
+fn brackets<T: Element>(make: impl Fn(u64) -> T + Copy) {
+    let x: Vec<T> = noise(7).take(8000).map(make).collect();
+    let ends: Vec<T::Key> =
+        noise(8).map(|bits| make(bits).key()).filter(|key| !key.to_f64().is_nan()).take(300).collect();
+    sweep(|level, width, len, start| {
+        let x = &x[start..start + len];
+        let mut ours = Brackets::<T::Key> { slot_of: (0..width as u32).collect(), ..Brackets::default() };
+        ours.inside.resize_with(width, Vec::new);
+        for column in (0..2 * width).map(|i| i % 150) {
+            let (a, b) = (ends[column], ends[column + 150]);
+            ours.low.push(if b < a { b } else { a });
+            ours.high.push(if b < a { a } else { b });
+        }
+        ours.clear();
+        ours.add(Rows::flat(x, width));
+        let theirs = [0, 1].map(|k| {
+            let bracket = k * width..(k + 1) * width;
+            reference::around(x, &ours.low[bracket.clone()], &ours.high[bracket])
+        });
+        for column in 0..width {
+            for (k, theirs) in theirs.iter().enumerate() {
+                let counts = ours.counts.each_ref().map(|counts| counts[k * width + column].to_u64());
+                assert_eq!(counts, theirs[column].0.0, "{level}, {width} x {len} + {start}");
+                assert_eq!(ours.finite[column].to_u64(), theirs[column].1);
+                let (low, high) = (ours.low[k * width + column], ours.high[k * width + column]);
+                let mut inside: Vec<f64> =
+                    ours.inside[column].iter().filter(|x| **x > low && **x < high).map(|x| x.to_f64()).collect();
+                let mut expected: Vec<f64> = theirs[column].0.1.iter().map(|x| x.to_f64()).collect();
+                inside.sort_by(f64::total_cmp);
+                expected.sort_by(f64::total_cmp);
+                assert_eq!(inside, expected, "{level}, {width} x {len} + {start}");
+            }
+        }
+    });
+}
+
+/// `least` is half the smallest subnormal number: what a small result may be off.
+fn norms<T: Element, U: Output>(make: impl Fn(u64) -> T, tolerance: f64, least: f64) {
+    let x: Vec<T> =
+        noise(9).take(8000).map(|bits| if bits.is_multiple_of(97) { make(1) } else { make(bits) }).collect();
+    for norm in [Norm::L1, Norm::L2, Norm::Max] {
+        let mut first: std::collections::HashMap<_, Vec<u64>> = std::collections::HashMap::new();
+        sweep(|level, width, len, start| {
+            let (x, len) = (&x[start..start + len], len / width * width);
+            let mut out = vec![U::from_f64(0.0); len];
+            assert!(!normalize_rows(
+                norm,
+                Rows::flat(&x[..len], width),
+                RowsMut::flat(&mut out, width),
+                width,
+                1e-6,
+                false
+            ));
+            for (x, y) in x.chunks_exact(width).zip(out.chunks_exact(width)) {
+                for (y, expected) in y.iter().zip(reference::normalize(norm, x, 1e-6)) {
+                    let error = (y.to_f64() - expected).abs();
+                    assert!(
+                        error <= tolerance * expected.abs(),
+                        "{level}, {width} x {len} + {start}: {y:?} {expected}"
+                    );
+                }
+            }
+            // Every level gives the same bits.
+            let bits: Vec<u64> = out.iter().map(|y| y.to_f64().to_bits()).collect();
+            assert_eq!(first.entry((width, len, start)).or_insert_with(|| bits.clone()), &bits, "{level}");
+        });
+    }
 }
 
 fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
@@ -222,4 +293,30 @@ fn infinity_is_reported_wherever_it_hides() {
             assert!(!parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false, false));
         }
     }
+}
+
+#[test]
+fn brackets_of_every_dtype() {
+    brackets(|bits| Bool((bits & 1) as u8));
+    brackets(|bits| (bits >> 60) as u8);
+    brackets(|bits| (bits >> 58) as i8);
+    brackets(|bits| bits as u16);
+    brackets(|bits| bits as i16);
+    brackets(|bits| bits as u32);
+    brackets(|bits| bits as i32);
+    brackets(|bits| bits);
+    brackets(|bits| bits as i64);
+    brackets(|bits| f16::from_f64(number(bits)));
+    brackets(|bits| bf16::from_f64(number(bits)));
+    brackets(|bits| number(bits) as f32);
+    brackets(number);
+}
+
+#[test]
+fn norms_of_every_dtype() {
+    norms::<f64, f64>(number, 1e-14, 0.0);
+    norms::<f32, f32>(|bits| number(bits) as f32, 1e-7, 0.0);
+    norms::<f32, f64>(|bits| number(bits) as f32, 1e-14, 0.0);
+    norms::<f16, f16>(|bits| f16::from_f64(number(bits)), 1e-3, f64::powi(2.0, -25));
+    norms::<bf16, bf16>(|bits| bf16::from_f64(number(bits)), 8e-3, 0.0);
 }

@@ -18,5 +18,7 @@ FUNCTIONS = [
     _functions.normalize,
 ]
 
-for thing in CLASSES + FUNCTIONS:
-    setattr(sklearn.preprocessing, thing.__name__, thing)
+
+def pytest_configure():
+    for thing in CLASSES + FUNCTIONS:
+        setattr(sklearn.preprocessing, thing.__name__, thing)

@@ -77,7 +77,7 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         super().__init_subclass__(**kwargs)
         if "transform" in cls.__dict__:
             # After scikit-learn has wrapped the method for `set_output`: the shortcut saves what the wrapper costs.
-            cls.transform = _fast_front(cls.transform)  # type: ignore[attr-defined]
+            cls.transform = _fast_front(cls.transform)
 
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
         """Transform a plain array in the core; an AttributeError if not fitted."""
@@ -94,7 +94,7 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _as_array(self, X: Any, formats: tuple[str, ...] = ()) -> Any:
         """`X` as the core reads it: an array, or a sparse matrix. Infinities are left to the core, which meets them."""
-        accepted = _core.accepts(X) and X.dtype in self._dtypes or _is_bfloat16(X)
+        accepted = (_core.accepts(X) and X.dtype in self._dtypes) or _is_bfloat16(X)
         if accepted and X.ndim > 1 and X.size:
             return X
         table = self._is_table(X)
@@ -116,7 +116,7 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _is_table(self, X: Any) -> bool:
         """Whether `X` is what scikit-learn takes: samples by features."""
-        return self.channel_axis == -1 and getattr(X, "ndim", 2) <= 2 or issparse(X)
+        return (self.channel_axis == -1 and getattr(X, "ndim", 2) <= 2) or issparse(X)
 
     def _sparse_result(self, X: Any, data: NDArray[Any], copy: bool | None, out: Any) -> Any:
         """`X` with the mapped entries `data`."""
@@ -323,10 +323,14 @@ def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | 
     axes = 0 if channel_axis is None else 1 if isinstance(channel_axis, int) else len(channel_axis)
     shapes = {array.shape for array in given.values()}
     if len(shapes) > 1:
-        raise ValueError(" and ".join(f"{name} has shape {a.shape}" for name, a in given.items()) + "; equal shapes are accepted")
+        raise ValueError(
+            " and ".join(f"{name} has shape {a.shape}" for name, a in given.items()) + "; equal shapes are accepted"
+        )
     if any(len(shape) != axes for shape in shapes):
         names = " and ".join(given)
-        raise ValueError(f"{names} must have one axis for each of channel_axis={channel_axis}; got shape {shapes.pop()}")
+        raise ValueError(
+            f"{names} must have one axis for each of channel_axis={channel_axis}; got shape {shapes.pop()}"
+        )
     return [given.get(name) for name in values]
 
 

@@ -23,7 +23,7 @@ _AXIS = [Options(Integral, {0, 1})]
 
 def _fit_transform(scaler: Any, X: ArrayLike, axis: int, formats: tuple[str, ...] = ()) -> Any:
     """Fit and transform, along the given axis, data that may also have one dimension."""
-    X = check_array(
+    array: Any = check_array(
         X,
         accept_sparse=formats or False,
         copy=False,
@@ -32,8 +32,8 @@ def _fit_transform(scaler: Any, X: ArrayLike, axis: int, formats: tuple[str, ...
         ensure_all_finite=False,
         input_name="X",
     )
-    one = X.ndim == 1
-    table = X.reshape(-1, 1) if one else X
+    one = array.ndim == 1
+    table = array.reshape(-1, 1) if one else array
     result = scaler.fit_transform(table) if axis == 0 else scaler.fit_transform(table.T).T
     return result.reshape(-1) if one else result
 
@@ -85,7 +85,7 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
     array([[-1.,  1.,  1.],
            [ 1., -1., -1.]])
     """
-    X = check_array(
+    array: Any = check_array(
         X,
         accept_sparse="csc",
         copy=copy,
@@ -95,7 +95,7 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
         estimator="the scale function",
         input_name="X",
     )
-    if issparse(X):
+    if issparse(array):
         if with_mean:
             raise ValueError(
                 "Cannot center sparse matrices: pass `with_mean=False` instead See docstring for motivation and "
@@ -104,25 +104,23 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
         if axis != 0:
             raise ValueError(f"Can only scale sparse matrix on axis=0,  got axis={axis}")
         if not with_std:
-            return X
-        moments = statistic(X, lambda matrix: Moments()._update_sparse("Input X", matrix))
+            return array
+        moments = statistic(array, lambda matrix: Moments()._update_sparse("Input X", matrix))
         deviations = without_tiny(moments.var) ** 0.5
-        return with_data(X, _core.sparse_scale(parts(X), deviations, True), copy=False)
-    channel_axis = None if X.ndim == 1 else 1 - axis
-    moments = Moments(channel_axis)._update_as("Input X", X)
+        return with_data(array, _core.sparse_scale(parts(array), deviations, True), copy=False)
+    channel_axis = None if array.ndim == 1 else 1 - axis
+    moments = Moments(channel_axis)._update_as("Input X", array)
     deviations = None
     if with_std:
-        dtype = X.dtype
+        dtype = array.dtype
         # Whether a deviation is zero is decided in the precision of the data, as scikit-learn does.
         deviations = np.where(without_tiny(moments.std.astype(dtype)) == 1, 1.0, moments.std)
     mean = moments.mean if with_mean else None
-    return _core.affine(X, mean, deviations, None, True, channel_axis, None, None, False)
+    return _core.affine(array, mean, deviations, None, True, channel_axis, None, None, False)
 
 
 @validate_params({"X": ["array-like"], "axis": _AXIS}, prefer_skip_nested_validation=False)
-def minmax_scale(
-    X: ArrayLike, feature_range: tuple[float, float] = (0, 1), *, axis: int = 0, copy: bool = True
-) -> Any:
+def minmax_scale(X: ArrayLike, feature_range: tuple[float, float] = (0, 1), *, axis: int = 0, copy: bool = True) -> Any:
     """Scale along one axis to a given range.
 
     Parameters
@@ -329,24 +327,22 @@ def normalize(
             input_name="X",
         )
 
-    X = check(X, finite=False, copy=copy)
-    if issparse(X) and return_norm and norm != "max":
-        raise NotImplementedError(
-            "return_norm=True is not implemented for sparse matrices with norm 'l1' or norm 'l2'"
-        )
+    array = check(X, finite=False, copy=copy)
+    if issparse(array) and return_norm and norm != "max":
+        raise NotImplementedError("return_norm=True is not implemented for sparse matrices with norm 'l1' or norm 'l2'")
     try:
-        if issparse(X):
-            norms = _largest(X) if return_norm else None
-            rows = X if axis == 1 else X.T
-            result = with_data(X, _core.sparse_normalize(parts(rows), norm), copy=False)
+        if issparse(array):
+            norms = _largest(array) if return_norm else None
+            rows = array if axis == 1 else array.T
+            result = with_data(array, _core.sparse_normalize(parts(rows), norm), copy=False)
         elif return_norm:
-            norms = _core.norms(X, norm, axis, _TINY[X.dtype])
-            result = _core.affine(X, None, norms, None, True, 1 - axis, None, None, False)
-            norms = norms.astype(X.dtype)
+            norms = _core.norms(array, norm, axis, _TINY[array.dtype])
+            result = _core.affine(array, None, norms, None, True, 1 - axis, None, None, False)
+            norms = norms.astype(array.dtype)
         else:
-            result = _core.normalize(X, norm, axis, _TINY[X.dtype], None, None, False)
+            result = _core.normalize(array, norm, axis, _TINY[array.dtype], None, None, False)
     except ValueError:
-        check(X, finite=True)
+        check(array, finite=True)
         raise
     return (result, norms) if return_norm else result
 

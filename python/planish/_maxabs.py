@@ -14,8 +14,8 @@ from planish.stats import Extrema
 class MaxAbsScaler(StreamingScaler):
     """Scale channels by their largest magnitude.
 
-    scikit-learn's `MaxAbsScaler` for arrays of any shape, dtype and strides, read in place: ``z = x / max(|x|)`` with the
-    elements that share a channel. Zero stays zero, so that sparse matrices stay sparse.
+    scikit-learn's `MaxAbsScaler` for arrays of any shape, dtype and strides, read in place: ``z = x / max(|x|)`` with
+    the elements that share a channel. Zero stays zero, so that sparse matrices stay sparse.
 
     Parameters
     ----------
@@ -67,6 +67,7 @@ class MaxAbsScaler(StreamingScaler):
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _accumulator: ClassVar[Any] = Extrema
+    max_abs_: Any
 
     def __init__(
         self,

@@ -83,6 +83,7 @@ class MinMaxScaler(StreamingScaler):
         "_exact",
     )
     _accumulator: ClassVar[Any] = Extrema
+    data_min_: Any
     _exact: tuple[tuple[bytes, bytes], Affine, Affine]
 
     def __init__(

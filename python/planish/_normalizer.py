@@ -137,21 +137,17 @@ class Normalizer(ArrayTransformer):
             If `X` contains NaN or infinity, or `out` does not fit, is read-only or overlaps `X`. After NaN or infinity,
             `out` is unspecified unless it is `X`, which then is unchanged.
         """
-        given, X = X, self._validate(X, reset=False, formats=self._transform_formats)
-        if issparse(X):
-            # `X` has been converted, and so copied, if it is not what was given.
-            copy = bool(self.copy if copy is None else copy) and X is given
-            try:
-                data = _core.sparse_normalize(parts(X), self.norm)
-            except ValueError:
-                self._check_finite(X)
-                raise
-            return self._sparse_result(X, data, copy, out)
+        array = self._validate(X, reset=False, formats=self._transform_formats)
+        copy = bool(self.copy if copy is None else copy)
         try:
-            return self._map(X, bool(self.copy if copy is None else copy), out, get_config()["assume_finite"])
+            if not issparse(array):
+                return self._map(array, copy, out, get_config()["assume_finite"])
+            data = _core.sparse_normalize(parts(array), self.norm)
         except ValueError:
-            self._check_finite(X)
+            self._check_finite(array)
             raise
+        # What has been converted has been copied.
+        return self._sparse_result(array, data, copy and array is X, out)
 
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
         if X.ndim == 2 and self.channel_axis == -1 and self.__dict__.get("n_features_in_", X.shape[1]) != X.shape[1]:

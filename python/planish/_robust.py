@@ -22,9 +22,9 @@ from planish._sparse import statistic
 class RobustScaler(ChannelScaler):
     """Scale channels by statistics that outliers do not move.
 
-    scikit-learn's `RobustScaler` for arrays of any shape, dtype and strides, read in place: ``z = (x - m) / r`` with the
-    median `m` and the range `r` between two quantiles of the elements that share a channel. Sparse matrices are scaled,
-    but not centred.
+    scikit-learn's `RobustScaler` for arrays of any shape, dtype and strides, read in place: ``z = (x - m) / r`` with
+    the median `m` and the range `r` between two quantiles of the elements that share a channel. Sparse matrices are
+    scaled, but not centred.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ class RobustScaler(ChannelScaler):
 
     References
     ----------
-    .. [1] R. W. Floyd, R. L. Rivest, "Expected time bounds for selection", Communications of the ACM 18 (1975), 165-172.
+    .. [1] R. W. Floyd, R. L. Rivest, "Expected time bounds for selection", Communications of the ACM 18 (1975),
+       165-172.
 
     Examples
     --------

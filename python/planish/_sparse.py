@@ -19,15 +19,17 @@ def parts(X: Any) -> Parts:
     """Take a CSR or CSC matrix apart; its columns are the channels."""
     by_segment = X.format == "csc"
     buffers = (np.require(array, requirements=["C", "A"]) for array in (X.data, X.indices, X.indptr))
-    return (*buffers, X.shape[0] if by_segment else X.shape[1], by_segment)  # type: ignore[return-value]
+    return (*buffers, X.shape[0] if by_segment else X.shape[1], by_segment)
 
 
 def statistic(X: Any, compute: Callable[[Parts], _T]) -> _T:
     """Compute something of the columns of `X`. Only where several entries stand for one element is `X` copied."""
     try:
         return compute(parts(X))
-    except _core.DuplicateEntries:
+    except _core.DuplicateEntriesError:
         X = X.copy()
+        # What SciPy remembers of the entries may be older than they are.
+        X.has_sorted_indices = X.has_canonical_format = False
         X.sum_duplicates()
         return compute(parts(X))
 

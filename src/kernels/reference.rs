@@ -3,6 +3,7 @@
 
 use super::affine::{Parameters, map_exact, map_plain};
 use super::moments::{FloatSums, GROUP};
+use super::norms::Norm;
 use crate::element::{Element, Key, Output};
 
 /// The elements of each row of a flat array of `width` columns, with their column.
@@ -96,4 +97,36 @@ pub fn map<T: Element, U: Output>(parameters: &Parameters, elements: &[T], has_o
     });
     let mapped = mapped.collect();
     (mapped, infinite)
+}
+
+/// Counts of one column of brackets: below the lower end, up to it, up to the upper end, and what is inside.
+pub type Around<K> = ([u64; 3], Vec<K>);
+
+/// [`super::brackets::Brackets::add`] for one bracket: counts and inside of each column, and its finite elements.
+pub fn around<T: Element>(elements: &[T], low: &[T::Key], high: &[T::Key]) -> Vec<(Around<T::Key>, u64)> {
+    let mut found = vec![(([0; 3], Vec::new()), 0); low.len()];
+    for (column, x) in columns(elements, low.len()) {
+        let (x, (low, high)) = (x.key(), (low[column], high[column]));
+        let ((counts, inside), finite) = &mut found[column];
+        for (count, counted) in counts.iter_mut().zip([x < low, x <= low, x <= high]) {
+            *count += u64::from(counted);
+        }
+        if x > low && x < high {
+            inside.push(x);
+        }
+        *finite += u64::from(x.magnitude() < T::Key::TOP);
+    }
+    found
+}
+
+/// [`super::norms::normalize_rows`], with sums in the plain order: equal but for rounding.
+pub fn normalize<T: Element>(norm: Norm, x: &[T], tiny: f64) -> Vec<f64> {
+    let magnitudes = x.iter().map(|x| x.to_f64().abs());
+    let length = match norm {
+        Norm::L1 => magnitudes.sum(),
+        Norm::L2 => magnitudes.map(|x| x * x).sum::<f64>().sqrt(),
+        Norm::Max => magnitudes.fold(0.0, f64::max),
+    };
+    let divisor = if length < tiny || length == 0.0 { 1.0 } else { length };
+    x.iter().map(|x| x.to_f64() / divisor).collect()
 }

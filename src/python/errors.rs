@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyOverflowError, PyValueError};
 
 pyo3::create_exception!(
     planish._core,
-    DuplicateEntries,
+    DuplicateEntriesError,
     PyValueError,
     "A sparse matrix has several entries for one element, which is their sum."
 );

@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use super::arrays::accepts;
     #[pymodule_export]
-    use super::errors::DuplicateEntries;
+    use super::errors::DuplicateEntriesError;
     #[pymodule_export]
     use super::extrema::PyExtrema;
     #[pymodule_export]

@@ -90,10 +90,19 @@ pub fn norms<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = vectors(x)?;
     let kept: Vec<bool> = ChannelAxes::new(along)?.kept(x.shape.len())?.iter().map(|along| !along).collect();
-    let lengths = with_float!(x.dtype, T => {
-        let (view, kept) = (x.view::<T>(), &kept);
-        threads::run(py, x.bytes(), move |threads| crate::stats::norms::norms(norm, view, kept, threads))
+    let (lengths, infinite_found) = with_float!(x.dtype, T => {
+        let (view, kept, all) = (x.view::<T>(), &kept, vec![false; x.shape.len()]);
+        threads::run(py, x.bytes(), move |threads| {
+            let lengths = crate::stats::norms::norms(norm, view, kept, threads);
+            // A length may be out of range where no element is.
+            let suspect = lengths.as_ref().is_ok_and(|lengths| lengths.iter().any(|length| length.hi.is_infinite()));
+            let infinite = suspect && Extrema::of(view, &all, threads).is_ok_and(|extrema| extrema.has_infinity());
+            (lengths, infinite)
+        })
     });
     let lengths = lengths.map_err(|error| to_python(&error, "Input X"))?;
+    if infinite_found || lengths.iter().any(|length| length.hi.is_nan()) {
+        return Err(infinite("Input X", x.dtype));
+    }
     to_numpy(py, divisors(&lengths, tiny).0, &kept_shape(&x.shape, &kept))
 }

@@ -1,7 +1,7 @@
 //! Statistics of the channels of a sparse matrix.
 
 use super::{Channels, Compressed, Index, PIECES};
-use crate::dd::{Dd, two_sum};
+use crate::dd::Dd;
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
@@ -12,18 +12,24 @@ use std::ops::Range;
 
 /// What is gathered of the entries of one channel.
 trait Tally: Copy + Default + Send {
+    /// Whether entries have weights.
+    const WEIGHTED: bool = false;
+    /// What is rarely touched, and so kept apart.
+    type Rare: Copy + Default;
     /// The statistic that it becomes.
     type Cell: Send;
     /// Take in an entry.
-    fn take(&mut self, x: f64, weight: f64);
+    fn take(&mut self, rare: &mut Self::Rare, x: f64, weight: f64);
     /// Whether all entries have to be taken in once more, after [`Self::restart`].
-    fn is_inexact(&self) -> bool {
+    fn is_inexact(&self, _rare: &Self::Rare) -> bool {
         false
     }
     /// Forget the entries, but not what has been learnt of them.
-    fn restart(&mut self) {}
+    fn restart(&mut self, _rare: &mut Self::Rare) {}
+    /// Number of entries.
+    fn count(&self, rare: &Self::Rare) -> usize;
     /// The statistic; nothing if there was an infinity where that is an error.
-    fn finish(&self) -> Option<Self::Cell>;
+    fn finish(&self, rare: &Self::Rare) -> Option<Self::Cell>;
 }
 
 /// The entries of a channel: their statistic, number and weight.
@@ -45,44 +51,51 @@ struct Piece<'a, T, I> {
 type Results<C> = Result<(usize, Vec<Entries<C>>), Error>;
 
 impl<T: Element, I: Index> Piece<'_, T, I> {
-    /// Channels by index: every channel at once.
+    /// Channels by index: every channel at once. With `ASCENDING`, indices that do not ascend within a segment are the
+    /// same error as several entries for one element: the former may be the latter.
     #[inline(always)]
-    fn by_index<C: Tally>(&self) -> Results<C::Cell> {
+    fn by_index<C: Tally, const ASCENDING: bool>(&self) -> Results<C::Cell> {
         let Self { matrix, segments, weights, .. } = self;
         let mut tallies = vec![C::default(); matrix.minor];
-        let mut count = vec![0usize; matrix.minor];
-        let mut weight = vec![Dd::ZERO; if weights.is_some() { matrix.minor } else { 0 }];
+        let mut rare = vec![C::Rare::default(); matrix.minor];
+        // The segment, counted from one within the piece, of which a channel last had an entry.
+        let mut seen = vec![0u32; if ASCENDING { 0 } else { matrix.minor }];
+        let mut weight = vec![Dd::ZERO; if C::WEIGHTED { matrix.minor } else { 0 }];
         for round in 0..2 {
-            // The segment, counted from one, of which a channel last had an entry.
-            let mut seen = vec![0usize; matrix.minor];
-            count.fill(0);
-            weight.fill(Dd::ZERO);
-            for segment in segments.clone() {
+            for (i, segment) in segments.clone().enumerate() {
                 let w = weights.map_or(1.0, |weights| weights[segment]);
                 let entries = matrix.segment(segment);
+                let mut next = 0;
                 for (x, index) in matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]) {
                     let channel = index.offset();
-                    let Some(last) = seen.get_mut(channel) else { return Err(OUT_OF_RANGE) };
-                    if *last == segment + 1 {
+                    let (Some(tally), Some(rare)) = (tallies.get_mut(channel), rare.get_mut(channel)) else {
+                        return Err(OUT_OF_RANGE);
+                    };
+                    if if ASCENDING { channel < next } else { seen[channel] == i as u32 + 1 } {
                         return Err(Error::Duplicates);
                     }
-                    *last = segment + 1;
-                    tallies[channel].take(x.to_f64(), w);
-                    count[channel] += 1;
-                    if let Some(weight) = weight.get_mut(channel) {
-                        *weight = weight.add_f64(w);
+                    next = channel + 1;
+                    if !ASCENDING {
+                        seen[channel] = i as u32 + 1;
+                    }
+                    tally.take(rare, x.to_f64(), w);
+                    if C::WEIGHTED {
+                        weight[channel] = weight[channel].add_f64(w);
                     }
                 }
             }
-            if round > 0 || !tallies.iter().any(Tally::is_inexact) {
+            if round > 0 || !tallies.iter().zip(&rare).any(|(tally, rare)| tally.is_inexact(rare)) {
                 break;
             }
-            tallies.iter_mut().for_each(Tally::restart);
+            tallies.iter_mut().zip(&mut rare).for_each(|(tally, rare)| tally.restart(rare));
+            seen.fill(0);
+            weight.fill(Dd::ZERO);
         }
         let entries = |(channel, tally): (usize, &C)| {
-            let count = count[channel];
+            let rare = &rare[channel];
+            let count = tally.count(rare);
             let weight = weight.get(channel).copied().unwrap_or(Dd::from(count as f64));
-            Ok(Entries { cell: tally.finish().ok_or(Error::Infinite)?, count, weight })
+            Ok(Entries { cell: tally.finish(rare).ok_or(Error::Infinite)?, count, weight })
         };
         Ok((0, tallies.iter().enumerate().map(entries).collect::<Result<_, _>>()?))
     }
@@ -95,7 +108,7 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
         for segment in segments.clone() {
             let entries = matrix.segment(segment);
             let (data, indices) = (&matrix.data[entries.clone()], &matrix.indices[entries.clone()]);
-            let mut tally = C::default();
+            let (mut tally, mut rare) = (C::default(), C::Rare::default());
             let mut weight = Dd::ZERO;
             for round in 0..2 {
                 let mut next = 0;
@@ -110,19 +123,19 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
                     }
                     next = index + 1;
                     let w = weights.map_or(1.0, |weights| weights[index]);
-                    tally.take(x.to_f64(), w);
+                    tally.take(&mut rare, x.to_f64(), w);
                     if weights.is_some() {
                         weight = weight.add_f64(w);
                     }
                 }
-                if round > 0 || !tally.is_inexact() {
+                if round > 0 || !tally.is_inexact(&rare) {
                     break;
                 }
-                tally.restart();
+                tally.restart(&mut rare);
             }
             let count = entries.len();
             let weight = if weights.is_some() { weight } else { Dd::from(count as f64) };
-            results.push(Entries { cell: tally.finish().ok_or(Error::Infinite)?, count, weight });
+            results.push(Entries { cell: tally.finish(&rare).ok_or(Error::Infinite)?, count, weight });
         }
         Ok((segments.start, results))
     }
@@ -141,7 +154,10 @@ impl<T: Element, I: Index, C: Tally> Kernel for Run<'_, '_, T, I, C> {
     #[inline(always)]
     fn run(self) -> Self::Output {
         match self.piece.channels {
-            Channels::Indices => self.piece.by_index::<C>(),
+            Channels::Indices => match self.piece.by_index::<C, true>() {
+                Err(Error::Duplicates) => self.piece.by_index::<C, false>(),
+                results => results,
+            },
             Channels::Segments => self.piece.by_segment::<C>(),
         }
     }
@@ -171,80 +187,125 @@ fn gather<T: Element, I: Index, C: Tally>(
     Ok(())
 }
 
-/// Sums around a pivot, each with the errors of its additions.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Sums {
+/// A sum of weights.
+trait Weight: Copy + Default + Send {
+    const USED: bool;
+    fn add(&mut self, weight: f64);
+    fn get(self) -> Dd;
+}
+
+/// Number of entries without weights.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unweighted;
+
+impl Weight for Unweighted {
+    const USED: bool = false;
+    #[inline(always)]
+    fn add(&mut self, _weight: f64) {}
+    fn get(self) -> Dd {
+        Dd::ZERO
+    }
+}
+
+impl Weight for Dd {
+    const USED: bool = true;
+    #[inline(always)]
+    fn add(&mut self, weight: f64) {
+        *self = self.add_f64(weight);
+    }
+    fn get(self) -> Dd {
+        self
+    }
+}
+
+/// Entries whose sums are taken in `f64` before they are added to those in double-double.
+const BLOCK: u32 = 128;
+
+/// Sums around a pivot, of a block of entries. No two cache lines are touched for one entry.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(32))]
+struct Sums<W> {
     pivot: f64,
     sum: f64,
-    sum_error: f64,
     square: f64,
-    square_error: f64,
-    weight: f64,
-    weight_error: f64,
+    number: u32,
+    weight: W,
 }
 
-impl Default for Sums {
-    fn default() -> Self {
-        Self { pivot: f64::NAN, ..Self::around(0.0) }
+/// The sums of all blocks but the last, and the entries that are not summed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Blocks {
+    sum: Dd,
+    square: Dd,
+    skipped: usize,
+}
+
+impl<W: Weight> Sums<W> {
+    fn totals(&self, blocks: &Blocks) -> (Dd, Dd, Dd) {
+        let weight = self.weight.get();
+        let weight = if weight.hi == 0.0 { Dd::from(f64::from(self.number)) } else { weight };
+        (blocks.sum.add_f64(self.sum), blocks.square.add_f64(self.square), weight)
+    }
+
+    /// Add the sums of a block to the others.
+    #[cold]
+    fn end_block(&mut self, blocks: &mut Blocks) {
+        (blocks.sum, blocks.square) = (blocks.sum.add_f64(self.sum), blocks.square.add_f64(self.square));
+        (self.sum, self.square) = (0.0, 0.0);
     }
 }
 
-impl Sums {
-    /// Nothing summed yet.
-    fn around(pivot: f64) -> Self {
-        Self { pivot, sum: 0.0, sum_error: 0.0, square: 0.0, square_error: 0.0, weight: 0.0, weight_error: 0.0 }
-    }
-}
-
-#[inline(always)]
-fn add(sum: &mut f64, error: &mut f64, term: f64) {
-    let (total, lost) = two_sum(*sum, term);
-    *sum = total;
-    *error += lost;
-}
-
-impl Tally for Sums {
+impl<W: Weight> Tally for Sums<W> {
+    const WEIGHTED: bool = W::USED;
+    type Rare = Blocks;
     type Cell = FloatCell;
 
     #[inline(always)]
-    fn take(&mut self, x: f64, weight: f64) {
+    fn take(&mut self, blocks: &mut Blocks, x: f64, weight: f64) {
         if x.is_nan() || weight == 0.0 {
+            blocks.skipped += 1;
             return;
         }
-        if self.pivot.is_nan() {
+        if self.number == 0 && self.pivot == 0.0 {
             self.pivot = x;
         }
         let difference = x - self.pivot;
         let term = weight * difference;
-        add(&mut self.sum, &mut self.sum_error, term);
-        add(&mut self.square, &mut self.square_error, term * difference);
-        add(&mut self.weight, &mut self.weight_error, weight);
+        self.sum += term;
+        self.square += term * difference;
+        self.weight.add(weight);
+        self.number += 1;
+        if self.number.is_multiple_of(BLOCK) {
+            self.end_block(blocks);
+        }
     }
 
-    fn is_inexact(&self) -> bool {
+    fn is_inexact(&self, blocks: &Blocks) -> bool {
         // As for dense arrays: a pivot more than two standard deviations away would cost digits.
-        let distance = self.sum / self.weight;
-        let m2 = self.square - self.sum * distance;
-        self.sum != 0.0 && distance.is_finite() && self.sum * distance > 4.0 * m2
+        let (sum, square, weight) = self.totals(blocks);
+        let distance = sum.hi / weight.hi;
+        sum.hi != 0.0 && distance.is_finite() && sum.hi * distance > 4.0 * (square.hi - sum.hi * distance)
     }
 
-    fn restart(&mut self) {
-        let distance = self.sum / self.weight;
-        *self = Self::around(if self.is_inexact() { self.pivot + distance } else { self.pivot });
+    fn restart(&mut self, blocks: &mut Blocks) {
+        let (sum, _, weight) = self.totals(blocks);
+        let pivot = if self.is_inexact(blocks) { self.pivot + sum.hi / weight.hi } else { self.pivot };
+        *self = Self { pivot, ..Self::default() };
+        *blocks = Blocks::default();
     }
 
-    fn finish(&self) -> Option<FloatCell> {
-        if self.pivot.is_infinite() || self.sum.is_nan() || self.sum.is_infinite() {
+    fn count(&self, blocks: &Blocks) -> usize {
+        self.number as usize + blocks.skipped
+    }
+
+    fn finish(&self, blocks: &Blocks) -> Option<FloatCell> {
+        let (sum, square, weight) = self.totals(blocks);
+        if self.pivot.is_infinite() || !sum.hi.is_finite() {
             return None;
         }
-        if self.weight == 0.0 {
+        if weight.hi == 0.0 {
             return Some(FloatCell::default());
         }
-        let weight = Dd::from(self.weight).add_f64(self.weight_error);
-        let sum = Dd::from(self.sum).add_f64(self.sum_error);
-        let error = if self.square_error.is_nan() { 0.0 } else { self.square_error };
-        let square = Dd::from(self.square).add_f64(error);
         let distance = sum / weight;
         let rest = square - sum * distance;
         let m2 = if rest.hi.is_nan() { square } else { rest.max_zero() };
@@ -264,11 +325,15 @@ pub fn moments<T: Element, I: Index>(
     let elements = if channels == Channels::Segments { matrix.minor } else { matrix.major() };
     let mut cells = vec![FloatCell::default(); number];
     let mut stored = vec![(0usize, Dd::ZERO); number];
-    gather::<T, I, Sums>(matrix, channels, weights, threads, |channel, entries| {
+    let join = |channel: usize, entries: &Entries<FloatCell>| {
         cells[channel].merge(&entries.cell);
         stored[channel].0 += entries.count;
         stored[channel].1 = stored[channel].1 + entries.weight;
-    })?;
+    };
+    match weights {
+        None => gather::<T, I, Sums<Unweighted>>(matrix, channels, None, threads, join)?,
+        Some(_) => gather::<T, I, Sums<Dd>>(matrix, channels, weights, threads, join)?,
+    }
     let total = weights.map(|weights| weights.iter().fold(Dd::ZERO, |total, weight| total.add_f64(*weight)));
     for (cell, (count, weight)) in cells.iter_mut().zip(stored) {
         let zeros = elements.saturating_sub(count);
@@ -280,6 +345,7 @@ pub fn moments<T: Element, I: Index>(
 
 /// Smallest and largest entry.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(32))]
 struct Ends(Cell);
 
 impl Default for Ends {
@@ -289,17 +355,27 @@ impl Default for Ends {
 }
 
 impl Tally for Ends {
+    /// Number of entries that are not numbers.
+    type Rare = usize;
     type Cell = Cell;
 
     #[inline(always)]
-    fn take(&mut self, x: f64, _weight: f64) {
+    fn take(&mut self, missing: &mut usize, x: f64, _weight: f64) {
+        if x.is_nan() {
+            *missing += 1;
+            return;
+        }
         let Cell { count, min, max } = &mut self.0;
         *min = if x < *min { x } else { *min };
         *max = if x > *max { x } else { *max };
-        *count += u64::from(!x.is_nan());
+        *count += 1;
     }
 
-    fn finish(&self) -> Option<Cell> {
+    fn count(&self, missing: &usize) -> usize {
+        self.0.count as usize + missing
+    }
+
+    fn finish(&self, _missing: &usize) -> Option<Cell> {
         Some(self.0)
     }
 }

@@ -93,6 +93,9 @@ struct Found<K> {
     inside: Vec<Vec<K>>,
 }
 
+/// The quantiles of one channel, where they are known, or else what they can be made of.
+type Resolved<K> = Result<Vec<Option<Between>>, Found<K>>;
+
 fn order<K: Key>(a: &K, b: &K) -> Ordering {
     // NaN never gets here.
     a.partial_cmp(b).unwrap_or(Ordering::Equal)
@@ -171,6 +174,12 @@ pub fn quantiles<T: Element>(
     let product = |wanted: bool| -> usize {
         x.shape.iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
     };
+    if q.is_empty() {
+        // Nothing is asked for, but infinity is an error all the same.
+        let mut none = quantiles(x, kept, &[0.0], threads)?;
+        none.iter_mut().for_each(Vec::clear);
+        return Ok(none);
+    }
     let (channels, len) = (product(true), product(false));
     let mut results: Vec<Vec<Option<Between>>> = vec![vec![None; q.len()]; channels];
     for attempt in 0..=ATTEMPTS {
@@ -179,8 +188,7 @@ pub fn quantiles<T: Element>(
         } else {
             sampled(x, kept, q, &results, len, attempt, threads)?
         };
-        let mut found: Vec<Result<Vec<Option<Between>>, Found<T::Key>>> =
-            (0..channels).map(|_| Err(Found::new(q.len()))).collect();
+        let mut found: Vec<Resolved<T::Key>> = (0..channels).map(|_| Err(Found::new(q.len()))).collect();
         let accumulator = || Collector {
             q,
             ends: &ends,
@@ -340,7 +348,7 @@ struct Collector<'a, K: Key> {
 
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
     /// The quantiles where the task has the whole channel, which saves holding what was collected.
-    type Cell = Result<Vec<Option<Between>>, Found<K>>;
+    type Cell = Resolved<K>;
 
     fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
         let width = slots.kernel_width();
