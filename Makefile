@@ -3,15 +3,16 @@
 
 PYTHON ?= python3
 VENV := .venv
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 RUST := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
-.PHONY: help demo test test-rust test-python lint bench bench-kernels format clean
+.PHONY: help demo test test-rust test-python test-oldest lint bench bench-kernels format clean
 
 help:
 	@echo "make demo   the main job on real data"
-	@echo "make test   every test, of Rust and of Python"
+	@echo "make test   every test, of Rust and of Python; make test-oldest with the oldest scikit-learn and NumPy declared"
 	@echo "make lint   formatting, clippy, ruff, mypy, stubs"
 	@echo "make bench  planish beside its peers and the machine's own limit"
 
@@ -30,6 +31,12 @@ $(VENV)/.%-group: $(BIN)/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --group $*
 	@touch $@
 
+$(OLDEST)/.oldest-group: pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check --group oldest
+	@touch $@
+
 # --- the targets ---------------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.build $(VENV)/.demo-group
@@ -42,6 +49,9 @@ test-rust:
 
 test-python: $(VENV)/.build $(VENV)/.test-group
 	$(BIN)/python -m pytest -q
+
+test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
+	PYTHONPATH=python $(OLDEST)/bin/python -m pytest -q
 
 lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
 	cargo fmt --check
@@ -64,4 +74,4 @@ format: $(VENV)/.lint-group
 	$(BIN)/ruff check --fix python tests benches examples
 
 clean:
-	rm -rf target $(VENV) python/planish/*.so
+	rm -rf target $(VENV) $(OLDEST) python/planish/*.so

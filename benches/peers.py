@@ -24,6 +24,10 @@ import planish
 import sklearn.preprocessing
 from planish import StandardScaler
 from planish.stats import Extrema
+from scipy import sparse
+
+#: scikit-learn's classes that have a twin here.
+SCALERS = ["StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer"]
 
 THREADS = planish.get_num_threads()
 POOL = ThreadPoolExecutor(THREADS)
@@ -115,6 +119,34 @@ def transform_jobs(x):
     yield Job(f"transform, new array, {x.dtype}", lambda: ours.transform(x), limit, peers, 2 * x.nbytes)
 
 
+def family_jobs(x):
+    """The other scalers of the family."""
+    out = np.empty_like(x)
+    for name in SCALERS[1:4]:
+        ours, theirs = getattr(planish, name), getattr(sklearn.preprocessing, name)
+        fits = {"scikit-learn": lambda theirs=theirs: theirs().fit(x)}
+        yield Job(f"{name} fit, {x.dtype}", lambda ours=ours: ours().fit(x), ("read", read(x)), fits, x.nbytes)
+        ours, theirs = ours().fit(x), theirs().fit(x)
+        maps = {"scikit-learn": lambda theirs=theirs: theirs.transform(x)}
+        run = lambda ours=ours: ours.transform(x, out=out)  # noqa: E731
+        yield Job(f"{name} transform into out=, {x.dtype}", run, ("copy", copy(x, out)), maps, 2 * x.nbytes)
+    for norm in ("l2", "l1", "max"):
+        ours, theirs = planish.Normalizer(norm), sklearn.preprocessing.Normalizer(norm)
+        maps = {"scikit-learn": lambda theirs=theirs: theirs.transform(x)}
+        run = lambda ours=ours: ours.transform(x, out=out)  # noqa: E731
+        yield Job(f"Normalizer {norm} into out=, {x.dtype}", run, ("copy", copy(x, out)), maps, 2 * x.nbytes)
+
+
+def sparse_jobs(scale):
+    """CSR, one entry in a hundred."""
+    x = sparse.random(int(1_000_000 * scale), 1000, density=0.01, format="csr", random_state=0)
+    for name, parameters in (("StandardScaler", {"with_mean": False}), ("MaxAbsScaler", {})):
+        ours, theirs = getattr(planish, name)(**parameters), getattr(sklearn.preprocessing, name)(**parameters)
+        peers = {"scikit-learn": lambda theirs=theirs: theirs.fit(x)}
+        size = x.data.nbytes + x.indices.nbytes
+        yield Job(f"{name} fit, CSR", lambda ours=ours: ours.fit(x), ("read", read(x.data)), peers, size)
+
+
 def jobs(scale):
     """Every comparison, one after the other, so that only one array is held at a time."""
     rng = np.random.default_rng(0)
@@ -124,6 +156,7 @@ def jobs(scale):
         extrema = {"NumPy": lambda x=x: (x.min(axis=0), x.max(axis=0))}
         yield Job(f"extrema, {x.dtype}", lambda x=x: Extrema().update(x), ("read", read(x)), extrema, x.nbytes)
         yield from transform_jobs(x)
+        yield from family_jobs(x)
     del x
     yield fit_job("fit, float32, F order", np.asfortranarray(x32))
     images = max(int(256 * scale), 4)
@@ -134,21 +167,31 @@ def jobs(scale):
     u8 = rng.integers(0, 256, size=(4 * images, 224, 224, 3), dtype=np.uint8)
     yield fit_job("fit, uint8, NHWC", u8, table=False)
     yield fit_job("fit, uint8, table", u8.reshape(-1, 64), table=False)
+    del u8
+    yield from sparse_jobs(scale)
 
 
-def one_row():
-    """Microseconds for one row of 30 through a fitted scaler."""
+def calls():
+    """Seconds of small calls: one row of 30 through each fitted scaler; fit and transform of 100 x 10."""
     import timeit
 
-    x = np.random.default_rng(0).normal(size=(100, 30))
-    row, result = x[:1].copy(), {}
-    for name, scaler in [
-        ("planish", StandardScaler()),
-        ("scikit-learn", sklearn.preprocessing.StandardScaler()),
-    ]:
-        scaler.fit(x)
-        times = timeit.repeat(lambda s=scaler: s.transform(row), number=5000, repeat=7)
-        result[name] = {"best": min(times) / 5000, "median": statistics.median(times) / 5000}
+    x, small = np.random.default_rng(0).normal(size=(100, 30)), np.random.default_rng(1).normal(size=(100, 10))
+    row = x[:1].copy()
+    for name in SCALERS:
+        ours, theirs = (getattr(library, name) for library in (planish, sklearn.preprocessing))
+        fitted = {"planish": ours().fit(x), "scikit-learn": theirs().fit(x)}
+        yield f"{name}, one row of 30", {k: lambda s=s: s.transform(row) for k, s in fitted.items()}, timeit, 2000
+        both = {"planish": ours, "scikit-learn": theirs}
+        runs = {k: lambda c=c: c().fit(small).transform(small) for k, c in both.items()}
+        yield f"{name}, fit and transform of 100 x 10", runs, timeit, 200
+
+
+def small_calls():
+    """Best and median seconds of each small call."""
+    result = {}
+    for name, runs, timeit, number in calls():
+        times = {k: [t / number for t in timeit.repeat(run, number=number, repeat=7)] for k, run in runs.items()}
+        result[name] = {k: {"best": min(t), "median": statistics.median(t)} for k, t in times.items()}
     return result
 
 
@@ -197,11 +240,12 @@ def main():
             f"| {job.bytes / mine['median'] / 1e9:.0f} | {mine['median'] / bound['median']:.2f} x {kind} | {faster} |",
             flush=True,
         )
-    row = one_row()
-    results["one row"] = row
-    ratio = row["scikit-learn"]["median"] / row["planish"]["median"]
-    best, median = (row["planish"][k] * 1e6 for k in ("best", "median"))
-    print(f"| transform one row of 30 | {best / 1e3:.5f} / {median / 1e3:.5f} | | | scikit-learn {ratio:.1f} |")
+    for name, times in small_calls().items():
+        results["jobs"][name] = times
+        ours = times["planish"]
+        ratio = times["scikit-learn"]["median"] / ours["median"]
+        best, median = (ours[k] * 1e6 for k in ("best", "median"))
+        print(f"| {name} | {best / 1e3:.4f} / {median / 1e3:.4f} ({median:.1f} us) | | | scikit-learn {ratio:.1f} |")
     print()
     for dtype in ("float32", "uint8"):
         results[f"extra MiB, {dtype}"] = extra_memory(dtype)

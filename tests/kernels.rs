@@ -164,7 +164,7 @@ fn norms<T: Element, U: Output>(make: impl Fn(u64) -> T, tolerance: f64, least: 
                 for (y, expected) in y.iter().zip(reference::normalize(norm, x, 1e-6)) {
                     let error = (y.to_f64() - expected).abs();
                     assert!(
-                        error <= tolerance * expected.abs(),
+                        error <= tolerance * expected.abs() + least,
                         "{level}, {width} x {len} + {start}: {y:?} {expected}"
                     );
                 }

@@ -21,6 +21,7 @@ pub fn infinite(argument: &str, dtype: DType) -> PyErr {
 pub fn to_python(error: &Error, argument: &str) -> PyErr {
     match error {
         Error::Overflow => PyOverflowError::new_err(error.to_string()),
+        Error::Duplicates => DuplicateEntriesError::new_err(format!("{argument} {error}")),
         error => PyValueError::new_err(format!("{argument} {error}")),
     }
 }
