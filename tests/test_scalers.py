@@ -371,3 +371,31 @@ def test_bad_parameters(cls):
     scaler = cls(**{k: v for k, v in bad.items() if k in cls().get_params()})
     with pytest.raises(ValueError, match=r"norm|feature_range|quantile_range|with_mean|clip"):
         scaler.fit([[1.0]])
+
+
+@pytest.mark.parametrize("scaler", EVERYTHING, ids=names(EVERYTHING))
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i4"])
+def test_big_endian_frames(scaler, dtype):
+    x = pd.DataFrame(np.array([[1, 2], [3, 5], [4, 9]], dtype=dtype))
+    expected = clone(scaler).fit_transform(x.to_numpy().astype(dtype[1:]))
+    np.testing.assert_allclose(clone(scaler).fit_transform(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(planish.scale(x), planish.scale(x.to_numpy()), rtol=1e-6)
+    np.testing.assert_allclose(planish.normalize(x), planish.normalize(x.to_numpy()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), Normalizer()], ids=str)
+@pytest.mark.parametrize("bad", [{}, [[1j]], np.zeros((2, 2, 2)), [[1.0], [2.0, 3.0]], "text", None])
+def test_what_is_no_table(scaler, bad):
+    if isinstance(bad, np.ndarray):
+        assert clone(scaler).fit(bad).transform(bad).shape == bad.shape  # images are welcome
+        return
+    with pytest.raises((TypeError, ValueError)) as ours:
+        clone(scaler).fit(bad)
+    with pytest.raises((TypeError, ValueError)) as reference:
+        theirs(scaler).fit(bad)
+    assert ours.type is reference.type
+
+
+def test_strings_are_no_vectors():
+    with pytest.raises(ValueError, match="not compatible with arrays of bytes/strings"):
+        Normalizer().transform(np.array([["3", "4"]]))

@@ -221,6 +221,38 @@ def test_damaged_matrices_are_errors(form):
             planish._core.sparse_scale(parts, np.ones(20), True)
 
 
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_damaged_matrices_are_found_before_scipy_converts_them(form):
+    """SciPy's conversions trust the indices: what is out of range would crash the process."""
+    for scaler in EVERYTHING:
+        if isinstance(scaler, Normalizer) and form == "csr":
+            continue  # it does not look at the indices
+        for at, value in ((1, 10**8), (1, -5)):
+            x = sparse.csr_array(np.eye(40)).asformat(form)
+            x.indices[at] = value
+            with pytest.raises(ValueError, match=r"X|indices|index"):
+                clone(scaler).fit(x).transform(x)
+    x = sparse.csr_array(np.eye(4)).asformat(form)
+    x.indptr = x.indptr[:3]
+    with pytest.raises(ValueError, match=r"indptr|index pointer"):
+        MaxAbsScaler().fit(x)
+
+
+def test_entries_that_add_up_have_one_length():
+    x = sparse.csr_array((np.array([1.0, 2, 3]), np.array([0, 0, 1]), np.array([0, 2, 3])), shape=(2, 2))
+    for y in (planish.normalize(x), Normalizer().transform(x), planish.normalize(x.tocsc(), axis=1)):
+        np.testing.assert_array_equal(y.toarray(), np.eye(2))
+    np.testing.assert_array_equal(MaxAbsScaler().fit(x).max_abs_, [3, 3])
+
+
+def test_wide_matrices_are_not_walked_element_by_element_in_python():
+    x = matrix((20, 50_000), 0.01)
+    weights = np.ones(20)
+    ours = StandardScaler(with_mean=False).fit(x, sample_weight=weights)
+    np.testing.assert_allclose(ours.scale_, StandardScaler(with_mean=False).fit(x.toarray()).scale_, rtol=1e-13)
+    np.testing.assert_allclose(ours.transform(x).toarray(), x.toarray() / ours.scale_, rtol=1e-15)
+
+
 def test_integer_indices_of_64_bits():
     x = matrix()
     for form in ("csr", "csc"):

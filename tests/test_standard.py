@@ -196,7 +196,7 @@ def test_merge_joins():
     assert pickle.dumps(merged) == before
     with pytest.raises(ValueError, match="channels"):
         merged.merge(StandardScaler().fit(np.ones((2, 3))))
-    with pytest.raises(TypeError, match="must be a StandardScaler"):
+    with pytest.raises(TypeError, match="must be a planish.StandardScaler"):
         merged.merge(sklearn.preprocessing.StandardScaler())
     named = StandardScaler().fit(pd.DataFrame({"a": [1.0], "b": [2.0]}))
     with pytest.raises(ValueError, match="features"):

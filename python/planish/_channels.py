@@ -70,6 +70,8 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     _transform_formats: ClassVar[tuple[str, ...]] = ()
     #: Arrays of which dtypes are read as they are.
     _dtypes: ClassVar[tuple[Any, ...]] = _READ_AS_IS
+    #: What others are converted to, in the words of `check_array`.
+    _converted: ClassVar[Any] = _READ_AS_IS
     #: Attributes that `fit` learns, beside those that every scikit-learn estimator has.
     _learned: ClassVar[tuple[str, ...]] = ()
 
@@ -100,17 +102,25 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         table = self._is_table(X)
         if issparse(X) and self.channel_axis not in (-1, 1):
             raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={self.channel_axis}")
+        if issparse(X) and X.format in ("csr", "csc", "bsr") and X.format not in formats:
+            # SciPy converts without looking: an index out of range would crash the process.
+            X.check_format(full_check=True)
         array = check_array(
             X,
             accept_sparse=formats or False,
-            dtype=None if accepted else (np.float64, np.float32) if issparse(X) else self._dtypes,
+            dtype=None if accepted else (np.float64, np.float32) if issparse(X) else self._converted,
             ensure_all_finite=False,
             ensure_2d=table,
             allow_nd=not table,
             estimator=self,
             input_name="X",
         )
-        if not issparse(array) and array.size == 0:
+        if issparse(array):
+            return array
+        array = native(array)
+        if array.dtype not in self._dtypes and not _is_bfloat16(array):
+            array = array.astype(np.float64)
+        if array.size == 0:
             raise ValueError(f"Found array of shape {array.shape}, which has no element; at least one is required")
         return array
 
@@ -348,6 +358,11 @@ def is_tiny(scale: Any) -> Any:
 def without_tiny(scale: Any) -> Any:
     """Replace scales that are zero but for rounding by one."""
     return np.where(is_tiny(scale), scale.dtype.type(1), scale)[()]
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in the byte order of this machine."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def attribute_dtype(X: Any) -> Any:

@@ -10,12 +10,12 @@ from sklearn.utils._param_validation import Options, StrOptions, validate_params
 from sklearn.utils.validation import FLOAT_DTYPES, check_array
 
 from planish import _core
-from planish._channels import without_tiny
+from planish._channels import native, without_tiny
 from planish._maxabs import MaxAbsScaler
 from planish._minmax import MinMaxScaler
 from planish._normalizer import _TINY
 from planish._robust import RobustScaler
-from planish._sparse import parts, statistic, with_data
+from planish._sparse import canonical, parts, statistic, with_data
 from planish.stats import Moments
 
 _AXIS = [Options(Integral, {0, 1})]
@@ -108,6 +108,9 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
         moments = statistic(array, lambda matrix: Moments()._update_sparse("Input X", matrix))
         deviations = without_tiny(moments.var) ** 0.5
         return with_data(array, _core.sparse_scale(parts(array), deviations, True), copy=False)
+    array = native(array)
+    if axis >= array.ndim:
+        raise np.exceptions.AxisError(axis, array.ndim)
     channel_axis = None if array.ndim == 1 else 1 - axis
     moments = Moments(channel_axis)._update_as("Input X", array)
     deviations = None
@@ -324,14 +327,16 @@ def normalize(
             force_writeable=True,
             ensure_all_finite=finite,
             estimator="the normalize function",
-            input_name="X",
         )
 
     array = check(X, finite=False, copy=copy)
+    if not issparse(array):
+        array = native(array)
     if issparse(array) and return_norm and norm != "max":
         raise NotImplementedError("return_norm=True is not implemented for sparse matrices with norm 'l1' or norm 'l2'")
     try:
         if issparse(array):
+            array = canonical(array)
             norms = _largest(array) if return_norm else None
             rows = array if axis == 1 else array.T
             result = with_data(array, _core.sparse_normalize(parts(rows), norm), copy=False)

@@ -220,7 +220,7 @@ class MinMaxScaler(StreamingScaler):
     def _learn(self, statistics: Extrema, samples: int, dtype: Any) -> None:
         if "data_min_" in self.__dict__:
             dtype = np.result_type(dtype, self.data_min_)
-        a, b = (float(end) for end in self.feature_range)
+        a, b = float(self.feature_range[0]), float(self.feature_range[1])
         low, high = statistics.min, statistics.max
         warn_of_empty_channels(low)
         with np.errstate(over="ignore", invalid="ignore"):

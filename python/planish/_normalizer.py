@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_array
 
 from planish import _core
 from planish._channels import ArrayTransformer
-from planish._sparse import parts
+from planish._sparse import canonical, parts
 
 _FLOATS = (np.float64, np.float32, np.float16)
 
@@ -72,6 +72,7 @@ class Normalizer(ArrayTransformer):
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _dtypes: ClassVar[tuple[Any, ...]] = _FLOATS
+    _converted: ClassVar[Any] = "numeric"
 
     def __init__(
         self,
@@ -142,6 +143,7 @@ class Normalizer(ArrayTransformer):
         try:
             if not issparse(array):
                 return self._map(array, copy, out, get_config()["assume_finite"])
+            array = canonical(array)
             data = _core.sparse_normalize(parts(array), self.norm)
         except ValueError:
             self._check_finite(array)

@@ -18,8 +18,21 @@ _T = TypeVar("_T")
 def parts(X: Any) -> Parts:
     """Take a CSR or CSC matrix apart; its columns are the channels."""
     by_segment = X.format == "csc"
+    if len(X.indptr) != X.shape[1 if by_segment else 0] + 1:
+        raise ValueError(f"X is a damaged sparse matrix: indptr has length {len(X.indptr)} for the shape {X.shape}")
     buffers = (np.require(array, requirements=["C", "A"]) for array in (X.data, X.indices, X.indptr))
     return (*buffers, X.shape[0] if by_segment else X.shape[1], by_segment)
+
+
+def canonical(X: Any) -> Any:
+    """`X`, or a copy in which no element has several entries."""
+    if X.has_canonical_format:
+        return X
+    X = X.copy()
+    # What SciPy remembers of the entries may be older than they are.
+    X.has_sorted_indices = X.has_canonical_format = False
+    X.sum_duplicates()
+    return X
 
 
 def statistic(X: Any, compute: Callable[[Parts], _T]) -> _T:
@@ -27,11 +40,8 @@ def statistic(X: Any, compute: Callable[[Parts], _T]) -> _T:
     try:
         return compute(parts(X))
     except _core.DuplicateEntriesError:
-        X = X.copy()
-        # What SciPy remembers of the entries may be older than they are.
-        X.has_sorted_indices = X.has_canonical_format = False
-        X.sum_duplicates()
-        return compute(parts(X))
+        X.has_canonical_format = False
+        return compute(parts(canonical(X)))
 
 
 def with_data(X: Any, data: NDArray[Any], *, copy: bool) -> Any:

@@ -79,7 +79,7 @@ class StreamingScaler(ChannelScaler):
         """
         name = type(self).__name__
         if not isinstance(other, type(self)):
-            raise TypeError(f"other must be a {name}; got {type(other).__name__}")
+            raise TypeError(f"other must be a planish.{name}; got a {type(other).__module__}.{type(other).__name__}")
         if not other._is_fitted():
             return self
         other._check_streamable()

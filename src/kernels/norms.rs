@@ -423,8 +423,46 @@ pub fn normalize_rows<T: Element, U: Output>(
     }
 }
 
-/// As [`normalize_rows`] for one vector.
+/// One vector, and nothing allocated for it.
+struct NormalizeOne<'a, T, U> {
+    norm: Norm,
+    x: &'a [T],
+    y: &'a mut [U],
+    tiny: f64,
+}
+
+impl<T: Element, U: Output> NormalizeOne<'_, T, U> {
+    #[inline(always)]
+    fn run_as<N: Length, const EXACT: bool>(self) -> bool {
+        let mut lanes = Lanes::of::<T, N, EXACT>(self.x, 1.0);
+        lanes.fold::<N, EXACT, 8>();
+        lanes.fold::<N, EXACT, 4>();
+        lanes.fold::<N, EXACT, 2>();
+        lanes.fold::<N, EXACT, 1>();
+        let sum = lanes.total::<EXACT>();
+        let (sum, unit) = if N::in_range(sum.hi) { (sum, 1.0) } else { measure_again::<T, N>(self.x, sum) };
+        let length = N::finish(sum);
+        multiply::<T, U, false>(self.x, self.y, Factor::of(length, unit, self.tiny));
+        !length.hi.is_finite()
+    }
+}
+
+impl<T: Element, U: Output> Kernel for NormalizeOne<'_, T, U> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        match (self.norm, U::NEEDS_EXACT) {
+            (Norm::L1, true) => self.run_as::<L1, true>(),
+            (Norm::L1, false) => self.run_as::<L1, false>(),
+            (Norm::L2, true) => self.run_as::<L2, true>(),
+            (Norm::L2, false) => self.run_as::<L2, false>(),
+            (Norm::Max, _) => self.run_as::<Max, false>(),
+        }
+    }
+}
+
+/// As [`normalize_rows`] for one vector: the same bits.
 pub fn normalize_vector<T: Element, U: Output>(norm: Norm, x: &[T], y: &mut [U], tiny: f64) -> bool {
-    let len = x.len().max(1);
-    normalize_rows(norm, Rows::flat(x, len), RowsMut::flat(y, len), len, tiny, false)
+    super::run(NormalizeOne { norm, x, y, tiny })
 }

@@ -215,9 +215,11 @@ impl PyMoments {
         slf: Bound<'py, Self>,
         name: &str,
         matrix: Matrix<'py>,
-        weights: Option<Vec<f64>>,
+        weights: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        let moments = matrix.moments(slf.py(), name, weights.as_deref())?;
+        let weights = weights.map(|weights| doubles(weights, "weights")).transpose()?;
+        let weights = weights.as_ref().map(|(_, weights)| weights.as_slice());
+        let moments = matrix.moments(slf.py(), name, weights)?;
         slf.get().stream.join(&[matrix.len()], name, |state| state.merge(&moments))?;
         Ok(slf)
     }

@@ -1,6 +1,6 @@
 //! Compressed sparse matrices for Python, on SciPy's own buffers.
 
-use super::arrays::{Array, DType, empty_like};
+use super::arrays::{Array, DType, doubles, empty_like};
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
 use super::threads;
@@ -152,11 +152,12 @@ impl<'py> Entries<'py> {
 pub fn sparse_scale<'py>(
     py: Python<'py>,
     matrix: Matrix<'py>,
-    scale: Vec<f64>,
+    scale: &Bound<'py, PyAny>,
     divide: bool,
     clip: Option<[f64; 2]>,
     allow_infinity: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let (_, scale) = doubles(scale, "the scale")?;
     if scale.len() != matrix.len() {
         let channels = matrix.len();
         return Err(PyValueError::new_err(format!("X has {channels} channels; the scale has {}", scale.len())));
