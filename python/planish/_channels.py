@@ -24,6 +24,9 @@ _READ_AS_IS = (
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64),
 )
 
+#: Values of parameters that have been found valid, by class.
+_VALID: set[Any] = set()
+
 #: Shift, scale and offset of a map, and whether to divide by the scale.
 Affine: TypeAlias = tuple[Any, Any, Any, bool]
 
@@ -88,6 +91,13 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _validate(self, X: Any, *, reset: bool, formats: tuple[str, ...]) -> Any:
         """`X` as the core reads it, with scikit-learn's books kept of feature counts and names."""
         array = self._as_array(X, formats)
+        state = self.__dict__
+        if type(X) is np.ndarray and X.ndim == 2 and "feature_names_in_" not in state and self.channel_axis == -1:
+            # What `validate_data` would do, without its search for column names.
+            if reset:
+                self.n_features_in_ = X.shape[1]
+            if state.get("n_features_in_") == X.shape[1]:
+                return array
         if self._is_table(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
         elif reset and hasattr(self, "feature_names_in_"):
@@ -123,6 +133,19 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if array.size == 0:
             raise ValueError(f"Found array of shape {array.shape}, which has no element; at least one is required")
         return array
+
+    def _check_parameters(self) -> None:
+        """Check the parameters as scikit-learn does, where they have not been found valid before."""
+        values = tuple((type(value), value) for value in map(self.__dict__.get, self._parameter_constraints))
+        try:
+            known = (type(self), values) in _VALID
+        except TypeError:  # not hashable
+            known = False
+        if known or get_config()["skip_parameter_validation"]:
+            return
+        self._validate_params()
+        if len(_VALID) < 1000:
+            _VALID.add((type(self), values))
 
     def _is_table(self, X: Any) -> bool:
         """Whether `X` is what scikit-learn takes: samples by features."""
@@ -313,10 +336,6 @@ class ChannelScaler(ArrayTransformer):
         if value is None:
             raise ValueError(f"{parameter}=True, but this {type(self).__name__} was fitted without; fit it again")
         return value
-
-    def _check_parameters(self) -> None:
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
 
 
 def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | None) -> list[Any]:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array
 from planish import _core
 from planish._channels import ArrayTransformer
 from planish._sparse import canonical, parts
+from planish.stats import Extrema
 
 _FLOATS = (np.float64, np.float32, np.float16)
 
@@ -107,10 +108,11 @@ class Normalizer(ArrayTransformer):
         ValueError
             If `norm` is none of the three, or `X` is empty or contains NaN or infinity.
         """
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
-        X = self._validate(X, reset=True, formats=self._fit_formats)
-        self._check_finite(X)
+        self._check_parameters()
+        array = self._validate(X, reset=True, formats=self._fit_formats)
+        extrema = None if issparse(array) else Extrema(None).update(array)
+        if extrema is None or extrema.count != array.size or not np.isfinite([extrema.min, extrema.max]).all():
+            self._check_finite(array)
         return self
 
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:

@@ -91,13 +91,13 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
             seen.fill(0);
             weight.fill(Dd::ZERO);
         }
-        let entries = |(channel, tally): (usize, &C)| {
-            let rare = &rare[channel];
+        let mut results = Vec::with_capacity(matrix.minor);
+        for (channel, (tally, rare)) in tallies.iter().zip(&rare).enumerate() {
             let count = tally.count(rare);
             let weight = weight.get(channel).copied().unwrap_or(Dd::from(count as f64));
-            Ok(Entries { cell: tally.finish(rare).ok_or(Error::Infinite)?, count, weight })
-        };
-        Ok((0, tallies.iter().enumerate().map(entries).collect::<Result<_, _>>()?))
+            results.push(Entries { cell: tally.finish(rare).ok_or(Error::Infinite)?, count, weight });
+        }
+        Ok((0, results))
     }
 
     /// Channels by segment: one after the other.
@@ -169,22 +169,39 @@ fn gather<T: Element, I: Index, C: Tally>(
     channels: Channels,
     weights: Option<&[f64]>,
     threads: usize,
-    mut join: impl FnMut(usize, &Entries<C::Cell>),
+    join: impl FnMut(usize, &Entries<C::Cell>),
 ) -> Result<(), Error> {
     // Each piece has results for every index: no more pieces than make them few beside the entries.
     let pieces = match channels {
         Channels::Segments => PIECES,
-        Channels::Indices => (matrix.data.len() / (4 * matrix.minor.max(1))).clamp(1, PIECES),
+        Channels::Indices => (matrix.data.len() / (64 * matrix.minor.max(1))).clamp(1, PIECES / 2),
     };
     let pieces = matrix.pieces(pieces).into_iter();
     let pieces: Vec<_> = pieces.map(|segments| Piece { matrix, segments, channels, weights }).collect();
     let run =
         |(): &mut (), piece: usize| kernels::run(Run::<T, I, C> { piece: &pieces[piece], tally: Default::default() });
-    for results in parallel::map(pieces.len(), threads, || (), run) {
-        let (first, results) = results?;
-        results.iter().enumerate().for_each(|(i, entries)| join(first + i, entries));
-    }
+    let results = parallel::map(pieces.len(), threads, || (), run).into_iter().collect::<Result<Vec<_>, _>>()?;
+    kernels::run(Join { results, join });
     Ok(())
+}
+
+/// Hands out the results of all pieces, in their order; a kernel, so that joining them has fused multiply-add.
+struct Join<C, F> {
+    results: Vec<(usize, Vec<Entries<C>>)>,
+    join: F,
+}
+
+impl<C, F: FnMut(usize, &Entries<C>)> Kernel for Join<C, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        for (first, results) in &self.results {
+            for (i, entries) in results.iter().enumerate() {
+                (self.join)(first + i, entries);
+            }
+        }
+    }
 }
 
 /// A sum of weights.
@@ -241,6 +258,7 @@ struct Blocks {
 }
 
 impl<W: Weight> Sums<W> {
+    #[inline(always)]
     fn totals(&self, blocks: &Blocks) -> (Dd, Dd, Dd) {
         let weight = self.weight.get();
         let weight = if weight.hi == 0.0 { Dd::from(f64::from(self.number)) } else { weight };
@@ -280,6 +298,7 @@ impl<W: Weight> Tally for Sums<W> {
         }
     }
 
+    #[inline(always)]
     fn is_inexact(&self, blocks: &Blocks) -> bool {
         // As for dense arrays: a pivot more than two standard deviations away would cost digits.
         let (sum, square, weight) = self.totals(blocks);
@@ -298,6 +317,7 @@ impl<W: Weight> Tally for Sums<W> {
         self.number as usize + blocks.skipped
     }
 
+    #[inline(always)]
     fn finish(&self, blocks: &Blocks) -> Option<FloatCell> {
         let (sum, square, weight) = self.totals(blocks);
         if self.pivot.is_infinite() || !sum.hi.is_finite() {

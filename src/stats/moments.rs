@@ -12,6 +12,7 @@ use super::sums::{FloatAccumulator, IntegerAccumulator};
 use crate::dd::Dd;
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
+use crate::kernels::{self, Kernel};
 use crate::view::View;
 
 /// Moments of one channel of floating-point (or weighted) elements.
@@ -206,34 +207,54 @@ impl Moments {
         Ok(())
     }
 
-    /// All that is known of each channel.
-    fn cells(&self) -> impl Iterator<Item = FloatCell> + '_ {
-        (0..self.channels()).map(|channel| {
-            let mut cell = self.integers.get(channel).map_or(FloatCell::default(), |cell| cell.to_float());
-            if let Some(float) = self.floats.get(channel) {
-                cell.merge(float);
-            }
-            cell
-        })
+    /// A value of each channel, made of all that is known of it.
+    fn each(&self, value: impl Fn(FloatCell) -> f64) -> Vec<f64> {
+        kernels::run(Each { moments: self, value })
     }
 
     /// Number of elements (or sum of their weights) of each channel.
     pub fn count(&self) -> Vec<f64> {
-        self.cells().map(|cell| cell.weight.to_f64()).collect()
+        self.each(|cell| cell.weight.to_f64())
     }
 
     /// Mean of each channel; NaN where there is no element.
     pub fn mean(&self) -> Vec<f64> {
-        self.cells().map(|cell| if cell.weight.hi == 0.0 { f64::NAN } else { cell.mean.to_f64() }).collect()
+        self.each(|cell| if cell.weight.hi == 0.0 { f64::NAN } else { cell.mean.to_f64() })
     }
 
     /// Variance of each channel with `ddof` degrees of freedom taken off; NaN where none are left.
     pub fn var(&self, ddof: f64) -> Vec<f64> {
-        let var = |cell: FloatCell| {
+        self.each(|cell| {
             let freedom = cell.weight.add_f64(-ddof);
             if freedom.hi <= 0.0 { f64::NAN } else { (cell.m2.max_zero() / freedom).to_f64() }
-        };
-        self.cells().map(var).collect()
+        })
+    }
+}
+
+/// Makes a value of each channel; a kernel, so that double-double arithmetic has fused multiply-add.
+struct Each<'a, F> {
+    moments: &'a Moments,
+    value: F,
+}
+
+impl<F: Fn(FloatCell) -> f64> Kernel for Each<'_, F> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<f64> {
+        let Moments { floats, integers, .. } = self.moments;
+        let mut values = Vec::with_capacity(self.moments.channels());
+        for channel in 0..self.moments.channels() {
+            let mut cell = match integers.get(channel) {
+                Some(integer) => integer.to_float(),
+                None => FloatCell::default(),
+            };
+            if let Some(float) = floats.get(channel) {
+                cell.merge(float);
+            }
+            values.push((self.value)(cell));
+        }
+        values
     }
 }
 
