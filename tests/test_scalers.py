@@ -42,7 +42,7 @@ def names(values):
 
 def theirs(scaler):
     kind = getattr(sklearn.preprocessing, type(scaler).__name__)
-    parameters = {k: v for k, v in scaler.get_params().items() if k not in ("channel_axis", "dtype")}
+    parameters = {k: v for k, v in scaler.get_params().items() if k in kind().get_params()}
     return kind(**parameters)
 
 

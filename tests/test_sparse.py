@@ -32,7 +32,7 @@ def matrix(shape=(300, 40), density=0.3, dtype="f8", seed=0):
 
 def theirs(scaler):
     kind = getattr(sklearn.preprocessing, type(scaler).__name__)
-    return kind(**{k: v for k, v in scaler.get_params().items() if k not in ("channel_axis", "dtype")})
+    return kind(**{k: v for k, v in scaler.get_params().items() if k in kind().get_params()})
 
 
 def fitted(scaler):
@@ -225,8 +225,9 @@ def test_damaged_matrices_are_errors(form):
 def test_damaged_matrices_are_found_before_scipy_converts_them(form):
     """SciPy's conversions trust the indices: what is out of range would crash the process."""
     for scaler in EVERYTHING:
-        if isinstance(scaler, Normalizer) and form == "csr":
-            continue  # it does not look at the indices
+        unread = "csc" if isinstance(scaler, RobustScaler) else "csr"
+        if isinstance(scaler, Normalizer | RobustScaler) and form == unread:
+            continue  # as they come, only the entries are read
         for at, value in ((1, 10**8), (1, -5)):
             x = sparse.csr_array(np.eye(40)).asformat(form)
             x.indices[at] = value
