@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,12 +129,12 @@ def family_jobs(x):
         yield Job(f"{name} fit, {x.dtype}", lambda ours=ours: ours().fit(x), ("read", read(x)), fits, x.nbytes)
         ours, theirs = ours().fit(x), theirs().fit(x)
         maps = {"scikit-learn": lambda theirs=theirs: theirs.transform(x)}
-        run = lambda ours=ours: ours.transform(x, out=out)  # noqa: E731
+        run = partial(ours.transform, x, out=out)
         yield Job(f"{name} transform into out=, {x.dtype}", run, ("copy", copy(x, out)), maps, 2 * x.nbytes)
     for norm in ("l2", "l1", "max"):
         ours, theirs = planish.Normalizer(norm), sklearn.preprocessing.Normalizer(norm)
         maps = {"scikit-learn": lambda theirs=theirs: theirs.transform(x)}
-        run = lambda ours=ours: ours.transform(x, out=out)  # noqa: E731
+        run = partial(ours.transform, x, out=out)
         yield Job(f"Normalizer {norm} into out=, {x.dtype}", run, ("copy", copy(x, out)), maps, 2 * x.nbytes)
 
 

@@ -19,22 +19,19 @@ fn parameter(
     shape: &[usize],
 ) -> PyResult<Option<Vec<f64>>> {
     let Some(values) = values else { return Ok(None) };
-    let values: Vec<f64> = match values.cast::<numpy::PyArrayDyn<f64>>() {
+    let doubles = values.cast::<numpy::PyArrayDyn<f64>>().ok().filter(|a| a.is_c_contiguous() && a.is_aligned());
+    let floats = values.cast::<numpy::PyArrayDyn<f32>>().ok().filter(|a| a.is_c_contiguous() && a.is_aligned());
+    let values: Vec<f64> = if let Some(array) = doubles {
         // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as
         // with any NumPy function), and the slice is copied at once.
-        Ok(array) if array.is_c_contiguous() && array.is_aligned() => unsafe { array.as_slice() }?.to_vec(),
-        _ if let Ok(array) = values.cast::<numpy::PyArrayDyn<f32>>()
-            && array.is_c_contiguous()
-            && array.is_aligned() =>
-        {
-            // SAFETY: as above.
-            unsafe { array.as_slice() }?.iter().map(|value| f64::from(*value)).collect()
-        }
-        _ => {
-            let numpy = values.py().import("numpy")?;
-            let array = numpy.call_method1("asarray", (values, "float64"))?.call_method0("ravel")?;
-            array.cast_into::<numpy::PyArray1<f64>>()?.to_vec()?
-        }
+        unsafe { array.as_slice() }?.to_vec()
+    } else if let Some(array) = floats {
+        // SAFETY: as above.
+        unsafe { array.as_slice() }?.iter().map(|value| f64::from(*value)).collect()
+    } else {
+        let numpy = values.py().import("numpy")?;
+        let array = numpy.call_method1("asarray", (values, "float64"))?.call_method0("ravel")?;
+        array.cast_into::<numpy::PyArray1<f64>>()?.to_vec()?
     };
     if values.len() != channels {
         return Err(PyValueError::new_err(format!(
