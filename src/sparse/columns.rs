@@ -8,6 +8,7 @@ use crate::kernels::{self, Kernel};
 use crate::parallel;
 use crate::stats::extrema::{Cell, Extrema};
 use crate::stats::moments::{FloatCell, Moments};
+use crate::stats::sums::PIVOT_DISTANCE;
 use std::ops::Range;
 
 /// What is gathered of the entries of one channel.
@@ -18,10 +19,14 @@ trait Tally: Copy + Default + Send {
     type Rare: Copy + Default;
     /// The statistic that it becomes.
     type Cell: Send;
+    /// Take in an entry that is a number, as most are. One that is not makes the tally inexact.
+    fn take_plain(&mut self, rare: &mut Self::Rare, x: f64);
     /// Take in an entry.
     fn take(&mut self, rare: &mut Self::Rare, x: f64, weight: f64);
-    /// Whether all entries have to be taken in once more, after [`Self::restart`].
-    fn is_inexact(&self, _rare: &Self::Rare) -> bool {
+    /// Take in what another tally has plainly taken in.
+    fn join(&mut self, rare: &mut Self::Rare, other: &Self, other_rare: &Self::Rare);
+    /// Whether all entries have to be taken in once more, after [`Self::restart`]; there are `elements`, stored or not.
+    fn is_inexact(&self, _rare: &Self::Rare, _elements: usize) -> bool {
         false
     }
     /// Forget the entries, but not what has been learnt of them.
@@ -50,41 +55,45 @@ struct Piece<'a, T, I> {
 /// A piece's results: the first channel, and one result for each from there on.
 type Results<C> = Result<(usize, Vec<Entries<C>>), Error>;
 
+/// Tallies that share the entries of one channel, so that no addition waits for the one before.
+const LANES: usize = 8;
+
 impl<T: Element, I: Index> Piece<'_, T, I> {
-    /// Channels by index: every channel at once. With `ASCENDING`, indices that do not ascend within a segment are the
-    /// same error as several entries for one element: the former may be the latter.
+    /// Channels by index: every channel at once.
     #[inline(always)]
-    fn by_index<C: Tally, const ASCENDING: bool>(&self) -> Results<C::Cell> {
+    fn by_index<C: Tally>(&self) -> Results<C::Cell> {
         let Self { matrix, segments, weights, .. } = self;
+        let sorted = matrix.ascends(segments.clone())?;
+        let elements = segments.len();
         let mut tallies = vec![C::default(); matrix.minor];
         let mut rare = vec![C::Rare::default(); matrix.minor];
-        // The segment, counted from one within the piece, of which a channel last had an entry.
-        let mut seen = vec![0u32; if ASCENDING { 0 } else { matrix.minor }];
         let mut weight = vec![Dd::ZERO; if C::WEIGHTED { matrix.minor } else { 0 }];
-        for round in 0..2 {
-            for (i, segment) in segments.clone().enumerate() {
-                let w = weights.map_or(1.0, |weights| weights[segment]);
-                let entries = matrix.segment(segment);
-                let mut next = 0;
+        // The segment, counted from one within the piece, of which a channel last had an entry.
+        let mut seen = vec![0; if sorted { 0 } else { matrix.minor }];
+        for round in 0..3 {
+            if round == 0 && sorted && !C::WEIGHTED {
+                let entries = matrix.entries(segments.clone());
                 for (x, index) in matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]) {
                     let channel = index.offset();
-                    let (Some(tally), Some(rare)) = (tallies.get_mut(channel), rare.get_mut(channel)) else {
-                        return Err(OUT_OF_RANGE);
-                    };
-                    if if ASCENDING { channel < next } else { seen[channel] == i as u32 + 1 } {
-                        return Err(Error::Duplicates);
-                    }
-                    next = channel + 1;
-                    if !ASCENDING {
-                        seen[channel] = i as u32 + 1;
-                    }
-                    tally.take(rare, x.to_f64(), w);
-                    if C::WEIGHTED {
-                        weight[channel] = weight[channel].add_f64(w);
+                    tallies[channel].take_plain(&mut rare[channel], x.to_f64());
+                }
+            } else {
+                for (i, segment) in segments.clone().enumerate() {
+                    let w = weights.map_or(1.0, |weights| weights[segment]);
+                    let entries = matrix.entries(segment..segment + 1);
+                    for (x, index) in matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]) {
+                        let channel = index.offset();
+                        if !sorted && std::mem::replace(&mut seen[channel], i + 1) == i + 1 {
+                            return Err(Error::Duplicates);
+                        }
+                        tallies[channel].take(&mut rare[channel], x.to_f64(), w);
+                        if C::WEIGHTED {
+                            weight[channel] = weight[channel].add_f64(w);
+                        }
                     }
                 }
             }
-            if round > 0 || !tallies.iter().zip(&rare).any(|(tally, rare)| tally.is_inexact(rare)) {
+            if round == 2 || !tallies.iter().zip(&rare).any(|(tally, rare)| tally.is_inexact(rare, elements)) {
                 break;
             }
             tallies.iter_mut().zip(&mut rare).for_each(|(tally, rare)| tally.restart(rare));
@@ -104,44 +113,56 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
     #[inline(always)]
     fn by_segment<C: Tally>(&self) -> Results<C::Cell> {
         let Self { matrix, segments, weights, .. } = self;
+        if !matrix.ascends(segments.clone())? {
+            return Err(Error::Duplicates);
+        }
         let mut results = Vec::with_capacity(segments.len());
         for segment in segments.clone() {
-            let entries = matrix.segment(segment);
-            let (data, indices) = (&matrix.data[entries.clone()], &matrix.indices[entries.clone()]);
-            let (mut tally, mut rare) = (C::default(), C::Rare::default());
-            let mut weight = Dd::ZERO;
-            for round in 0..2 {
-                let mut next = 0;
-                weight = Dd::ZERO;
-                for (x, index) in data.iter().zip(indices) {
-                    let index = index.offset();
-                    if index < next {
-                        return Err(Error::Duplicates);
-                    }
-                    if index >= matrix.minor {
-                        return Err(OUT_OF_RANGE);
-                    }
-                    next = index + 1;
-                    let w = weights.map_or(1.0, |weights| weights[index]);
-                    tally.take(&mut rare, x.to_f64(), w);
-                    if weights.is_some() {
+            let entries = matrix.entries(segment..segment + 1);
+            let (data, indices) = (&matrix.data[entries.clone()], &matrix.indices[entries]);
+            let (mut tally, mut rare, mut weight) = (C::default(), C::Rare::default(), Dd::from(data.len() as f64));
+            for round in 0..3 {
+                if round == 0 && !C::WEIGHTED {
+                    (tally, rare) = Self::plain(data);
+                } else {
+                    weight = Dd::ZERO;
+                    for (x, index) in data.iter().zip(indices) {
+                        let w = weights.map_or(1.0, |weights| weights[index.offset()]);
+                        tally.take(&mut rare, x.to_f64(), w);
                         weight = weight.add_f64(w);
                     }
                 }
-                if round > 0 || !tally.is_inexact(&rare) {
+                if round == 2 || !tally.is_inexact(&rare, matrix.minor) {
                     break;
                 }
                 tally.restart(&mut rare);
             }
-            let count = entries.len();
-            let weight = if weights.is_some() { weight } else { Dd::from(count as f64) };
-            results.push(Entries { cell: tally.finish(&rare).ok_or(Error::Infinite)?, count, weight });
+            results.push(Entries { cell: tally.finish(&rare).ok_or(Error::Infinite)?, count: data.len(), weight });
         }
         Ok((segments.start, results))
     }
-}
 
-const OUT_OF_RANGE: Error = Error::Damaged("an index is out of range");
+    /// A tally that has plainly taken in `data`.
+    #[inline(always)]
+    fn plain<C: Tally>(data: &[T]) -> (C, C::Rare) {
+        let (mut tallies, mut rare) = ([C::default(); LANES], [C::Rare::default(); LANES]);
+        let chunks = data.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for j in 0..LANES {
+                tallies[j].take_plain(&mut rare[j], chunk[j].to_f64());
+            }
+        }
+        for x in rest {
+            tallies[0].take_plain(&mut rare[0], x.to_f64());
+        }
+        for j in 1..if data.len() < LANES { 1 } else { LANES } {
+            let (other, other_rare) = (tallies[j], rare[j]);
+            tallies[0].join(&mut rare[0], &other, &other_rare);
+        }
+        (tallies[0], rare[0])
+    }
+}
 
 struct Run<'a, 'b, T, I, C> {
     piece: &'b Piece<'a, T, I>,
@@ -154,10 +175,7 @@ impl<T: Element, I: Index, C: Tally> Kernel for Run<'_, '_, T, I, C> {
     #[inline(always)]
     fn run(self) -> Self::Output {
         match self.piece.channels {
-            Channels::Indices => match self.piece.by_index::<C, true>() {
-                Err(Error::Duplicates) => self.piece.by_index::<C, false>(),
-                results => results,
-            },
+            Channels::Indices => self.piece.by_index::<C>(),
             Channels::Segments => self.piece.by_segment::<C>(),
         }
     }
@@ -174,7 +192,7 @@ fn gather<T: Element, I: Index, C: Tally>(
     // Each piece has results for every index: no more pieces than make them few beside the entries.
     let pieces = match channels {
         Channels::Segments => PIECES,
-        Channels::Indices => (matrix.data.len() / (64 * matrix.minor.max(1))).clamp(1, PIECES / 2),
+        Channels::Indices => (matrix.data.len() / (512 * matrix.minor.max(1))).clamp(1, PIECES / 2),
     };
     let pieces = matrix.pieces(pieces).into_iter();
     let pieces: Vec<_> = pieces.map(|segments| Piece { matrix, segments, channels, weights }).collect();
@@ -236,7 +254,7 @@ impl Weight for Dd {
 }
 
 /// Entries whose sums are taken in `f64` before they are added to those in double-double.
-const BLOCK: u32 = 128;
+const BLOCK: u64 = 128;
 
 /// Sums around a pivot, of a block of entries. No two cache lines are touched for one entry.
 #[derive(Debug, Clone, Copy, Default)]
@@ -245,7 +263,7 @@ struct Sums<W> {
     pivot: f64,
     sum: f64,
     square: f64,
-    number: u32,
+    number: u64,
     weight: W,
 }
 
@@ -261,7 +279,7 @@ impl<W: Weight> Sums<W> {
     #[inline(always)]
     fn totals(&self, blocks: &Blocks) -> (Dd, Dd, Dd) {
         let weight = self.weight.get();
-        let weight = if weight.hi == 0.0 { Dd::from(f64::from(self.number)) } else { weight };
+        let weight = if weight.hi == 0.0 { Dd::from(self.number as f64) } else { weight };
         (blocks.sum.add_f64(self.sum), blocks.square.add_f64(self.square), weight)
     }
 
@@ -277,6 +295,16 @@ impl<W: Weight> Tally for Sums<W> {
     const WEIGHTED: bool = W::USED;
     type Rare = Blocks;
     type Cell = FloatCell;
+
+    #[inline(always)]
+    fn take_plain(&mut self, blocks: &mut Blocks, x: f64) {
+        self.sum += x;
+        self.square += x * x;
+        self.number += 1;
+        if self.number.is_multiple_of(BLOCK) {
+            self.end_block(blocks);
+        }
+    }
 
     #[inline(always)]
     fn take(&mut self, blocks: &mut Blocks, x: f64, weight: f64) {
@@ -299,17 +327,27 @@ impl<W: Weight> Tally for Sums<W> {
     }
 
     #[inline(always)]
-    fn is_inexact(&self, blocks: &Blocks) -> bool {
-        // As for dense arrays: a pivot more than two standard deviations away would cost digits.
+    fn join(&mut self, blocks: &mut Blocks, other: &Self, other_blocks: &Blocks) {
+        (self.sum, self.square) = (self.sum + other.sum, self.square + other.square);
+        (blocks.sum, blocks.square) = (blocks.sum + other_blocks.sum, blocks.square + other_blocks.square);
+        self.number += other.number;
+    }
+
+    #[inline(always)]
+    fn is_inexact(&self, blocks: &Blocks, elements: usize) -> bool {
         let (sum, square, weight) = self.totals(blocks);
-        let distance = sum.hi / weight.hi;
-        sum.hi != 0.0 && distance.is_finite() && sum.hi * distance > 4.0 * (square.hi - sum.hi * distance)
+        // Around zero the elements that are not stored count: all of them are near it.
+        let distance = sum.hi / if self.pivot == 0.0 { elements as f64 } else { weight.hi };
+        // As for dense arrays: a pivot more than two standard deviations away would cost digits. Where something is not
+        // a number, the sums are not either.
+        let exact = sum.hi * distance <= PIVOT_DISTANCE * (square.hi - sum.hi * distance);
+        sum.hi != 0.0 && !exact
     }
 
     fn restart(&mut self, blocks: &mut Blocks) {
         let (sum, _, weight) = self.totals(blocks);
-        let pivot = if self.is_inexact(blocks) { self.pivot + sum.hi / weight.hi } else { self.pivot };
-        *self = Self { pivot, ..Self::default() };
+        let distance = sum.hi / weight.hi;
+        *self = Self { pivot: self.pivot + if distance.is_finite() { distance } else { 0.0 }, ..Self::default() };
         *blocks = Blocks::default();
     }
 
@@ -380,23 +418,34 @@ impl Tally for Ends {
     type Cell = Cell;
 
     #[inline(always)]
-    fn take(&mut self, missing: &mut usize, x: f64, _weight: f64) {
+    fn take_plain(&mut self, missing: &mut usize, x: f64) {
+        let Cell { count, min, max } = self.0;
+        self.0 = Cell { count: count + 1, min: if x < min { x } else { min }, max: if x > max { x } else { max } };
         if x.is_nan() {
             *missing += 1;
-            return;
         }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, missing: &mut usize, x: f64, _weight: f64) {
+        self.take_plain(missing, x);
+    }
+
+    #[inline(always)]
+    fn join(&mut self, missing: &mut usize, other: &Self, other_missing: &usize) {
         let Cell { count, min, max } = &mut self.0;
-        *min = if x < *min { x } else { *min };
-        *max = if x > *max { x } else { *max };
-        *count += 1;
+        *min = if other.0.min < *min { other.0.min } else { *min };
+        *max = if other.0.max > *max { other.0.max } else { *max };
+        *count += other.0.count;
+        *missing += other_missing;
     }
 
-    fn count(&self, missing: &usize) -> usize {
-        self.0.count as usize + missing
+    fn count(&self, _missing: &usize) -> usize {
+        self.0.count as usize
     }
 
-    fn finish(&self, _missing: &usize) -> Option<Cell> {
-        Some(self.0)
+    fn finish(&self, missing: &usize) -> Option<Cell> {
+        Some(Cell { count: self.0.count - *missing as u64, ..self.0 })
     }
 }
 

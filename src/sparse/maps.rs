@@ -20,12 +20,9 @@ fn pieces<'o, T, I: Index, U>(matrix: &Compressed<'_, T, I>, out: &'o mut [U]) -
     if out.len() != matrix.data.len() {
         return Err(Error::Damaged("data and result differ in length"));
     }
-    let mut rest = out.split_at_mut(matrix.segment(0).start.min(out.len())).1;
+    let mut rest = out.split_at_mut(matrix.entries(0..0).start).1;
     let cut = |segments: Range<usize>| {
-        let entries = segments.end.checked_sub(1).map_or(0, |last| matrix.segment(last).end)
-            - matrix.segment(segments.start.min(matrix.major().saturating_sub(1))).start;
-        let entries = if segments.is_empty() { 0 } else { entries };
-        let (out, others) = std::mem::take(&mut rest).split_at_mut(entries);
+        let (out, others) = std::mem::take(&mut rest).split_at_mut(matrix.entries(segments.clone()).len());
         rest = others;
         Piece { segments, out }
     };
@@ -49,7 +46,7 @@ impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
         let mut infinite = false;
         let mut out = piece.out.iter_mut();
         for segment in piece.segments {
-            let entries = matrix.segment(segment);
+            let entries = matrix.entries(segment..segment + 1);
             let entries = matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]);
             for ((x, index), y) in entries.zip(out.by_ref()) {
                 let channel = if channels == Channels::Segments { segment } else { index.offset() };
@@ -109,7 +106,7 @@ pub fn normalize<T: Element + Output, I: Index>(
     let run = |piece: Piece<'_, T>| {
         let (mut spoiled, mut rest) = (false, piece.out);
         for segment in piece.segments {
-            let x = &matrix.data[matrix.segment(segment)];
+            let x = &matrix.data[matrix.entries(segment..segment + 1)];
             let (y, others) = rest.split_at_mut(x.len());
             rest = others;
             if !x.is_empty() {

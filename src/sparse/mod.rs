@@ -20,7 +20,7 @@ const PIECES: usize = 64;
 const MIN_ENTRIES: usize = 1 << 14;
 
 /// An integer that indexes a sparse matrix.
-pub trait Index: Copy + Send + Sync + 'static {
+pub trait Index: Copy + PartialOrd + Send + Sync + 'static {
     /// As an offset; far out of range for what is negative.
     fn offset(self) -> usize;
 }
@@ -30,7 +30,7 @@ macro_rules! index {
         impl Index for $t {
             #[inline(always)]
             fn offset(self) -> usize {
-                usize::try_from(self).unwrap_or(usize::MAX)
+                self as usize
             }
         }
     )*};
@@ -79,9 +79,36 @@ impl<'a, T, I: Index> Compressed<'a, T, I> {
         if channels == Channels::Segments { self.major() } else { self.minor }
     }
 
-    /// The entries of segment `segment`.
-    pub fn segment(&self, segment: usize) -> Range<usize> {
-        self.indptr[segment].offset()..self.indptr[segment + 1].offset()
+    /// The entries of `segments`.
+    #[inline(always)]
+    pub fn entries(&self, segments: Range<usize>) -> Range<usize> {
+        self.indptr[segments.start].offset()..self.indptr[segments.end].offset()
+    }
+
+    /// Whether the indices within each of `segments` ascend, so that no two entries stand for one element. An index that
+    /// is out of range is an error.
+    #[inline(always)]
+    pub fn ascends(&self, segments: Range<usize>) -> Result<bool, Error> {
+        let all = self.entries(segments.clone());
+        let indices = &self.indices[all.clone()];
+        // Where they do, an index is smaller than the one before it only at the start of a segment.
+        let mut descents = 0;
+        for i in 1..indices.len() {
+            descents += usize::from(indices[i] <= indices[i - 1]);
+        }
+        let mut within = true;
+        for segment in segments {
+            let Range { start, end } = self.entries(segment..segment + 1);
+            if start < end {
+                let (first, last) = (self.indices[start], self.indices[end - 1]);
+                within &= first.offset() < self.minor && last.offset() < self.minor;
+                descents -= usize::from(start > all.start && first <= self.indices[start - 1]);
+            }
+        }
+        if descents > 0 {
+            within = indices.iter().all(|index| index.offset() < self.minor);
+        }
+        if within { Ok(descents == 0) } else { Err(Error::Damaged("an index is out of range")) }
     }
 
     /// The segments in at most `pieces` pieces of about equally many entries.

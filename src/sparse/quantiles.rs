@@ -24,9 +24,8 @@ fn segment_quantiles<T: Element, I: Index>(
     segment: usize,
     q: &[f64],
 ) -> Result<Vec<Between>, Error> {
-    let entries = matrix.segment(segment);
-    let ascending = matrix.indices[entries.clone()].is_sorted_by(|a, b| a.offset() < b.offset());
-    if !ascending {
+    let entries = matrix.entries(segment..segment + 1);
+    if !matrix.ascends(segment..segment + 1)? {
         return Err(Error::Duplicates);
     }
     let keys: Vec<T::Key> = matrix.data[entries.clone()].iter().map(|x| x.key()).collect();

@@ -9,7 +9,7 @@ pub mod extrema;
 pub mod moments;
 pub mod norms;
 pub mod quantiles;
-mod sums;
+pub(crate) mod sums;
 
 use crate::element::Element;
 use crate::error::Error;

@@ -13,7 +13,7 @@ use crate::tiles::Rows;
 const PIVOT_ELEMENTS: usize = 16;
 /// The largest squared distance of pivot and mean, in variances, at which no digit that matters is lost: the sum of
 /// squares is then at most five times what remains of it.
-const PIVOT_DISTANCE: f64 = 4.0;
+pub const PIVOT_DISTANCE: f64 = 4.0;
 
 /// Sums with the rounding errors of their additions beside them (Neumaier's variant of Kahan's summation): as good as
 /// double-double for adding up, and a loop that vectorises.
