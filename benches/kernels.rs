@@ -9,7 +9,8 @@ use planish::kernels::affine::Parameters;
 use planish::kernels::brackets::Brackets;
 use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
-use planish::kernels::norms::{Norm, normalize_rows};
+use planish::kernels::normalize::normalize_rows;
+use planish::kernels::norms::Norm;
 use planish::tiles::{Rows, RowsMut};
 use std::hint::black_box;
 

@@ -13,6 +13,8 @@ use std::marker::PhantomData;
 
 const LANES: usize = 16;
 const GROUP: usize = 4;
+/// The same past the cache: several rows at once would leave as many lines of the CPU's write-combining buffers open.
+const STREAM_GROUP: usize = 1;
 
 /// Parameters of the map, one for each column.
 #[derive(Debug, Default, Clone)]
@@ -68,8 +70,12 @@ impl Parameters {
         out: RowsMut<'_, U>,
     ) -> bool {
         let mut map =
-            Map::<T, U, OFFSET, STREAM> { parameters: self, largest: [T::Key::ZERO; LANES], out: PhantomData };
-        super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
+            Map::<T, U, OFFSET, STREAM> { parameters: self, largest: [T::Key::ZERO; 2 * LANES], out: PhantomData };
+        if STREAM {
+            super::run(Walk::<_, _, LANES, STREAM_GROUP> { rows, out, columns: &mut map });
+        } else {
+            super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
+        }
         map.largest.iter().any(|largest| largest.is_infinite())
     }
 }
@@ -116,8 +122,9 @@ pub fn map_exact<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest:
 
 struct Map<'a, T: Element, U, const OFFSET: bool, const STREAM: bool> {
     parameters: &'a Parameters,
-    /// The largest magnitudes seen: where an infinity shows.
-    largest: [T::Key; LANES],
+    /// The largest magnitudes seen, in chunks of `L` columns at `L`: where an infinity shows. No chunk reads what one of
+    /// another size has written, which would have to wait until all earlier stores are done.
+    largest: [T::Key; 2 * LANES],
     out: PhantomData<U>,
 }
 
@@ -136,7 +143,7 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
         let scale: &[f64; L] = lanes(&self.parameters.scale, at);
         let rest: &[f64; L] = lanes(&self.parameters.scale_rest, at);
         let offset: &[f64; L] = lanes(&self.parameters.offset, at);
-        let mut largest: [T::Key; L] = *lanes(&self.largest, 0);
+        let mut largest: [T::Key; L] = *lanes(&self.largest, L);
         for (x, y) in elements.into_iter().zip(out) {
             // Whole arrays in and out: the compiler need not fear that the output overlaps the input.
             let x: [T; L] = *x;
@@ -149,8 +156,7 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
                 })
             });
             if STREAM && U::NEEDS_EXACT {
-                // Through memory: seeing the 16-byte stores, the compiler would do the arithmetic in 16-byte vectors.
-                copy::stream_lanes(std::hint::black_box(&mapped), y);
+                copy::stream_wide_lanes(mapped, y);
             } else if STREAM {
                 copy::stream_lanes(&mapped, y);
             } else {
@@ -161,6 +167,6 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
                 largest[j] = if magnitude > largest[j] { magnitude } else { largest[j] };
             }
         }
-        *lanes_mut(&mut self.largest, 0) = largest;
+        *lanes_mut(&mut self.largest, L) = largest;
     }
 }

@@ -46,6 +46,16 @@ pub fn stream_lanes<T: Copy, const L: usize>(from: &[T; L], to: &mut [T; L]) {
     *to = *from;
 }
 
+/// Write lanes past the cache by way of memory that is in it: seeing the 16-byte stores, the compiler would do the
+/// arithmetic before them in vectors of 16 bytes. Whole cache lines, since what straddles two of them could not be read
+/// back before all earlier stores are done.
+#[inline(always)]
+pub fn stream_wide_lanes<T: Copy, const L: usize>(from: [T; L], to: &mut [T; L]) {
+    #[repr(align(64))]
+    struct Lines<T>(T);
+    stream_lanes(&std::hint::black_box(&Lines(from)).0, to);
+}
+
 /// Make what [`stream_lanes`] wrote visible to other threads.
 pub fn fence() {
     #[cfg(target_arch = "x86_64")]

@@ -13,6 +13,7 @@ pub mod columns;
 pub mod copy;
 pub mod extrema;
 pub mod moments;
+pub mod normalize;
 pub mod norms;
 pub mod reference;
 

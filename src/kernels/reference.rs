@@ -119,7 +119,7 @@ pub fn around<T: Element>(elements: &[T], low: &[T::Key], high: &[T::Key]) -> Ve
     found
 }
 
-/// [`super::norms::normalize_rows`], with sums in the plain order: equal but for rounding.
+/// [`super::normalize::normalize_rows`], with sums in the plain order: equal but for rounding.
 pub fn normalize<T: Element>(norm: Norm, x: &[T], tiny: f64) -> Vec<f64> {
     let magnitudes = x.iter().map(|x| x.to_f64().abs());
     let length = match norm {
