@@ -23,7 +23,7 @@ $(BIN)/python:
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
 $(VENV)/.build: $(BIN)/python $(RUST)
-	$(BIN)/pip install --quiet --disable-pip-version-check 'maturin>=1.9.4,<2' 'numpy>=2' 'scikit-learn>=1.6'
+	$(BIN)/pip install --quiet --disable-pip-version-check 'maturin>=1.9.4,<2' 'numpy>=2' 'scikit-learn>=1.6.1'
 	$(MATURIN) develop --release --quiet
 	@touch $@
 
@@ -51,7 +51,7 @@ test-python: $(VENV)/.build $(VENV)/.test-group
 	$(BIN)/python -m pytest -q
 
 test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
-	PYTHONPATH=python $(OLDEST)/bin/python -m pytest -q
+	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q
 
 lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
 	cargo fmt --check

@@ -24,10 +24,8 @@ FORMATS = ["csr", "csc", "coo", "lil", "bsr"]
 
 def matrix(shape=(300, 40), density=0.3, dtype="f8", seed=0):
     rng = np.random.default_rng(seed)
-    x = sparse.random_array(
-        shape, density=density, format="csr", rng=rng, data_sampler=lambda size: rng.normal(size=size) * 5
-    )
-    return x.astype(dtype)
+    x = sparse.random(*shape, density=density, random_state=rng, data_rvs=lambda size: rng.normal(size=size) * 5)
+    return sparse.csr_array(x).astype(dtype)
 
 
 def theirs(scaler):

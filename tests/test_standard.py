@@ -18,21 +18,8 @@ from reference import reduced_axes, ulps
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 EPS = np.finfo(np.float64).eps
-
-
-@parametrize_with_checks(
-    [
-        StandardScaler(),
-        StandardScaler(with_mean=False),
-        StandardScaler(with_std=False),
-        StandardScaler(with_mean=False, with_std=False),
-    ]
-)
-def test_check_estimator(estimator, check):
-    check(estimator)
 
 
 def table(dtype=np.float64):

@@ -205,16 +205,19 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If this one does what scikit-learn's cannot: `channel_axis` other than the columns of a table, or `dtype`.
+            If this one does what scikit-learn's cannot: `channel_axis` other than the columns of a table, `dtype`, or
+            what the installed scikit-learn does not have yet.
         """
-        if self.channel_axis not in (-1, 1) or self.dtype is not None:
-            raise ValueError(
-                f"scikit-learn's {type(self).__name__} has neither channel_axis nor dtype; this one has "
-                f"channel_axis={self.channel_axis} and dtype={self.dtype}"
-            )
         theirs = self._sklearn_class()
+        usual = type(self)().get_params(deep=False) | {"channel_axis": 1 if self.channel_axis == 1 else -1}
+        parameters = self.get_params(deep=False)
         names = _names(theirs)
-        scaler = theirs(**{name: value for name, value in self.get_params(deep=False).items() if name in names})
+        for name in parameters.keys() - names:
+            if parameters[name] != usual[name]:
+                raise ValueError(
+                    f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={parameters[name]!r}"
+                )
+        scaler = theirs(**{name: value for name, value in parameters.items() if name in names})
         _copy_fitted(self, scaler)
         return scaler
 

@@ -84,7 +84,7 @@ fn group<T, C: Columns<T>, const L: usize, const U: usize>(
 
 /// Bytes ahead of the current element that are asked for: further than the hardware looks, which stops at the end of
 /// each page, and not so far that they are gone again when their turn comes.
-const AHEAD: usize = 4096;
+pub const AHEAD: usize = 4096;
 
 /// Ask for what lies [`AHEAD`] of the `L` elements at `element`. That may be past the end of the array: a prefetch reads nothing.
 #[inline(always)]

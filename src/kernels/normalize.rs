@@ -1,6 +1,6 @@
 //! Short rows divided by their length, each read from memory and written to it once.
 
-use super::columns::prefetch;
+use super::columns::{AHEAD, prefetch};
 use super::norms::{L1, L2, Length, Max, Norm, UNITS, whole};
 use super::{Kernel, copy};
 use crate::dd::Dd;
@@ -12,14 +12,15 @@ use std::ops::Range;
 const LANES: usize = 8;
 /// What is left of them when the lanes of other vectors are joined along with them.
 const QUARTERS: usize = 4;
-/// Elements of vectors that are measured before they are divided: they stay in the first-level cache.
-const BATCH: usize = 1024;
+/// Bytes of vectors that are measured before they are divided: they stay in the first-level cache. While they are
+/// divided, the next ones are asked for.
+const BATCH_BYTES: usize = AHEAD;
 
 #[inline(always)]
 fn widen<T: Element>(x: &[T; LANES], unit: f64) -> [f64; LANES] {
     let mut wide = [0.0; LANES];
-    for j in 0..LANES {
-        wide[j] = x[j].to_f64() * unit;
+    for (wide, x) in wide.iter_mut().zip(x) {
+        *wide = x.to_f64() * unit;
     }
     wide
 }
@@ -47,7 +48,6 @@ impl Lanes {
         }
         let mut lanes = Self::ZERO;
         for chunk in chunks {
-            prefetch::<T, LANES>(chunk.as_ptr());
             lanes.add::<N>(&widen(chunk, unit));
         }
         if !rest.is_empty() {
@@ -55,18 +55,18 @@ impl Lanes {
         }
         if EXACT {
             let mut start = [0.0; LANES];
-            for j in 0..LANES {
-                start[j] = 2.0 * lanes.sum[j];
+            for (start, sum) in start.iter_mut().zip(&mut lanes.sum) {
+                *sum *= 2.0;
+                *start = *sum;
             }
-            lanes.sum = start;
             for chunk in chunks {
                 lanes.add_to_larger::<N>(&widen(chunk, unit));
             }
             if !rest.is_empty() {
                 lanes.add_to_larger::<N>(&last);
             }
-            for j in 0..LANES {
-                lanes.sum[j] -= start[j];
+            for (sum, start) in lanes.sum.iter_mut().zip(start) {
+                *sum -= start;
             }
         }
         lanes
@@ -74,15 +74,15 @@ impl Lanes {
 
     #[inline(always)]
     fn add<N: Length>(&mut self, x: &[f64; LANES]) {
-        for j in 0..LANES {
-            N::add::<false>(&mut self.sum[j], &mut self.error[j], x[j]);
+        for (x, (sum, error)) in x.iter().zip(self.sum.iter_mut().zip(&mut self.error)) {
+            N::add::<false>(sum, error, *x);
         }
     }
 
     #[inline(always)]
     fn add_to_larger<N: Length>(&mut self, x: &[f64; LANES]) {
-        for j in 0..LANES {
-            N::add_to_larger(&mut self.sum[j], &mut self.error[j], x[j]);
+        for (x, (sum, error)) in x.iter().zip(self.sum.iter_mut().zip(&mut self.error)) {
+            N::add_to_larger(sum, error, *x);
         }
     }
 
@@ -144,8 +144,8 @@ fn measure_again<T: Element, N: Length>(x: &[T], sum: Dd) -> (Dd, f64) {
     (if spoiled { Dd::from(f64::NAN) } else { Lanes::of::<T, N, true>(x, unit).total::<N, true>() }, unit)
 }
 
-/// Vectors of `len` neighbouring elements in some rows; the quarters of their sums, one column for each vector; and what
-/// they are to be multiplied by.
+/// Vectors of `len` neighbouring elements in some rows; their sums; the quarters of their sums and what the vectors are to
+/// be multiplied by, in columns with a row for each vector.
 struct Batch<'a, T> {
     rows: Rows<'a, T>,
     len: usize,
@@ -153,51 +153,58 @@ struct Batch<'a, T> {
     lanes: Vec<Lanes>,
     sum: [Vec<f64>; QUARTERS],
     error: [Vec<f64>; QUARTERS],
-    factors: Vec<Factor>,
+    unit: Vec<f64>,
+    inverse: Vec<f64>,
+    rest: Vec<f64>,
 }
 
 impl<'a, T: Element> Batch<'a, T> {
     /// At most `number` vectors at a time.
     fn new(rows: Rows<'a, T>, len: usize, tiny: f64, number: usize) -> Self {
-        let column = || std::array::from_fn(|_| vec![0.0; number]);
-        let (lanes, factors) = (vec![Lanes::ZERO; number], vec![Factor::default(); number]);
-        Self { rows, len, tiny, lanes, sum: column(), error: column(), factors }
+        let (lanes, column) = (vec![Lanes::ZERO; number], || vec![0.0; number]);
+        let (sum, error) = (std::array::from_fn(|_| column()), std::array::from_fn(|_| column()));
+        Self { rows, len, tiny, lanes, sum, error, unit: column(), inverse: column(), rest: column() }
+    }
+
+    /// What vector `i` is multiplied by.
+    #[inline(always)]
+    fn factor(&self, i: usize) -> Factor {
+        Factor { unit: self.unit[i], inverse: self.inverse[i], rest: self.rest[i] }
     }
 
     /// Measure the vectors of the rows `range`; whether all are finite. Every step is taken for all of them, side by
     /// side, before the next one: within one vector each waits for the last.
     #[inline(always)]
     fn measure<N: Length, const EXACT: bool>(&mut self, range: Range<usize>) -> bool {
-        let Self { rows, len, tiny, lanes, sum, error, factors } = self;
         let mut number = 0;
         for row in range.clone() {
             // (Iterators over chunks would count them first, with a division.)
-            let mut rest = rows.row(row);
+            let mut rest = self.rows.row(row);
             while !rest.is_empty() {
-                let (x, others) = rest.split_at(*len);
-                lanes[number] = Lanes::of::<T, N, EXACT>(x, 1.0);
+                let (x, others) = rest.split_at(self.len);
+                self.lanes[number] = Lanes::of::<T, N, EXACT>(x, 1.0);
                 (rest, number) = (others, number + 1);
             }
         }
-        for (i, lanes) in lanes[..number].iter_mut().enumerate() {
-            lanes.fold::<N, EXACT, QUARTERS>();
-            for q in 0..QUARTERS {
-                (sum[q][i], error[q][i]) = (lanes.sum[q], lanes.error[q]);
-            }
+        let Self { tiny, lanes, sum, error, unit, inverse, rest, .. } = self;
+        let lanes = &mut lanes[..number];
+        let [s0, s1, s2, s3] = sum.each_mut().map(|sum| &mut sum[..number]);
+        let [e0, e1, e2, e3] = error.each_mut().map(|error| &mut error[..number]);
+        for i in 0..number {
+            lanes[i].fold::<N, EXACT, QUARTERS>();
+            [s0[i], s1[i], s2[i], s3[i]] = *lanes[i].sum.first_chunk().unwrap_or(&[f64::NAN; QUARTERS]);
+            [e0[i], e1[i], e2[i], e3[i]] = *lanes[i].error.first_chunk().unwrap_or(&[f64::NAN; QUARTERS]);
         }
-        let [s0, s1, s2, s3] = sum.each_ref().map(|sum| &sum[..number]);
-        let [e0, e1, e2, e3] = error.each_ref().map(|error| &error[..number]);
-        let factors = &mut factors[..number];
+        let (unit, inverse, rest) = (&mut unit[..number], &mut inverse[..number], &mut rest[..number]);
         let mut in_range = true;
         for i in 0..number {
-            let (mut sum, mut error) = ([s0[i], s1[i]], [e0[i], e1[i]]);
-            N::fold::<EXACT>(&mut sum[0], &mut error[0], s2[i], e2[i]);
-            N::fold::<EXACT>(&mut sum[1], &mut error[1], s3[i], e3[i]);
-            let (other, other_error) = (sum[1], error[1]);
-            N::fold::<EXACT>(&mut sum[0], &mut error[0], other, other_error);
-            let sum = whole(sum[0], error[0]);
+            N::fold::<EXACT>(&mut s0[i], &mut e0[i], s2[i], e2[i]);
+            N::fold::<EXACT>(&mut s1[i], &mut e1[i], s3[i], e3[i]);
+            N::fold::<EXACT>(&mut s0[i], &mut e0[i], s1[i], e1[i]);
+            let sum = whole(s0[i], e0[i]);
             in_range &= N::in_range(sum.hi);
-            factors[i] = Factor::of(N::finish(sum), 1.0, *tiny);
+            let factor = Factor::of(N::finish(sum), 1.0, *tiny);
+            (unit[i], inverse[i], rest[i]) = (1.0, factor.inverse, factor.rest);
         }
         in_range || self.measure_each::<N, EXACT>(range)
     }
@@ -208,11 +215,11 @@ impl<'a, T: Element> Batch<'a, T> {
     fn measure_each<N: Length, const EXACT: bool>(&mut self, range: Range<usize>) -> bool {
         let mut finite = true;
         let vectors = range.flat_map(|row| self.rows.row(row).chunks_exact(self.len));
-        for (x, factor) in vectors.zip(&mut self.factors) {
+        for (i, x) in vectors.enumerate() {
             let sum = Lanes::of::<T, N, EXACT>(x, 1.0).total::<N, EXACT>();
-            let (own, is_finite) = Factor::of_vector::<T, N>(x, sum, self.tiny);
+            let (factor, is_finite) = Factor::of_vector::<T, N>(x, sum, self.tiny);
             finite &= is_finite;
-            *factor = own;
+            (self.unit[i], self.inverse[i], self.rest[i]) = (factor.unit, factor.inverse, factor.rest);
         }
         finite
     }
@@ -273,7 +280,7 @@ impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, 
     fn run(mut self) -> bool {
         let (mut finite, mut row) = (true, 0);
         // Some vectors are measured before the first of them is divided: no square root or division is waited for.
-        let batch = (BATCH / self.rows.width.max(1)).max(1);
+        let batch = (BATCH_BYTES / size_of::<T>() / self.rows.width.max(1)).max(1);
         let mut vectors = Batch::new(self.rows, self.len, self.tiny, batch * (self.rows.width / self.len));
         while row < self.rows.count {
             let end = (row + batch).min(self.rows.count);
@@ -291,7 +298,10 @@ impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, 
                 while !x.is_empty() {
                     let (vector, others) = x.split_at(self.len);
                     let (result, other_results) = y.split_at_mut(self.len);
-                    multiply::<T, U, STREAM>(vector, result, vectors.factors[number]);
+                    for at in (0..self.len).step_by(64 / size_of::<T>()) {
+                        prefetch::<T, 1>(vector.as_ptr().wrapping_add(at));
+                    }
+                    multiply::<T, U, STREAM>(vector, result, vectors.factor(number));
                     (x, y, number) = (others, other_results, number + 1);
                 }
             }
