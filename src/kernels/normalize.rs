@@ -10,8 +10,6 @@ use std::ops::Range;
 
 /// Parts of a vector that are summed side by side.
 const LANES: usize = 8;
-/// What is left of them when the lanes of other vectors are joined along with them.
-const QUARTERS: usize = 4;
 /// Bytes of vectors that are measured before they are divided: they stay in the first-level cache. While they are
 /// divided, the next ones are asked for.
 const BATCH_BYTES: usize = AHEAD;
@@ -95,13 +93,20 @@ impl Lanes {
         }
     }
 
-    /// The sum of all lanes.
+    /// With the sum of all lanes in the first.
     #[inline(always)]
-    fn total<N: Length, const EXACT: bool>(mut self) -> Dd {
-        self.fold::<N, EXACT, QUARTERS>();
+    fn folded<N: Length, const EXACT: bool>(mut self) -> Self {
+        self.fold::<N, EXACT, 4>();
         self.fold::<N, EXACT, 2>();
         self.fold::<N, EXACT, 1>();
-        whole(self.sum[0], self.error[0])
+        self
+    }
+
+    /// The sum of all lanes.
+    #[inline(always)]
+    fn total<N: Length, const EXACT: bool>(self) -> Dd {
+        let Self { sum, error } = self.folded::<N, EXACT>();
+        whole(sum[0], error[0])
     }
 }
 
@@ -144,15 +149,14 @@ fn measure_again<T: Element, N: Length>(x: &[T], sum: Dd) -> (Dd, f64) {
     (if spoiled { Dd::from(f64::NAN) } else { Lanes::of::<T, N, true>(x, unit).total::<N, true>() }, unit)
 }
 
-/// Vectors of `len` neighbouring elements in some rows; their sums; the quarters of their sums and what the vectors are to
-/// be multiplied by, in columns with a row for each vector.
+/// Vectors of `len` neighbouring elements in some rows, their sums, and what they are to be multiplied by: columns with a
+/// row for each vector.
 struct Batch<'a, T> {
     rows: Rows<'a, T>,
     len: usize,
     tiny: f64,
-    lanes: Vec<Lanes>,
-    sum: [Vec<f64>; QUARTERS],
-    error: [Vec<f64>; QUARTERS],
+    sum: Vec<f64>,
+    error: Vec<f64>,
     unit: Vec<f64>,
     inverse: Vec<f64>,
     rest: Vec<f64>,
@@ -161,9 +165,9 @@ struct Batch<'a, T> {
 impl<'a, T: Element> Batch<'a, T> {
     /// At most `number` vectors at a time.
     fn new(rows: Rows<'a, T>, len: usize, tiny: f64, number: usize) -> Self {
-        let (lanes, column) = (vec![Lanes::ZERO; number], || vec![0.0; number]);
-        let (sum, error) = (std::array::from_fn(|_| column()), std::array::from_fn(|_| column()));
-        Self { rows, len, tiny, lanes, sum, error, unit: column(), inverse: column(), rest: column() }
+        let column = || vec![0.0; number];
+        let (sum, error, unit, inverse, rest) = (column(), column(), column(), column(), column());
+        Self { rows, len, tiny, sum, error, unit, inverse, rest }
     }
 
     /// What vector `i` is multiplied by.
@@ -172,8 +176,8 @@ impl<'a, T: Element> Batch<'a, T> {
         Factor { unit: self.unit[i], inverse: self.inverse[i], rest: self.rest[i] }
     }
 
-    /// Measure the vectors of the rows `range`; whether all are finite. Every step is taken for all of them, side by
-    /// side, before the next one: within one vector each waits for the last.
+    /// Measure the vectors of the rows `range`; whether all are finite. Square roots and divisions are taken for all of
+    /// them side by side.
     #[inline(always)]
     fn measure<N: Length, const EXACT: bool>(&mut self, range: Range<usize>) -> bool {
         let mut number = 0;
@@ -182,28 +186,19 @@ impl<'a, T: Element> Batch<'a, T> {
             let mut rest = self.rows.row(row);
             while !rest.is_empty() {
                 let (x, others) = rest.split_at(self.len);
-                self.lanes[number] = Lanes::of::<T, N, EXACT>(x, 1.0);
+                let lanes = Lanes::of::<T, N, EXACT>(x, 1.0).folded::<N, EXACT>();
+                (self.sum[number], self.error[number]) = (lanes.sum[0], lanes.error[0]);
                 (rest, number) = (others, number + 1);
             }
         }
-        let Self { tiny, lanes, sum, error, unit, inverse, rest, .. } = self;
-        let lanes = &mut lanes[..number];
-        let [s0, s1, s2, s3] = sum.each_mut().map(|sum| &mut sum[..number]);
-        let [e0, e1, e2, e3] = error.each_mut().map(|error| &mut error[..number]);
-        for i in 0..number {
-            lanes[i].fold::<N, EXACT, QUARTERS>();
-            [s0[i], s1[i], s2[i], s3[i]] = *lanes[i].sum.first_chunk().unwrap_or(&[f64::NAN; QUARTERS]);
-            [e0[i], e1[i], e2[i], e3[i]] = *lanes[i].error.first_chunk().unwrap_or(&[f64::NAN; QUARTERS]);
-        }
-        let (unit, inverse, rest) = (&mut unit[..number], &mut inverse[..number], &mut rest[..number]);
+        let (sum, error) = (&self.sum[..number], &self.error[..number]);
+        let (unit, inverse) = (&mut self.unit[..number], &mut self.inverse[..number]);
+        let rest = &mut self.rest[..number];
         let mut in_range = true;
         for i in 0..number {
-            N::fold::<EXACT>(&mut s0[i], &mut e0[i], s2[i], e2[i]);
-            N::fold::<EXACT>(&mut s1[i], &mut e1[i], s3[i], e3[i]);
-            N::fold::<EXACT>(&mut s0[i], &mut e0[i], s1[i], e1[i]);
-            let sum = whole(s0[i], e0[i]);
+            let sum = whole(sum[i], error[i]);
             in_range &= N::in_range(sum.hi);
-            let factor = Factor::of(N::finish(sum), 1.0, *tiny);
+            let factor = Factor::of(N::finish(sum), 1.0, self.tiny);
             (unit[i], inverse[i], rest[i]) = (1.0, factor.inverse, factor.rest);
         }
         in_range || self.measure_each::<N, EXACT>(range)
