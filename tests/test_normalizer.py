@@ -119,3 +119,11 @@ def test_not_finite():
 def test_feature_count_is_checked():
     with pytest.raises(ValueError, match="X has 3 features, but Normalizer is expecting 2"):
         Normalizer().fit(np.ones((2, 2))).transform(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_lengths_near_the_largest_number(norm):
+    for row in ([1.7624235394607019e308, 1.0], [1e200, 1.7e308], [8e307, -8e307], [1.7e308, 1.7e308]):
+        length = {"l1": np.sum, "l2": lambda x: np.sqrt(np.sum(x * x)), "max": np.max}[norm](np.abs(np.longdouble(row)))
+        expected = np.float64(np.longdouble(row) / length)
+        np.testing.assert_allclose(Normalizer(norm).transform([row])[0], expected, rtol=2.0**-52)

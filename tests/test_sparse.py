@@ -1,6 +1,7 @@
 """CSR and CSC matrices."""
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import planish
@@ -10,6 +11,8 @@ from planish import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, Standa
 from planish.stats import Moments
 from scipy import sparse
 from sklearn.base import clone
+
+EPS = np.finfo(np.float64).eps
 
 SCALERS = [
     StandardScaler(with_mean=False),
@@ -235,6 +238,28 @@ def test_damaged_matrices_are_found_before_scipy_converts_them(form):
     x.indptr = x.indptr[:3]
     with pytest.raises(ValueError, match=r"indptr|index pointer"):
         MaxAbsScaler().fit(x)
+
+
+@pytest.mark.parametrize("indptr", [[0, 10**9, 3], [0, 3, 2], [0, -(10**9), 3], [-1, 2, 3]])
+def test_damaged_rows_are_not_normalised(indptr):
+    for indices in ([0, 1, 1], [1, 0, 1]):
+        x = sparse.csr_array((np.array([1.0, 2, 3]), np.array(indices), np.array([0, 2, 3])), shape=(2, 2))
+        x.indptr[:] = indptr
+        with pytest.raises(ValueError, match="damaged sparse matrix"):
+            Normalizer().transform(x)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+@pytest.mark.parametrize("step", [1, 20])
+def test_equal_entries_keep_their_digits(form, step):
+    x = np.zeros((70_000, 1))
+    x[::step] = 0.1
+    scaler = StandardScaler(with_mean=False).fit(sparse.csr_array(x).asformat(form))
+    count = len(x[::step])
+    mean = Fraction(0.1) * count / len(x)
+    var = Fraction(0.1) ** 2 * count / len(x) - mean**2
+    np.testing.assert_allclose(scaler.mean_, float(mean), rtol=4 * EPS)
+    np.testing.assert_allclose(scaler.var_, float(var), rtol=16 * EPS, atol=1e-30)
 
 
 def test_entries_that_add_up_have_one_length():

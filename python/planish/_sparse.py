@@ -25,9 +25,17 @@ def parts(X: Any) -> Parts:
 
 
 def canonical(X: Any) -> Any:
-    """`X`, or a copy in which no element has several entries."""
+    """`X`, or a copy in which no element has several entries.
+
+    SciPy trusts the buffers that it reads to find that out, so that they are looked at first.
+    """
+    number = min(len(X.data), len(X.indices))
+    if X.indptr[0] < 0 or X.indptr[-1] > number or (X.indptr[1:] < X.indptr[:-1]).any():
+        raise ValueError("X is a damaged sparse matrix: indptr does not ascend within the entries")
     if X.has_canonical_format:
         return X
+    if number > 0 and not 0 <= X.indices.min() <= X.indices.max() < X.shape[0 if X.format == "csc" else 1]:
+        raise ValueError("X is a damaged sparse matrix: an index is out of range")
     X = X.copy()
     # What SciPy remembers of the entries may be older than they are.
     X.has_sorted_indices = X.has_canonical_format = False

@@ -51,7 +51,7 @@ impl Lanes {
         if !rest.is_empty() {
             lanes.add::<N>(&last);
         }
-        if EXACT {
+        if EXACT && N::ROUNDS {
             let mut start = [0.0; LANES];
             for (start, sum) in start.iter_mut().zip(&mut lanes.sum) {
                 *sum *= 2.0;

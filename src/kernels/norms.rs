@@ -16,6 +16,9 @@ const GROUP: usize = 4;
 /// Powers of two in which vectors are measured again.
 pub const UNITS: [f64; 2] = [f64::from_bits((1023 - 600) << 52), f64::from_bits((1023 + 600) << 52)];
 
+/// Longer than this, and the reciprocal of a length is no longer a normal number.
+const LARGEST: f64 = 1e307;
+
 /// Which length a vector has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
@@ -29,6 +32,8 @@ pub enum Norm {
 
 /// A norm at compile time.
 pub trait Length: std::fmt::Debug + Default + Send + Sync + 'static {
+    /// Whether sums are rounded at all.
+    const ROUNDS: bool = true;
     /// Add `x` to the sum and to the error of the sum.
     fn add<const EXACT: bool>(sum: &mut f64, error: &mut f64, x: f64);
     /// Add `x` to the sum and what that rounds off to the error of the sum, provided that the sum is not smaller than what
@@ -90,7 +95,7 @@ impl Length for L1 {
     }
     #[inline(always)]
     fn in_range(sum: f64) -> bool {
-        sum <= f64::MAX
+        sum <= LARGEST
     }
 }
 
@@ -131,6 +136,7 @@ impl Length for L2 {
 }
 
 impl Length for Max {
+    const ROUNDS: bool = false;
     #[inline(always)]
     fn add<const EXACT: bool>(sum: &mut f64, error: &mut f64, x: f64) {
         let magnitude = x.abs();
@@ -157,7 +163,7 @@ impl Length for Max {
     }
     #[inline(always)]
     fn in_range(sum: f64) -> bool {
-        sum <= f64::MAX
+        sum <= LARGEST
     }
 }
 

@@ -253,8 +253,9 @@ impl Weight for Dd {
     }
 }
 
-/// Entries whose sums are taken in `f64` before they are added to those in double-double.
-const BLOCK: u64 = 128;
+/// Entries whose sums are taken in `f64` before they are added to those in double-double: few, since equal entries all
+/// round the same way.
+const BLOCK: u64 = 16;
 
 /// Sums around a pivot, of a block of entries. No two cache lines are touched for one entry.
 #[derive(Debug, Clone, Copy, Default)]
@@ -284,7 +285,7 @@ impl<W: Weight> Sums<W> {
     }
 
     /// Add the sums of a block to the others.
-    #[cold]
+    #[inline(always)]
     fn end_block(&mut self, blocks: &mut Blocks) {
         (blocks.sum, blocks.square) = (blocks.sum.add_f64(self.sum), blocks.square.add_f64(self.square));
         (self.sum, self.square) = (0.0, 0.0);
