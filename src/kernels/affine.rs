@@ -105,19 +105,23 @@ pub fn map_plain(x: f64, shift: f64, scale: f64, offset: f64) -> f64 {
 /// One element with every rounding error added back, for a result within one ulp of `f64`.
 #[inline(always)]
 pub fn map_exact<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest: f64, offset: f64) -> f64 {
+    let corrected = map_corrected::<OFFSET>(x, shift, scale, scale_rest, offset);
+    if corrected.is_nan() { map_plain(x, shift, scale, offset) } else { corrected }
+}
+
+/// [`map_exact`] of a finite result; NaN of an infinite one, which has no error to add.
+#[inline(always)]
+fn map_corrected<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest: f64, offset: f64) -> f64 {
     let (difference, difference_error) = two_sum(x, -shift);
     let product = difference * scale;
     let residual = difference.mul_add(scale, -product);
     let error = difference.mul_add(scale_rest, difference_error.mul_add(scale, residual));
-    let (leading, error) = if OFFSET {
+    if OFFSET {
         let (sum, sum_error) = two_sum(product, offset);
-        (sum, sum_error + error)
+        sum + (sum_error + error)
     } else {
-        (product, error)
-    };
-    let corrected = leading + error;
-    // Of an infinite value there is no error to add: the correction is NaN.
-    if corrected.is_nan() { leading } else { corrected }
+        product + error
+    }
 }
 
 struct Map<'a, T: Element, U, const OFFSET: bool, const STREAM: bool> {
@@ -147,14 +151,20 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
         for (x, y) in elements.into_iter().zip(out) {
             // Whole arrays in and out: the compiler need not fear that the output overlaps the input.
             let x: [T; L] = *x;
-            let mapped: [U; L] = std::array::from_fn(|j| {
-                let value = x[j].to_f64();
-                U::from_f64(if U::NEEDS_EXACT {
-                    map_exact::<OFFSET>(value, shift[j], scale[j], rest[j], offset[j])
-                } else {
-                    map_plain(value, shift[j], scale[j], offset[j])
-                })
-            });
+            let plain = |j: usize| map_plain(x[j].to_f64(), shift[j], scale[j], offset[j]);
+            let mut odd = true;
+            let mapped: [U; L] = if U::NEEDS_EXACT {
+                let corrected =
+                    |j: usize| map_corrected::<OFFSET>(x[j].to_f64(), shift[j], scale[j], rest[j], offset[j]);
+                let mut mapped: [f64; L] = std::array::from_fn(corrected);
+                odd = mapped.iter().fold(false, |odd, y| odd | y.is_nan());
+                if odd {
+                    mapped = std::array::from_fn(|j| if mapped[j].is_nan() { plain(j) } else { mapped[j] });
+                }
+                mapped.map(U::from_f64)
+            } else {
+                std::array::from_fn(|j| U::from_f64(plain(j)))
+            };
             if STREAM && U::NEEDS_EXACT {
                 copy::stream_wide_lanes(mapped, y);
             } else if STREAM {
@@ -162,9 +172,12 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
             } else {
                 *y = mapped;
             }
-            for j in 0..L {
-                let magnitude = x[j].key().magnitude();
-                largest[j] = if magnitude > largest[j] { magnitude } else { largest[j] };
+            // The corrected map of an infinity is odd.
+            if odd {
+                for j in 0..L {
+                    let magnitude = x[j].key().magnitude();
+                    largest[j] = if magnitude > largest[j] { magnitude } else { largest[j] };
+                }
             }
         }
         *lanes_mut(&mut self.largest, L) = largest;
