@@ -333,6 +333,7 @@ def normalize(
     if not issparse(array):
         array = native(array)
     if issparse(array) and return_norm and norm != "max":
+        check(array, finite=True)
         raise NotImplementedError("return_norm=True is not implemented for sparse matrices with norm 'l1' or norm 'l2'")
     try:
         if issparse(array):
