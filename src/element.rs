@@ -15,8 +15,15 @@ pub struct Bool(pub u8);
 pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// The type in which elements are compared.
     type Key: Key;
+    /// Whether it is an integer of at most 16 bits.
+    const IS_SMALL: bool = false;
     /// The value as `f64`; exact but for 64-bit integers beyond 2^53, which round to nearest.
     fn to_f64(self) -> f64;
+    /// The value as `f32`; exact for small integers, rounded to nearest else.
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self.to_f64() as f32
+    }
     /// The value for comparisons.
     fn key(self) -> Self::Key;
 }
@@ -71,10 +78,12 @@ pub trait Output: Element {
     const NEEDS_EXACT: bool;
     /// The nearest value.
     fn from_f64(value: f64) -> Self;
+    /// The nearest value.
+    fn from_f32(value: f32) -> Self;
 }
 
 macro_rules! integer_key {
-    ($($t:ty, $count:ty);*) => {$(
+    ($($t:ty, $count:ty, $small:expr);*) => {$(
         impl Key for $t {
             type Count = $count;
             const TOP: Self = <$t>::MAX;
@@ -89,14 +98,20 @@ macro_rules! integer_key {
         }
         impl Element for $t {
             type Key = $t;
+            const IS_SMALL: bool = $small;
             #[inline(always)]
             fn to_f64(self) -> f64 { self as f64 }
+            #[inline(always)]
+            fn to_f32(self) -> f32 { self as f32 }
             #[inline(always)]
             fn key(self) -> $t { self }
         }
     )*};
 }
-integer_key!(u8, u32; u16, u32; u32, u32; u64, u64; i8, u32; i16, u32; i32, u32; i64, u64);
+integer_key!(
+    u8, u32, true; u16, u32, true; u32, u32, false; u64, u64, false;
+    i8, u32, true; i16, u32, true; i32, u32, false; i64, u64, false
+);
 
 macro_rules! float_key {
     ($($t:ty, $count:ty);*) => {$(
@@ -125,6 +140,7 @@ float_key!(f32, u32; f64, u64);
 
 impl Element for Bool {
     type Key = u8;
+    const IS_SMALL: bool = true;
     #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self.key())
@@ -165,6 +181,10 @@ impl Output for f64 {
     fn from_f64(value: f64) -> Self {
         value
     }
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        f64::from(value)
+    }
 }
 
 impl Output for f32 {
@@ -173,6 +193,10 @@ impl Output for f32 {
     fn from_f64(value: f64) -> Self {
         value as f32
     }
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        value
+    }
 }
 
 // The two roundings (to f32, then to 16 bits) together stay below 0.5 + 2^-13 ulp.
@@ -180,7 +204,11 @@ impl Output for f16 {
     const NEEDS_EXACT: bool = false;
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
-        f16::from_bits(f32_to_f16(value as f32))
+        Self::from_f32(value as f32)
+    }
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        f16::from_bits(f32_to_f16(value))
     }
 }
 
@@ -188,7 +216,11 @@ impl Output for bf16 {
     const NEEDS_EXACT: bool = false;
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
-        bf16::from_bits(f32_to_bf16(value as f32))
+        Self::from_f32(value as f32)
+    }
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        bf16::from_bits(f32_to_bf16(value))
     }
 }
 

@@ -79,7 +79,7 @@ pub struct Task {
 }
 
 /// Where a kept position lies.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<const N: usize> {
     /// Byte offset of each operand.
     pub offset: [isize; N],
@@ -87,6 +87,12 @@ pub struct Place<const N: usize> {
     pub channel: isize,
     /// Number of columns.
     pub width: usize,
+}
+
+impl<const N: usize> Default for Place<N> {
+    fn default() -> Self {
+        Self { offset: [0; N], channel: 0, width: 0 }
+    }
 }
 
 /// Elements of one channel below which a loop over them alone is not worth its start.
@@ -99,6 +105,8 @@ const BLOCK: usize = 2048;
 const PIECES: usize = 64;
 /// Units of a piece at least: less is not worth a start of its own.
 const MIN_UNITS: usize = 8;
+/// Most kept positions that are taken together.
+const MAX_INTERLEAVED: usize = 64;
 /// Partial results held at once, in channels.
 const MAX_PARTIAL: usize = 32_768;
 
@@ -230,6 +238,16 @@ impl<const N: usize> Plan<N> {
         outer * self.width.div_ceil(self.block.max(1))
     }
 
+    /// Whether the elements of different kept positions alternate in the memory of an operand, as the channels of pixels
+    /// do that become planes. All positions are then part of every task, and best taken in turn unit by unit.
+    pub fn interleaved(&self) -> bool {
+        let between = |k: usize| {
+            let inside = |axis: &Axis<N>| axis.stride[k].unsigned_abs() < self.rows.stride[k].unsigned_abs();
+            self.kept.iter().all(inside)
+        };
+        !self.kept.is_empty() && self.kept_positions() <= MAX_INTERLEAVED && (1..N).any(between)
+    }
+
     /// Number of units of a kept position.
     pub fn units(&self) -> usize {
         self.reduced.iter().map(|axis| axis.len).product::<usize>() * self.rows.len.div_ceil(self.unit_rows)
@@ -251,7 +269,7 @@ impl<const N: usize> Plan<N> {
         if self.elements == 0 {
             return Vec::new();
         }
-        let groups = positions.min(PIECES);
+        let groups = if self.interleaved() { 1 } else { positions.min(PIECES) };
         let partial = (MAX_PARTIAL / self.max_width().max(1)).max(1);
         let segments = (PIECES / groups).clamp(1, partial).min(units.div_ceil(MIN_UNITS));
         let cut = |total: usize, pieces: usize, i: usize| i * (total / pieces) + i.min(total % pieces);

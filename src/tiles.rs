@@ -1,5 +1,6 @@
 //! Blocks of rows and columns as the kernels see them: in place where the memory allows it, gathered where not.
 
+use crate::kernels::gather::{pixels, strided};
 use crate::layout::Plan;
 use std::marker::PhantomData;
 
@@ -221,6 +222,14 @@ pub unsafe fn gather<T: Copy, const N: usize>(
         unsafe { scratch.set_len(rows * width) };
         return;
     }
+    let step = plan.rows.stride[k];
+    // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
+    let done = unsafe { gather_pixels(plan, k, at, rows, width, target) };
+    if done {
+        // SAFETY: all of them were written.
+        unsafe { scratch.set_len(rows * width) };
+        return;
+    }
     let mut copied = 0;
     let mut copy = |from: *const u8| {
         debug_assert!(copied < rows * width);
@@ -228,7 +237,6 @@ pub unsafe fn gather<T: Copy, const N: usize>(
         unsafe { target.add(copied).write(from.cast::<T>().read_unaligned()) };
         copied += 1;
     };
-    let step = plan.rows.stride[k];
     if width == 1 {
         (0..rows as isize).for_each(|r| copy(at.wrapping_offset(r * step)));
     } else {
@@ -239,6 +247,41 @@ pub unsafe fn gather<T: Copy, const N: usize>(
     }
     // SAFETY: exactly `copied` elements were written, from the start.
     unsafe { scratch.set_len(copied) };
+}
+
+/// [`gather`] by the loops for the patterns of pictures; `false`, and nothing done, for others.
+///
+/// # Safety
+/// As for [`gather`], and `rows * width` elements can be written at `target`.
+unsafe fn gather_pixels<T: Copy, const N: usize>(
+    plan: &Plan<N>,
+    k: usize,
+    at: *const u8,
+    rows: usize,
+    width: usize,
+    target: *mut T,
+) -> bool {
+    let (step, size) = (plan.rows.stride[k], size_of::<T>() as isize);
+    // `len` elements side by side, or that many groups of `width`, from `from` on to the place `index`.
+    let line = |from: *const u8, stride: isize, len: usize, index: usize| {
+        // SAFETY: the caller's promise; `index + len` is at most `rows * width`.
+        stride % size == 0 && unsafe { strided(from.cast::<T>(), stride / size, len, target.add(index)) }
+    };
+    let sheet = |from: *const u8, strides: [isize; 2], len: usize, width: usize, index: usize| {
+        // SAFETY: as above, of `len * width` elements.
+        unsafe { pixels(from, strides, len, width, target.add(index)) }
+    };
+    let row = |r: usize| at.wrapping_offset(r as isize * step);
+    match plan.cols.as_slice() {
+        [] => line(at, step, rows, 0),
+        [inner] if width < SHORTEST_STRIDED => sheet(at, [step, inner.stride[k]], rows, width, 0),
+        [inner] => (0..rows).all(|r| line(row(r), inner.stride[k], width, r * width)),
+        [outer, inner] if inner.len < SHORTEST_STRIDED => {
+            let strides = [outer.stride[k], inner.stride[k]];
+            (0..rows).all(|r| sheet(row(r), strides, outer.len, inner.len, r * width))
+        }
+        _ => false,
+    }
 }
 
 /// Copy `scratch` to the `rows` x `width` elements of operand `k` at `at`: the inverse of [`gather`].

@@ -6,6 +6,7 @@ use planish::kernels::affine::Parameters;
 use planish::kernels::brackets::Brackets;
 use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
+use planish::kernels::narrow::Narrow;
 use planish::kernels::normalize::normalize_rows;
 use planish::kernels::norms::Norm;
 use planish::kernels::{Level, reference};
@@ -199,6 +200,61 @@ fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
             assert_eq!(infinite, reference_infinite);
         }
     });
+}
+
+/// The map in `f32` arithmetic: as its twin, and within 0.6 ulp of the exact value.
+fn narrow<T: Element, U: Output>(make: impl Fn(u64) -> T) {
+    let x: Vec<T> = noise(6).take(8000).map(make).collect();
+    // On integers, near them on both sides, at halves, where the two ways to split a shift meet, and anywhere.
+    let near = [0.0, 0.0625, -0.0625, 1e-9, -0.03, 0.5, 0.0626, 0.2998, 1.0 / 512.0 + 0.25, 1e-300];
+    sweep(|level, width, len, start| {
+        let x = &x[start..start + len];
+        let mut parameters = Parameters {
+            shift: (0..width).map(|i| (i * 37 % 256) as f64 + near[i % near.len()]).collect(),
+            scale: (0..width).map(|i| 58.395 + i as f64 / 7.0).collect(),
+            scale_rest: vec![0.0; width],
+            offset: vec![0.0; width],
+        };
+        parameters.invert_scales();
+        let mut map = Narrow::default();
+        map.prepare(&parameters);
+        let mut ours = vec![U::from_f64(0.0); len + start];
+        map.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), false);
+        for (i, (x, y)) in x.iter().zip(&ours[start..]).enumerate() {
+            let c = i % width;
+            let twin = map.map_one(c, x.to_f32());
+            assert_eq!(y.to_f64(), U::from_f32(twin).to_f64(), "{level}, {width} x {len} + {start}");
+            let exact = (x.to_f64() - parameters.shift[c]) * parameters.scale[c];
+            let ulp = f64::from(f32::from_bits((exact.abs() as f32).to_bits() + 1)) - f64::from(exact.abs() as f32);
+            assert!((f64::from(twin) - exact).abs() <= 0.6 * ulp, "{x:?} - {}: {twin} {exact}", parameters.shift[c]);
+        }
+    });
+}
+
+#[test]
+fn narrow_maps() {
+    narrow::<u8, f32>(|bits| (bits >> 9) as u8);
+    narrow::<i8, f16>(|bits| (bits >> 9) as i8);
+    narrow::<u16, f32>(|bits| (bits >> 9) as u16);
+    narrow::<u16, bf16>(|bits| (bits >> 9) as u8 as u16);
+    narrow::<i16, f32>(|bits| (bits >> 9) as i16);
+    narrow::<Bool, f32>(|bits| Bool((bits % 3) as u8));
+}
+
+#[test]
+fn narrow_maps_leave_what_needs_more_than_f32() {
+    let usable = |shift: f64, scale: f64| {
+        let mut map = Narrow::default();
+        let (shift, scale) = (vec![1.5, shift], vec![1.0, scale]);
+        map.prepare(&Parameters { shift, scale, scale_rest: vec![0.0; 2], offset: vec![0.0; 2] });
+        !map.is_empty()
+    };
+    assert!(usable(65536.0, -1e12) && usable(-0.1, 1e-12));
+    for (shift, scale) in
+        [(65537.0, 1.0), (f64::NAN, 1.0), (0.0, f64::NAN), (0.0, 0.0), (0.0, 1e-30), (0.0, f64::INFINITY)]
+    {
+        assert!(!usable(shift, scale), "{shift} {scale}");
+    }
 }
 
 macro_rules! every_dtype {

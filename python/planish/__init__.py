@@ -10,6 +10,7 @@ first scaler.
 `Normalizer`
 `scale`, `minmax_scale`, `maxabs_scale`,  the same in one call
 `robust_scale`, `normalize`
+`ImageNormalizer`                         pictures: from decoded pixels to network input in one pass
 `planish.stats`                           streaming accumulators: `Moments`, `Extrema`
 `set_num_threads`, `get_num_threads`,     how many threads large arrays are spread over
 `num_threads`
@@ -25,6 +26,7 @@ from planish._threads import num_threads
 if TYPE_CHECKING:
     from planish import stats
     from planish._functions import maxabs_scale, minmax_scale, normalize, robust_scale, scale
+    from planish._images import ImageNormalizer
     from planish._maxabs import MaxAbsScaler
     from planish._minmax import MinMaxScaler
     from planish._normalizer import Normalizer
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ImageNormalizer",
     "MaxAbsScaler",
     "MinMaxScaler",
     "Normalizer",
@@ -51,6 +54,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "ImageNormalizer": "planish._images",
     "MaxAbsScaler": "planish._maxabs",
     "MinMaxScaler": "planish._minmax",
     "Normalizer": "planish._normalizer",

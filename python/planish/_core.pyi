@@ -12,6 +12,7 @@ __all__ = [
     "affine",
     "get_num_threads",
     "normalize",
+    "normalize_images",
     "norms",
     "quantiles",
     "set_local_threads",
@@ -110,6 +111,20 @@ def normalize(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     copy: bool = True,
+) -> NDArray[Any]: ...
+def normalize_images(
+    images: ArrayLike | Sequence[ArrayLike],
+    mean: ArrayLike,
+    std: ArrayLike,
+    scale: float | None,
+    statistics: str | None,
+    epsilon: float,
+    channel_axis: int | tuple[int, ...],
+    source: int,
+    target: int,
+    dtype: DTypeLike,
+    out: NDArray[Any] | None = None,
+    clip: tuple[float, float] | None = None,
 ) -> NDArray[Any]: ...
 def norms(x: NDArray[Any], norm: str, along: int | tuple[int, ...], tiny: float) -> NDArray[np.float64]: ...
 def quantiles(

@@ -38,10 +38,7 @@ impl Parameters {
     /// Repeat the columns `times` times.
     pub fn widen(&mut self, times: usize) {
         for values in [&mut self.shift, &mut self.scale, &mut self.scale_rest, &mut self.offset] {
-            let width = values.len();
-            for _ in 1..times {
-                values.extend_from_within(..width);
-            }
+            repeat(values, times);
         }
     }
 
@@ -55,12 +52,18 @@ impl Parameters {
         has_offset: bool,
         stream: bool,
     ) -> bool {
-        // Adding a zero costs nothing but where every rounding error is worked out.
-        match (has_offset || !U::NEEDS_EXACT, stream) {
-            (true, true) => self.walk::<T, U, true, true>(rows, out),
-            (true, false) => self.walk::<T, U, true, false>(rows, out),
-            (false, true) => self.walk::<T, U, false, true>(rows, out),
-            (false, false) => self.walk::<T, U, false, false>(rows, out),
+        if const { U::NEEDS_EXACT } {
+            match (has_offset, stream) {
+                (true, true) => self.walk::<T, U, true, true>(rows, out),
+                (true, false) => self.walk::<T, U, true, false>(rows, out),
+                (false, true) => self.walk::<T, U, false, true>(rows, out),
+                (false, false) => self.walk::<T, U, false, false>(rows, out),
+            }
+        } else if stream {
+            // Adding a zero costs nothing where rounding errors are not worked out.
+            self.walk::<T, U, true, true>(rows, out)
+        } else {
+            self.walk::<T, U, true, false>(rows, out)
         }
     }
 
@@ -77,6 +80,15 @@ impl Parameters {
             super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
         }
         map.largest.iter().any(|largest| largest.is_infinite())
+    }
+}
+
+/// Repeat `values` `times` times, in ever longer pieces.
+pub fn repeat<T: Copy>(values: &mut Vec<T>, times: usize) {
+    let len = values.len() * times;
+    values.reserve(len - values.len());
+    while values.len() < len {
+        values.extend_from_within(..values.len().min(len - values.len()));
     }
 }
 

@@ -275,6 +275,18 @@ impl<'py> Array<'py> {
     /// Check that this array, the argument `name`, can take a result of `dtype` computed from `input`; whether it is
     /// the input itself.
     pub fn check_output(&self, name: &str, input: &Self, dtype: DType) -> PyResult<bool> {
+        self.check_target(name, &input.shape, dtype)?;
+        let same_steps =
+            self.shape.iter().zip(self.strides.iter().zip(&input.strides)).all(|(len, (a, b))| *len < 2 || a == b);
+        if self.len() > 0 && self.start == input.start && same_steps && self.dtype.size() == input.dtype.size() {
+            return Ok(true);
+        }
+        self.check_apart(name, input)?;
+        Ok(false)
+    }
+
+    /// Check that this array, the argument `name`, can take a result of `shape` and `dtype`.
+    pub fn check_target(&self, name: &str, shape: &[usize], dtype: DType) -> PyResult<()> {
         if self.dtype != dtype {
             return Err(PyTypeError::new_err(format!(
                 "{name} has dtype {}; the result has dtype {}",
@@ -282,28 +294,28 @@ impl<'py> Array<'py> {
                 dtype.name()
             )));
         }
-        if self.shape != input.shape {
+        if self.shape != shape {
             return Err(PyValueError::new_err(format!(
                 "{name} has shape {}; the result has shape {}",
                 tuple(&self.shape),
-                tuple(&input.shape)
+                tuple(shape)
             )));
         }
         if !self.is_writeable() {
             return Err(PyValueError::new_err(format!("{name} is read-only; a writeable array is accepted")));
         }
-        if self.len() == 0 {
-            return Ok(false);
-        }
-        if self.overlaps_itself() {
+        if self.len() > 0 && self.overlaps_itself() {
             return Err(PyValueError::new_err(format!(
                 "{name} has several elements in the same memory; an array without such overlaps is accepted"
             )));
         }
-        let same_steps =
-            self.shape.iter().zip(self.strides.iter().zip(&input.strides)).all(|(len, (a, b))| *len < 2 || a == b);
-        if self.start == input.start && same_steps && self.dtype.size() == input.dtype.size() {
-            return Ok(true);
+        Ok(())
+    }
+
+    /// Check that this array, the argument `name`, shares no memory with `input`.
+    pub fn check_apart(&self, name: &str, input: &Self) -> PyResult<()> {
+        if self.len() == 0 || input.len() == 0 {
+            return Ok(());
         }
         let ((low, high), (input_low, input_high)) = (self.extent(), input.extent());
         if low < input_high && input_low < high && self.shares_memory(input)? {
@@ -312,7 +324,15 @@ impl<'py> Array<'py> {
                  memory, or the input itself where it has the dtype of the result, is accepted"
             )));
         }
-        Ok(false)
+        Ok(())
+    }
+
+    /// The same array with axis `from` at place `to`.
+    pub fn with_axis_moved(mut self, from: usize, to: usize) -> Self {
+        let (len, stride) = (self.shape.remove(from), self.strides.remove(from));
+        self.shape.insert(to, len);
+        self.strides.insert(to, stride);
+        self
     }
 
     /// Exactly, by NumPy; `true` where that would take too long.
@@ -345,16 +365,33 @@ fn convert<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
     Ok(numpy.call_method1(function, (object,))?.cast_into::<PyUntypedArray>()?)
 }
 
+/// NumPy's description of a floating-point dtype.
+fn descriptor(py: Python<'_>, dtype: DType) -> PyResult<Bound<'_, PyArrayDescr>> {
+    match dtype {
+        DType::F64 => Ok(numpy::dtype::<f64>(py)),
+        DType::F32 => Ok(numpy::dtype::<f32>(py)),
+        DType::F16 => Ok(numpy::dtype::<half::f16>(py)),
+        _ => PyArrayDescr::new(py, py.import("ml_dtypes")?.getattr(dtype.name())?),
+    }
+}
+
+/// A new array in C order.
+pub fn empty<'py>(py: Python<'py>, shape: &[usize], dtype: DType) -> PyResult<Array<'py>> {
+    let mut dims: Vec<isize> = shape.iter().map(|len| *len as isize).collect();
+    let descr = descriptor(py, dtype)?.into_dtype_ptr();
+    // SAFETY: NumPy's documented call with as many lengths as it is told, and a descriptor whose reference it takes
+    // over; the result is a new reference or null with an exception set.
+    let object = unsafe {
+        let array = PY_ARRAY_API.PyArray_Empty(py, dims.len() as i32, dims.as_mut_ptr(), descr, 0);
+        Bound::from_owned_ptr_or_err(py, array)?
+    };
+    Array::new(&object, "out")
+}
+
 /// A new array of the shape of `like`, in its memory order.
 pub fn empty_like<'py>(like: &Array<'py>, dtype: DType) -> PyResult<Array<'py>> {
     let py = like.object.py();
-    let descr = match dtype {
-        DType::F64 => numpy::dtype::<f64>(py),
-        DType::F32 => numpy::dtype::<f32>(py),
-        DType::F16 => numpy::dtype::<half::f16>(py),
-        _ if dtype == like.dtype => like.object.dtype(),
-        _ => PyArrayDescr::new(py, py.import("ml_dtypes")?.getattr(dtype.name())?)?,
-    };
+    let descr = if dtype == like.dtype { like.object.dtype() } else { descriptor(py, dtype)? };
     // SAFETY: NumPy's documented call with a live prototype and a descriptor whose reference it takes over; the result
     // is a new reference or null with an exception set.
     let object = unsafe {

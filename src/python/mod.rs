@@ -5,6 +5,7 @@
 //! | `arrays` | NumPy arrays as views; dtypes to element types; overlaps |
 //! | `axes` | `channel_axis` to kept axes |
 //! | `affine`, `normalize` | the maps |
+//! | `images` | pictures to network input |
 //! | `quantiles` | exact quantiles |
 //! | `sparse` | CSR and CSC matrices |
 //! | `stream`, `moments`, `extrema` | the streaming accumulators |
@@ -16,6 +17,7 @@ mod arrays;
 mod axes;
 mod errors;
 mod extrema;
+mod images;
 mod moments;
 mod normalize;
 mod quantiles;
@@ -36,6 +38,8 @@ mod _core {
     use super::errors::DuplicateEntriesError;
     #[pymodule_export]
     use super::extrema::PyExtrema;
+    #[pymodule_export]
+    use super::images::normalize_images;
     #[pymodule_export]
     use super::moments::PyMoments;
     #[pymodule_export]

@@ -3,9 +3,10 @@
 use crate::element::{Element, Output};
 use crate::kernels::affine::Parameters;
 use crate::kernels::copy;
-use crate::layout::{Plan, Task};
+use crate::kernels::narrow::Narrow;
+use crate::layout::{Place, Plan, Task};
 use crate::parallel;
-use crate::tiles::{Access, RowsMut, access, block, scatter, widening};
+use crate::tiles::{Access, Rows, RowsMut, access, block, scatter, widening};
 use crate::view::{View, ViewMut};
 
 /// Bytes of output that a kernel writes at a time: with its input they stay in the first-level cache.
@@ -61,9 +62,18 @@ struct Map<'a, 'm, T, U> {
 }
 
 struct Scratch<T, U> {
-    parameters: Parameters,
+    /// The kept positions that are taken together.
+    channels: Vec<Channels>,
     elements: Vec<T>,
     results: Vec<U>,
+}
+
+/// The channels at one kept position.
+#[derive(Default)]
+struct Channels {
+    place: Place<2>,
+    parameters: Parameters,
+    narrow: Narrow,
 }
 
 /// What is known of the memory that a map writes.
@@ -96,7 +106,7 @@ pub fn map<T: Element, U: Output>(
     let stream = target == Target::Warm && copy::exceeds_cache(plan.elements * size_of::<U>());
     let tasks = plan.tasks();
     let map = Map { plan, affine, x, out, x_access, out_access, stream, times };
-    let worker = || Scratch { parameters: Parameters::default(), elements: Vec::new(), results: Vec::new() };
+    let worker = || Scratch { channels: Vec::new(), elements: Vec::new(), results: Vec::new() };
     let infinite = parallel::map(tasks.len(), threads, worker, |scratch, task| map.run_task(&tasks[task], scratch));
     infinite.into_iter().any(|infinite| infinite)
 }
@@ -104,13 +114,17 @@ pub fn map<T: Element, U: Output>(
 impl<T: Element, U: Output> Map<'_, '_, T, U> {
     fn run_task(&self, task: &Task, scratch: &mut Scratch<T, U>) -> bool {
         let mut infinite = false;
-        for position in task.kept.clone() {
-            let place = self.plan.place(position);
-            self.affine.fill(place.channel, &self.plan.channel_of[..place.width], &mut scratch.parameters);
-            scratch.parameters.widen(self.times);
+        let Scratch { channels, elements, results } = scratch;
+        let together = if self.plan.interleaved() { task.kept.len() } else { 1 };
+        channels.resize_with(together, Channels::default);
+        for first in task.kept.clone().step_by(together) {
+            for (position, channels) in (first..).zip(channels.iter_mut()) {
+                self.prepare(position, channels);
+            }
             for unit in task.units.clone() {
-                let (offset, rows) = self.plan.unit(&place, unit);
-                infinite |= self.run_block(offset, rows, place.width, scratch);
+                for channels in channels.iter() {
+                    infinite |= self.run_block(unit, channels, elements, results);
+                }
             }
         }
         if self.stream {
@@ -119,14 +133,24 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         infinite
     }
 
-    fn run_block(&self, offset: [isize; 2], rows: usize, width: usize, scratch: &mut Scratch<T, U>) -> bool {
+    fn prepare(&self, position: usize, channels: &mut Channels) {
+        let Channels { place, parameters, narrow } = channels;
+        *place = self.plan.place(position);
+        self.affine.fill(place.channel, &self.plan.channel_of[..place.width], parameters);
+        if T::IS_SMALL && !U::NEEDS_EXACT && self.affine.offset.is_none() {
+            narrow.prepare(parameters);
+        }
+        if narrow.is_empty() { parameters.widen(self.times) } else { narrow.widen(self.times) }
+    }
+
+    fn run_block(&self, unit: usize, channels: &Channels, elements: &mut Vec<T>, results: &mut Vec<U>) -> bool {
         let Self { plan, x, out, .. } = self;
+        let width = channels.place.width;
+        let (offset, rows) = plan.unit(&channels.place, unit);
         let kernel_width = width * self.times;
         let (to, from) = (out.at(offset[0]), x.at(offset[1]));
         // SAFETY: the plan visits elements of the view only, which promises that they can be read.
-        let elements = unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, &mut scratch.elements) };
-        let parameters = &scratch.parameters;
-        let has_offset = self.affine.offset.is_some();
+        let elements = unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, elements) };
         if self.out_access != Access::Gather && self.affine.clip.is_none() {
             // SAFETY: the plan visits each element of the output once, so this block is this task's alone; `access` saw
             // that it is contiguous and aligned, or that its rows are.
@@ -143,16 +167,24 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
                 && (to as usize).is_multiple_of(copy::STREAM_ALIGN)
                 && (kernel_width * size_of::<U>()).is_multiple_of(copy::STREAM_ALIGN)
                 && self.out_access == Access::Flat;
-            return parameters.map(elements, target, has_offset, stream);
+            return self.kernel(channels, elements, target, stream);
         }
-        scratch.results.resize(rows * width, U::from_f64(0.0));
-        let infinite = parameters.map(elements, RowsMut::flat(&mut scratch.results, kernel_width), has_offset, false);
+        results.resize(rows * width, U::from_f64(0.0));
+        let infinite = self.kernel(channels, elements, RowsMut::flat(results, kernel_width), false);
         if let Some([low, high]) = self.affine.clip {
-            clip(&mut scratch.results, U::from_f64(low), U::from_f64(high));
+            clip(results, U::from_f64(low), U::from_f64(high));
         }
         // SAFETY: the plan visits elements of the output only, each once, so this block is this task's alone.
-        unsafe { scatter(plan, 0, to, width, &scratch.results) };
+        unsafe { scatter(plan, 0, to, width, results) };
         infinite
+    }
+
+    fn kernel(&self, channels: &Channels, elements: Rows<'_, T>, out: RowsMut<'_, U>, stream: bool) -> bool {
+        if const { T::IS_SMALL && !U::NEEDS_EXACT } && !channels.narrow.is_empty() {
+            channels.narrow.map(elements, out, stream);
+            return false;
+        }
+        channels.parameters.map(elements, out, self.affine.offset.is_some(), stream)
     }
 }
 

@@ -1,4 +1,5 @@
 //! Maps of arrays.
 
 pub mod affine;
+pub mod images;
 pub mod normalize;

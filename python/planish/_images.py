@@ -1,0 +1,576 @@
+"""From decoded pixels to network input in one pass."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from planish import _core
+from planish._core import Moments
+
+Layout: TypeAlias = Literal["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
+Normalization: TypeAlias = Literal["standard", "image", "image_per_channel", "min_max", "min_max_per_channel"]
+
+#: The axis of the channels in images of each layout.
+_CHANNELS = {"NHWC": -1, "NCHW": -3}
+#: What each way to normalise an image by itself is made of, and whether per channel.
+_STATISTICS: dict[str, tuple[str | None, bool]] = {
+    "standard": (None, True),
+    "image": ("std", False),
+    "image_per_channel": ("std", True),
+    "min_max": ("range", False),
+    "min_max_per_channel": ("range", True),
+}
+#: Added to the standard deviation or range of an image, in pixels: what albumentations adds.
+_EPSILON = 1e-4
+#: The data set whose constants most published models were trained with.
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class ImageNormalizer:
+    """Cast, scale, subtract, divide, transpose and stack images in one pass.
+
+    ``(pixel * scale - mean) / std`` for each channel, from the pixels that a decoder gives to what a network takes. An
+    instance is a function of one image, of a batch, or of a list of images, which it stacks: it serves as `transform`
+    and in `collate_fn` of a data loader. Views cost nothing: crops, mirrored images and swapped channels are read where
+    they lie.
+
+    Parameters
+    ----------
+    mean : float or array-like, default=None
+        Mean of the scaled pixels: one for all channels, one for each, or of the shape of the axes `channel_axis`. None
+        is learnt by `fit`.
+    std : float or array-like, default=None
+        Standard deviation of the scaled pixels, likewise. None is learnt by `fit`.
+    scale : 'auto' or float, default='auto'
+        What pixels are multiplied by first. 'auto' divides unsigned integers by their maximum (255 or 65535) and leaves
+        other dtypes as they are, so that `mean` and `std` are torchvision's.
+    layout : {'NHWC->NCHW', 'NHWC->NHWC', 'NCHW->NCHW', 'NCHW->NHWC'}, default='NHWC->NCHW'
+        Order of the axes of a batch before and after; a single image has no N.
+    dtype : dtype, default='float32'
+        The dtype of results: float16, bfloat16 (of the package ml_dtypes), float32 or float64.
+    normalization : str, default='standard'
+        'standard' uses `mean` and `std`. The others take the statistics of each image itself, as albumentations has
+        them: 'image' its mean and standard deviation, 'image_per_channel' those of each channel, 'min_max' and
+        'min_max_per_channel' minimum and range. 1e-4 (of unscaled pixels) is added to what is divided by; `scale` is not
+        used. albumentations also limits results: ``clip=(-20, 20)``.
+    clip : (float, float), default=None
+        The least and the largest result.
+    channel_axis : int or tuple of int, default=None
+        The axes of an image, counted from the end, that have constants of their own. None is the axis of the channels;
+        (-3, -2, -1) makes a mean image.
+
+    Attributes
+    ----------
+    mean_ : ndarray of float64, of the shape of the kept axes, or ()
+        Mean of the scaled pixels.
+    std_ : ndarray of float64, of the shape of the kept axes, or ()
+        Standard deviation of the scaled pixels (of the population).
+    n_pixels_seen_ : int
+        Number of pixels that `fit` and `partial_fit` have seen.
+
+    Notes
+    -----
+    Integer pixels are summed exactly, floats in double precision; images may differ in size and dtype. NaN is left out
+    of statistics and stays NaN in results; infinity is an error in `fit`. Results are within one ulp of the exact value
+    in `dtype`. `mean_` and `std_` describe all pixels of the data set: they are not means of the means and of the
+    standard deviations of images. Channels that are constant are divided by one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from planish import ImageNormalizer
+    >>> image = np.full((224, 224, 3), 128, np.uint8)
+    >>> normalize = ImageNormalizer.imagenet()
+    >>> normalize(image).shape
+    (3, 224, 224)
+    >>> normalize([image, image[:, ::-1]])[:, :, 0, 0].round(3)
+    array([[0.074, 0.205, 0.427],
+           [0.074, 0.205, 0.427]], dtype=float32)
+    >>> learnt = ImageNormalizer().fit(np.array([[[[0, 51]], [[255, 153]]]], np.uint8))
+    >>> learnt.mean_, learnt.std_
+    (array([0.5, 0.4]), array([0.5, 0.2]))
+    """
+
+    mean_: NDArray[np.float64]
+    std_: NDArray[np.float64]
+    n_pixels_seen_: int
+
+    def __init__(
+        self,
+        mean: ArrayLike | None = None,
+        std: ArrayLike | None = None,
+        *,
+        scale: Literal["auto"] | float = "auto",
+        layout: Layout = "NHWC->NCHW",
+        dtype: DTypeLike = "float32",
+        normalization: Normalization = "standard",
+        clip: tuple[float, float] | None = None,
+        channel_axis: int | tuple[int, ...] | None = None,
+    ) -> None:
+        self.mean = _constant("mean", mean)
+        self.std = _constant("std", std)
+        if self.std is not None and not (self.std > 0).all():
+            raise ValueError(f"std must be positive; got {self.std.tolist()}")
+        if self.mean is not None and self.std is not None:
+            shapes = {a.shape for a in (self.mean, self.std) if a.size > 1}
+            if len(shapes) > 1:
+                raise ValueError(
+                    f"mean has shape {self.mean.shape}, std has shape {self.std.shape}; they must be equal"
+                )
+        self.scale = _scale(scale)
+        sides = str(layout).split("->")
+        if len(sides) != 2 or not set(sides) <= set(_CHANNELS):
+            names = ", ".join(f"{a}->{b}" for a in _CHANNELS for b in _CHANNELS)
+            raise ValueError(f"layout={layout!r} is none of {names}")
+        self.layout = layout
+        self._source, self._target = (_CHANNELS[side] for side in sides)
+        self.dtype = dtype
+        self._dtype = _output_dtype(dtype)
+        if normalization not in _STATISTICS:
+            raise ValueError(f"normalization={normalization!r} is none of {', '.join(map(repr, _STATISTICS))}")
+        self.normalization = normalization
+        self.clip = _limits(clip)
+        self.channel_axis = channel_axis
+        self._axes = self._source if channel_axis is None else channel_axis
+        axes = self._axes if isinstance(self._axes, tuple) else (self._axes,)
+        if not all(isinstance(axis, int) and -3 <= axis < 0 for axis in axes) or len(set(axes)) < len(axes):
+            raise ValueError(
+                f"channel_axis={channel_axis!r} must name axes of an image, counted from the end: -1, -2 or -3"
+            )
+        self._reset()
+
+    # --- presets -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def imagenet(cls, **parameters: Any) -> Self:
+        """Normalise with the constants of ImageNet: for most published models.
+
+        Parameters
+        ----------
+        **parameters
+            Further parameters of `ImageNormalizer`.
+
+        Returns
+        -------
+        normalizer : ImageNormalizer
+            With mean (0.485, 0.456, 0.406) and standard deviation (0.229, 0.224, 0.225), for RGB.
+        """
+        return cls(*_IMAGENET, **parameters)
+
+    @classmethod
+    def zero_one(cls, **parameters: Any) -> Self:
+        """Scale unsigned pixels to 0 ... 1: for any number of channels.
+
+        Parameters
+        ----------
+        **parameters
+            Further parameters of `ImageNormalizer`.
+
+        Returns
+        -------
+        normalizer : ImageNormalizer
+            With mean 0 and standard deviation 1.
+        """
+        return cls(0.0, 1.0, **parameters)
+
+    @classmethod
+    def minus_one_one(cls, **parameters: Any) -> Self:
+        """Scale unsigned pixels to -1 ... 1: for any number of channels.
+
+        Parameters
+        ----------
+        **parameters
+            Further parameters of `ImageNormalizer`.
+
+        Returns
+        -------
+        normalizer : ImageNormalizer
+            With mean 0.5 and standard deviation 0.5.
+        """
+        return cls(0.5, 0.5, **parameters)
+
+    @classmethod
+    def zero_mean(cls, mean: ArrayLike | None = None, **parameters: Any) -> Self:
+        """Subtract the mean and divide by nothing.
+
+        Parameters
+        ----------
+        mean : float or array-like, default=None
+            The mean of the scaled pixels, or of every position of the image with ``channel_axis=(-3, -2, -1)``. None is
+            learnt by `fit`.
+        **parameters
+            Further parameters of `ImageNormalizer`.
+
+        Returns
+        -------
+        normalizer : ImageNormalizer
+            With standard deviation 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from planish import ImageNormalizer
+        >>> batch = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8)
+        >>> ImageNormalizer.zero_mean(channel_axis=(-3, -2, -1)).fit(batch).mean_.shape
+        (8, 8, 3)
+        """
+        return cls(mean, 1.0, **parameters)
+
+    # --- statistics ----------------------------------------------------------------------------------------------
+
+    def fit(self, X: ArrayLike | Iterable[ArrayLike], y: object = None) -> Self:
+        """Learn mean and standard deviation of a data set; constants that were given stay.
+
+        Parameters
+        ----------
+        X : image, batch of images, or iterable of images
+            Arrays with 3 axes or batches with 4, in the layout's first order, of any sizes and one number of channels.
+            A generator is consumed image by image.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : ImageNormalizer
+            Fitted.
+
+        Raises
+        ------
+        TypeError
+            If an image has a dtype that is not accepted.
+        ValueError
+            If there is no image, or an image has other axes or channels, or contains infinity.
+        """
+        before = self.__dict__.copy()
+        self._reset()
+        try:
+            return self.partial_fit(X)
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    def partial_fit(self, X: ArrayLike | Iterable[ArrayLike], y: object = None) -> Self:
+        """Go on learning with more images. After an error nothing of them has been taken in.
+
+        Parameters
+        ----------
+        X : image, batch of images, or iterable of images
+            As for `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : ImageNormalizer
+            Fitted on all images so far.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `fit` does.
+        """
+        statistics: dict[float, Moments] = {}
+        pixels = count = 0
+        for name, image in _images(X):
+            if image.ndim not in (3, 4):
+                raise ValueError(f"{name} has shape {image.shape}; an image has 3 axes, a batch of them 4")
+            if image.size == 0:
+                raise ValueError(f"{name} has shape {image.shape}, and no pixel")
+            unit = _largest(image.dtype) if self.scale == "auto" else 1.0 / self.scale
+            if unit not in statistics:
+                statistics[unit] = Moments(self._axes)
+            statistics[unit]._update_as(name, image)
+            pixels += image.size // image.shape[self._source]
+            count += 1
+        if count == 0:
+            raise ValueError("X has no image; at least one is needed")
+        self._take_in(statistics, pixels)
+        return self
+
+    def merge(self, other: Self) -> Self:
+        """Join the statistics of a normaliser that was fitted apart, as if its images had been given to this one.
+
+        Parameters
+        ----------
+        other : ImageNormalizer
+            Of the same `scale`, `channel_axis` and order of axes in. It is not changed.
+
+        Returns
+        -------
+        self : ImageNormalizer
+            This one, now fitted on the images of both.
+
+        Raises
+        ------
+        TypeError
+            If `other` is no `ImageNormalizer`.
+        ValueError
+            If the two do not describe the same channels.
+        """
+        if not isinstance(other, ImageNormalizer):
+            raise TypeError(f"other must be an ImageNormalizer; got {type(other).__name__}")
+        for name in ("scale", "_source", "_axes"):
+            if getattr(self, name) != getattr(other, name):
+                raise ValueError(
+                    f"other has layout={other.layout!r}, scale={other.scale!r}, channel_axis={other.channel_axis}; "
+                    f"this one has layout={self.layout!r}, scale={self.scale!r}, channel_axis={self.channel_axis}"
+                )
+        if other._statistics:
+            self._take_in(other._statistics, other.n_pixels_seen_)
+        return self
+
+    def _reset(self) -> None:
+        self._statistics: dict[float, Moments] = {}
+        self.n_pixels_seen_ = 0
+        for name in ("mean_", "std_", "_divisor"):
+            self.__dict__.pop(name, None)
+        if self.mean is not None:
+            self.mean_ = self.mean
+        if self.std is not None:
+            self.std_ = self._divisor = self.std
+
+    def _take_in(self, statistics: dict[float, Moments], pixels: int) -> None:
+        """Add moments of pixels, by what those are divided by."""
+        joined = {unit: Moments(self._axes) + moments for unit, moments in self._statistics.items()}
+        for unit, moments in statistics.items():
+            joined[unit] = joined.get(unit, Moments(self._axes)) + moments
+        total = Moments(self._axes)
+        for unit, moments in joined.items():
+            if len(joined) == 1:
+                mean, std, constant = moments.mean / unit, moments.std / unit, moments.scale == 1
+                break
+            total += Moments.from_stats(moments.count, moments.mean / unit, moments.var / unit**2, self._axes)
+        else:
+            mean, std, constant = total.mean, total.std, total.scale == 1
+        self._statistics = joined
+        self.n_pixels_seen_ += pixels
+        if self.mean is None:
+            self.mean_ = mean
+        if self.std is None:
+            self.std_ = std
+            # One stands for the deviation of constant channels, and of the rare channel whose deviation is one.
+            self._divisor = np.where(constant, 1.0, std)
+
+    # --- maps ----------------------------------------------------------------------------------------------------
+
+    def transform(self, X: ArrayLike | Sequence[ArrayLike], *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Normalise an image, a batch, or a list of images of one size, which become a batch.
+
+        Parameters
+        ----------
+        X : image, batch of images, or list of images
+            Arrays in the layout's first order: NumPy's, PyTorch's on the CPU, Pillow's images, whatever gives an array
+            without copying. Read where they lie, whatever their strides.
+        out : ndarray of the result's shape and dtype, default=None
+            Where to write the result, which is then returned.
+
+        Returns
+        -------
+        result : ndarray of `dtype`
+            One image or a batch in the layout's second order, contiguous.
+
+        Raises
+        ------
+        TypeError
+            If `X` or `out` has a dtype that is not accepted.
+        ValueError
+            If mean and standard deviation are not known yet, `X` has other axes or channels, the images of a list
+            differ, or `out` does not fit, is read-only or overlaps `X`.
+        """
+        statistics, per_channel = _STATISTICS[self.normalization]
+        if statistics is None:
+            try:
+                mean, divisor = self.mean_, self._divisor
+            except AttributeError:
+                raise ValueError(
+                    "mean and std are not known yet: fit learns them, ImageNormalizer(mean, std) and the presets have "
+                    "them, zero_one() only scales"
+                ) from None
+        else:
+            mean = divisor = _NOTHING
+        scale = None if self.scale == "auto" else self.scale
+        axes = self._axes if per_channel else ()
+        return _core.normalize_images(
+            *(X, mean, divisor, scale, statistics, _EPSILON, axes),
+            *(self._source, self._target, self._dtype, out, self.clip),
+        )
+
+    __call__ = transform
+
+    def fit_transform(self, X: ArrayLike | Sequence[ArrayLike], y: object = None) -> NDArray[Any]:
+        """`fit`, then `transform`.
+
+        Parameters
+        ----------
+        X : image, batch of images, or list of images
+            As for `transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        result : ndarray of `dtype`
+            As `transform` gives it.
+        """
+        return self.fit(X).transform(X)
+
+    def inverse_transform(self, X: ArrayLike, dtype: DTypeLike = "uint8") -> NDArray[Any]:
+        """Undo `transform`: images to look at.
+
+        Parameters
+        ----------
+        X : image or batch of images
+            As `transform` gives it, in the layout's second order.
+        dtype : dtype, default='uint8'
+            The dtype of pixels. Integers are rounded to nearest and limited to their range; NaN becomes zero.
+
+        Returns
+        -------
+        images : ndarray of `dtype`
+            Pixels in the layout's first order, contiguous.
+
+        Raises
+        ------
+        TypeError
+            If `dtype` is neither an integer nor a floating-point dtype.
+        ValueError
+            If each image was normalised by its own statistics, which are not kept, or `X` does not fit.
+        """
+        if self.normalization != "standard":
+            raise ValueError(
+                f"normalization={self.normalization!r} took the statistics of each image, which are not kept"
+            )
+        if not hasattr(self, "mean_") or not hasattr(self, "_divisor"):
+            raise ValueError("mean and std are not known yet: fit learns them, ImageNormalizer(mean, std) has them")
+        X, dtype = np.asarray(X), np.dtype(dtype)
+        if dtype.kind not in "uif":
+            raise TypeError(f"dtype={dtype} is no dtype of pixels; integer and floating-point dtypes are accepted")
+        if X.ndim not in (3, 4):
+            raise ValueError(f"X has shape {X.shape}; an image has 3 axes, a batch of them 4")
+        X = np.moveaxis(X, self._target, self._source)
+        unit = 1.0 / self.scale if self.scale != "auto" else _largest(dtype)
+        mean, divisor = (self._beside(a) for a in (self.mean_, self._divisor))
+        try:
+            pixels = (X.astype(np.float64) * divisor + mean) * unit
+        except ValueError:
+            raise ValueError(f"X has images of shape {X.shape[-3:]}; mean has shape {self.mean_.shape}") from None
+        if dtype.kind != "f":
+            limits = np.iinfo(dtype)
+            pixels = np.clip(np.rint(np.nan_to_num(pixels, posinf=np.inf, neginf=-np.inf)), limits.min, limits.max)
+        return np.ascontiguousarray(pixels.astype(dtype))
+
+    def _beside(self, constants: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Constants of the kept axes in a shape that broadcasts to images."""
+        if constants.size == 1:
+            return constants.reshape(())
+        axes = self._axes if isinstance(self._axes, tuple) else (self._axes,)
+        lengths = dict(zip(sorted(axis % 3 for axis in axes), constants.shape, strict=False))
+        return constants.reshape([lengths.get(axis, 1) for axis in range(3)])
+
+    # --- an object among others ----------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        usual = {
+            "scale": "auto",
+            "layout": "NHWC->NCHW",
+            "normalization": "standard",
+            "clip": None,
+            "channel_axis": None,
+        }
+        parts = []
+        for name in ("mean", "std"):
+            values = getattr(self, f"{name}_", None)
+            if values is not None:
+                parts.append(f"{name}={_text(values)}")
+        parts += [
+            f"{name}={getattr(self, name)!r}" for name, default in usual.items() if getattr(self, name) != default
+        ]
+        if self._dtype != "float32":
+            parts.append(f"dtype={self._dtype!r}")
+        if self.n_pixels_seen_:
+            parts.append(f"n_pixels_seen_={self.n_pixels_seen_}")
+        return f"ImageNormalizer({', '.join(parts)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ImageNormalizer):
+            return NotImplemented
+        names = ("scale", "layout", "_dtype", "normalization", "clip", "_axes", "n_pixels_seen_", "_statistics")
+        arrays = ("mean", "std", "mean_", "std_")
+        return all(getattr(self, name) == getattr(other, name) for name in names) and all(
+            np.array_equal(getattr(self, name, None), getattr(other, name, None)) for name in arrays
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+#: In place of constants that are not used.
+_NOTHING = np.zeros(())
+
+
+def _constant(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
+    array = array.astype(np.float64)
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold finite numbers; got {array.tolist()}")
+    return array
+
+
+def _scale(scale: Any) -> Any:
+    if isinstance(scale, str):
+        if scale != "auto":
+            raise ValueError(f"scale={scale!r} must be 'auto' or a number")
+        return scale
+    if isinstance(scale, bool) or not isinstance(scale, int | float | np.integer | np.floating):
+        raise TypeError(f"scale={scale!r} must be 'auto' or a number")
+    if not (scale > 0 and np.isfinite(scale)):
+        raise ValueError(f"scale={scale!r} must be positive and finite")
+    return float(scale)
+
+
+def _output_dtype(dtype: DTypeLike) -> str:
+    """Name of a dtype of results."""
+    name = dtype if dtype == "bfloat16" else np.dtype(dtype).name
+    if name not in ("float16", "bfloat16", "float32", "float64"):
+        raise TypeError(f"dtype={name} is no dtype of results; accepted are float16, bfloat16, float32 and float64")
+    return str(name)
+
+
+def _limits(clip: Any) -> tuple[float, float] | None:
+    if clip is None:
+        return None
+    try:
+        low, high = map(float, clip)
+    except (TypeError, ValueError):
+        raise ValueError(f"clip={clip!r} must be None or the least and the largest result") from None
+    if not low < high:
+        raise ValueError(f"clip={clip!r} must have its least result first")
+    return low, high
+
+
+def _largest(dtype: np.dtype[Any]) -> float:
+    """Give what `scale='auto'` divides pixels of a dtype by."""
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
+
+
+def _images(X: Any) -> Iterable[tuple[str, NDArray[Any]]]:
+    """Give the images of whatever `fit` is given, with their names."""
+    if isinstance(X, np.ndarray) or hasattr(X, "__array__") or hasattr(X, "__dlpack__"):
+        yield "X", np.asarray(X)
+        return
+    if not isinstance(X, Iterable) or isinstance(X, str | bytes | dict):
+        raise TypeError(f"X must be an image, a batch or an iterable of images; got {type(X).__name__}")
+    for index, image in enumerate(X):
+        yield f"X[{index}]", np.asarray(image)
+
+
+def _text(values: NDArray[np.float64]) -> str:
+    if values.size > 16:
+        return f"<array of shape {values.shape}>"
+    rounded = [float(f"{value:.6g}") for value in values.reshape(-1)]
+    return str(rounded[0] if values.ndim == 0 else rounded)

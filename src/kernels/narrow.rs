@@ -1,0 +1,144 @@
+//! The affine map of integers of at most 16 bits, `y = (x - shift) * scale`, in `f32` arithmetic: twice the lanes of
+//! `f64`, and as good.
+//!
+//! The shift is split in two, `shift = near + rest`, so that `d = x - near` is exact: near an integer, `near` is that
+//! integer; elsewhere it is a multiple of 2^-8, and `d` has at most 16 + 8 bits. The scale is split in two as well.
+//! Then
+//!
+//! ```text
+//! y = d * scale + (d * scale_rest - rest * scale)
+//! ```
+//!
+//! with both sums fused. What is in parentheses is a small correction: `|rest|` is below a tenth of `|d|` unless `d` is
+//! zero (then it is the result). So its rounding errors do not count, and the result is within 0.6 ulp of the exact one.
+
+use super::affine::{Parameters, repeat};
+use super::columns::{Columns, Walk, lanes};
+use super::copy;
+use crate::element::{Element, Output};
+use crate::tiles::{Rows, RowsMut};
+use std::marker::PhantomData;
+
+const LANES: usize = 16;
+const GROUP: usize = 4;
+/// As in [`super::affine`]: one row at a time past the cache.
+const STREAM_GROUP: usize = 1;
+
+/// So near an integer, the shift counts as that integer and a rest.
+const NEAR: f64 = 1.0 / 16.0;
+/// Steps of a shift elsewhere.
+const STEP: f64 = 1.0 / 256.0;
+/// Shifts beyond the range of the integers would leave `d` with more bits than `f32` has.
+const LARGEST_SHIFT: f64 = 65536.0;
+/// Scales within these powers of two keep every product a normal number.
+const SCALES: [f64; 2] = [1.0 / (1u64 << 40) as f64, (1u64 << 40) as f64];
+
+/// Parameters of the map, one for each column; none where the map needs more than `f32`.
+#[derive(Debug, Default, Clone)]
+pub struct Narrow {
+    near: Vec<f32>,
+    scale: Vec<f32>,
+    scale_rest: Vec<f32>,
+    correction: Vec<f32>,
+}
+
+impl Narrow {
+    /// Set up for the map of `parameters`, whose offsets are zero; nothing, if some column needs more than `f32`.
+    pub fn prepare(&mut self, parameters: &Parameters) {
+        self.clear();
+        let columns = parameters.shift.iter().zip(&parameters.scale);
+        for (shift, scale) in columns {
+            // Comparisons that not-a-number fails.
+            let usable = shift.abs() <= LARGEST_SHIFT && (SCALES[0]..=SCALES[1]).contains(&scale.abs());
+            if !usable {
+                self.clear();
+                return;
+            }
+            let integer = shift.round_ties_even();
+            let stepped = (shift / STEP).round_ties_even() * STEP;
+            let near = if (shift - integer).abs() <= NEAR { integer } else { stepped };
+            self.near.push(near as f32);
+            self.scale.push(*scale as f32);
+            self.scale_rest.push((scale - f64::from(*scale as f32)) as f32);
+            self.correction.push(((near - shift) * scale) as f32);
+        }
+    }
+
+    /// Forget all columns.
+    pub fn clear(&mut self) {
+        for values in [&mut self.near, &mut self.scale, &mut self.scale_rest, &mut self.correction] {
+            values.clear();
+        }
+    }
+
+    /// Whether there is no column.
+    pub fn is_empty(&self) -> bool {
+        self.near.is_empty()
+    }
+
+    /// Repeat the columns `times` times.
+    pub fn widen(&mut self, times: usize) {
+        for values in [&mut self.near, &mut self.scale, &mut self.scale_rest, &mut self.correction] {
+            repeat(values, times);
+        }
+    }
+
+    /// Element `x` of column `c`.
+    #[inline(always)]
+    pub fn map_one(&self, c: usize, x: f32) -> f32 {
+        one(x, self.near[c], self.scale[c], self.scale_rest[c], self.correction[c])
+    }
+
+    /// Map `rows` into `out`; with `stream` as [`Parameters::map`] does.
+    pub fn map<T: Element, U: Output>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>, stream: bool) {
+        if stream {
+            let mut map = Map::<U, true> { parameters: self, out: PhantomData };
+            super::run(Walk::<_, _, LANES, STREAM_GROUP> { rows, out, columns: &mut map });
+        } else {
+            let mut map = Map::<U, false> { parameters: self, out: PhantomData };
+            super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
+        }
+    }
+}
+
+#[inline(always)]
+fn one(x: f32, near: f32, scale: f32, scale_rest: f32, correction: f32) -> f32 {
+    let d = x - near;
+    d.mul_add(scale, d.mul_add(scale_rest, correction))
+}
+
+struct Map<'a, U, const STREAM: bool> {
+    parameters: &'a Narrow,
+    out: PhantomData<U>,
+}
+
+impl<T: Element, U: Output, const STREAM: bool> Columns<T> for Map<'_, U, STREAM> {
+    type Out = U;
+
+    #[inline(always)]
+    fn chunk<const L: usize, const R: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; R],
+        out: [&mut [U; L]; R],
+    ) {
+        // Copies, which stay in registers for the whole group of rows.
+        let near: [f32; L] = *lanes(&self.parameters.near, at);
+        let scale: [f32; L] = *lanes(&self.parameters.scale, at);
+        let rest: [f32; L] = *lanes(&self.parameters.scale_rest, at);
+        let correction: [f32; L] = *lanes(&self.parameters.correction, at);
+        for (x, y) in elements.into_iter().zip(out) {
+            let x: [T; L] = *x;
+            let mut mapped = [U::from_f32(0.0); L];
+            for j in 0..L {
+                mapped[j] = U::from_f32(one(x[j].to_f32(), near[j], scale[j], rest[j], correction[j]));
+            }
+            if STREAM {
+                copy::stream_lanes(&mapped, y);
+            } else {
+                *y = mapped;
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Pictures for Python: from pixels to network input.
+
+use super::affine::result_dtype;
+use super::arrays::{Array, DType, doubles, empty, tuple, with_element, with_float};
+use super::axes::ChannelAxes;
+use super::threads;
+use crate::error::Error;
+use crate::transform::affine::{Affine, Target};
+use crate::transform::images::{Normalization, Picture, map_pictures};
+use crate::view::{View, ViewMut};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+/// Pictures of one shape: one, a batch, or several arrays.
+struct Pictures<'py> {
+    arrays: Vec<Array<'py>>,
+    /// Whether they come as a list.
+    listed: bool,
+}
+
+impl<'py> Pictures<'py> {
+    fn new(images: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let items: Option<Vec<_>> = match images.cast::<PyList>() {
+            Ok(list) => Some(list.iter().collect()),
+            Err(_) => images.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect()),
+        };
+        let Some(items) = items else {
+            let array = Array::new(images, "X")?;
+            return match array.shape.len() {
+                3 | 4 => Ok(Self { arrays: vec![array], listed: false }),
+                2 => Err(PyValueError::new_err(format!(
+                    "X has shape {}; an image has 3 axes: X[..., None] (or X[None] for CHW) gives a grey one its channel",
+                    tuple(&array.shape)
+                ))),
+                _ => Err(PyValueError::new_err(format!(
+                    "X has shape {}; an image has 3 axes, a batch of them 4",
+                    tuple(&array.shape)
+                ))),
+            };
+        };
+        if items.is_empty() {
+            return Err(PyValueError::new_err("X is an empty list; at least one image is needed"));
+        }
+        let mut arrays: Vec<Array<'py>> = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let array = Array::new(item, &format!("X[{index}]"))?;
+            if array.shape.len() != 3 {
+                return Err(PyValueError::new_err(format!(
+                    "X[{index}] has shape {}; an image in a list has 3 axes",
+                    tuple(&array.shape)
+                )));
+            }
+            if let Some(first) = arrays.first()
+                && (first.shape != array.shape || first.dtype != array.dtype)
+            {
+                return Err(PyValueError::new_err(format!(
+                    "X[{index}] has shape {} and dtype {}, X[0] has shape {} and dtype {}; images of one shape and dtype \
+                     make a batch",
+                    tuple(&array.shape),
+                    array.dtype.name(),
+                    tuple(&first.shape),
+                    first.dtype.name()
+                )));
+            }
+            arrays.push(array);
+        }
+        Ok(Self { arrays, listed: true })
+    }
+
+    /// Shape of all of them as one array.
+    fn shape(&self) -> Vec<usize> {
+        let first = &self.arrays[0].shape;
+        if self.listed { [&[self.arrays.len()], first.as_slice()].concat() } else { first.clone() }
+    }
+}
+
+/// Factor between an integer pixel and its share of the largest: that largest; one for what is not unsigned.
+fn largest_pixel(dtype: DType) -> f64 {
+    match dtype {
+        DType::U8 => f64::from(u8::MAX),
+        DType::U16 => f64::from(u16::MAX),
+        DType::U32 => f64::from(u32::MAX),
+        DType::U64 => u64::MAX as f64,
+        _ => 1.0,
+    }
+}
+
+/// The pictures of `x` (one array, or several that make a batch) in `out`, whose axes are in the order of theirs.
+fn pictures<'a, T, U>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> Vec<Picture<'a, T, U>> {
+    let whole = |array: &'a Array<'_>| Picture { x: array.view::<T>(), out: out.view_mut::<U>() };
+    let inner = usize::from(out.shape.len() == 4);
+    // SAFETY: one image of the output's memory, which `view_mut` may write.
+    let target = |index: usize| unsafe {
+        let start = out.start.wrapping_offset(index as isize * out.strides[0]);
+        ViewMut::new(start, &out.shape[inner..], &out.strides[inner..])
+    };
+    match &x.arrays[..] {
+        [only] if !x.listed && apart && inner == 1 => (0..only.shape[0])
+            .map(|index| {
+                let start = only.start.wrapping_offset(index as isize * only.strides[0]);
+                // SAFETY: one image of the input's memory, which `view` may read.
+                let x = unsafe { View::new(start.cast_const(), &only.shape[1..], &only.strides[1..]) };
+                Picture { x, out: target(index) }
+            })
+            .collect(),
+        [only] if !x.listed => vec![whole(only)],
+        several => several.iter().enumerate().map(|(index, x)| Picture { x: x.view(), out: target(index) }).collect(),
+    }
+}
+
+/// Images, normalised and laid out anew in one pass.
+///
+/// `images` is one image, a batch, or a list of images of one shape and dtype. `mean` and `std` belong to pixels times
+/// `scale`, or for None to unsigned integers divided by their maximum; each has one value, or one for each position along
+/// the axes `channel_axis` of an image. `statistics` says that they are taken from every image itself: ``"std"``, or
+/// ``"range"`` for minimum and range, with `epsilon` added to the latter of each. The channel axis moves from `source` to
+/// `target` (-1 or -3).
+#[pyfunction]
+#[pyo3(signature = (images, mean, std, scale, statistics, epsilon, channel_axis, source, target, dtype, out=None, clip=None))]
+#[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.
+pub fn normalize_images<'py>(
+    py: Python<'py>,
+    images: &Bound<'py, PyAny>,
+    mean: &Bound<'py, PyAny>,
+    std: &Bound<'py, PyAny>,
+    scale: Option<f64>,
+    statistics: Option<&str>,
+    epsilon: f64,
+    channel_axis: &Bound<'py, PyAny>,
+    source: isize,
+    target: isize,
+    dtype: &Bound<'py, PyAny>,
+    out: Option<&Bound<'py, PyAny>>,
+    clip: Option<[f64; 2]>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let x = Pictures::new(images)?;
+    let pixel = x.arrays[0].dtype;
+    let shape = x.shape();
+    let (axes, apart) = (shape.len(), statistics.is_some());
+    let dtype = result_dtype(Some(dtype), pixel)?;
+
+    let place = |axis: isize| axes.wrapping_add_signed(axis);
+    let mut out_shape = shape.clone();
+    let channels = out_shape.remove(place(source));
+    out_shape.insert(place(target), channels);
+    let (result, mut kind) = match out {
+        Some(out) if !out.is_instance_of::<numpy::PyUntypedArray>() => {
+            return Err(PyTypeError::new_err(format!("out must be a NumPy array; got {}", out.get_type().name()?)));
+        }
+        Some(out) => (Array::new(out, "out")?, Target::Warm),
+        None => (empty(py, &out_shape, dtype)?, Target::Fresh),
+    };
+    result.check_target("out", &out_shape, dtype)?;
+    let object = result.object.clone();
+    // The channels where the input has them, so that both are walked in the same order of axes.
+    let result = result.with_axis_moved(place(target), place(source));
+    if out.is_some() && x.listed {
+        x.arrays.iter().try_for_each(|array| result.check_apart("out", array))?;
+    } else if out.is_some() && result.check_output("out", &x.arrays[0], dtype)? {
+        kind = Target::Input;
+    }
+
+    let bytes = x.arrays.iter().map(Array::bytes).sum::<usize>().max(result.bytes());
+    let (image, batch) = (&shape[axes - 3..], !apart && !x.listed && axes == 4);
+    let mut kept = ChannelAxes::new(channel_axis)?.kept(3)?;
+    let (mut shift, mut divisor) = (Vec::new(), Vec::new());
+    if !apart {
+        (shift, divisor) = constants(mean, std, scale, pixel, &mut kept, image, source)?;
+    }
+    if batch {
+        kept.insert(0, false);
+    }
+    let normalization = match statistics {
+        Some("std") => Normalization::Deviation(epsilon),
+        Some(_) => Normalization::Range(epsilon),
+        None => Normalization::Given(Affine {
+            shift: Some(&shift),
+            scale: Some(&divisor),
+            scale_rest: None,
+            divide: true,
+            offset: None,
+            clip,
+        }),
+    };
+    let done = with_element!(pixel, T => with_float!(dtype, U => {
+        let pictures = pictures::<T, U>(&x, &result, apart);
+        let (pictures, kept) = (&pictures[..], &kept[..]);
+        threads::run(py, bytes, move |threads| map_pictures(normalization, pictures, kept, clip, kind, threads))
+    }));
+    done.map_err(|(index, error)| picture_error(index, &error, &x))?;
+    Ok(object.into_any())
+}
+
+/// Shift and divisor in units of pixels, one for each channel, or one for all, where `kept` then loses its axes.
+fn constants(
+    mean: &Bound<'_, PyAny>,
+    std: &Bound<'_, PyAny>,
+    scale: Option<f64>,
+    pixel: DType,
+    kept: &mut [bool],
+    image: &[usize],
+    source: isize,
+) -> PyResult<(Vec<f64>, Vec<f64>)> {
+    let wanted: usize = image.iter().zip(kept.iter()).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
+    let ((_, mut shift), (_, mut divisor)) = (doubles(mean, "mean")?, doubles(std, "std")?);
+    if shift.len() == 1 && divisor.len() == 1 {
+        kept.fill(false);
+    } else {
+        for (name, values) in [("mean", &mut shift), ("std", &mut divisor)] {
+            if values.len() == 1 {
+                values.resize(wanted, values[0]);
+            } else if values.len() != wanted {
+                return Err(PyValueError::new_err(format!(
+                    "X has images of shape {}, with the channels along axis {source}, which take {wanted} value(s) of {name}; \
+                     there are {}",
+                    tuple(image),
+                    values.len()
+                )));
+            }
+        }
+    }
+    let unit = |value: &mut f64| match scale {
+        Some(scale) => *value /= scale,
+        None => *value *= largest_pixel(pixel),
+    };
+    shift.iter_mut().for_each(unit);
+    divisor.iter_mut().for_each(unit);
+    Ok((shift, divisor))
+}
+
+fn picture_error(index: usize, error: &Error, x: &Pictures<'_>) -> PyErr {
+    let name = if x.listed || x.arrays[0].shape.len() == 4 { format!("X[{index}]") } else { "X".into() };
+    super::errors::to_python(error, &name)
+}
