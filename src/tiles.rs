@@ -41,6 +41,13 @@ impl<'a, T> Rows<'a, T> {
         unsafe { Self::new(start, len / width, width, width, len % width) }
     }
 
+    /// All elements in one, if there are no gaps between the rows.
+    pub fn whole(&self) -> Option<&'a [T]> {
+        let len = self.count * self.width + self.tail;
+        // SAFETY: `new` promises rows 0..count of `width` elements, and a tail after them.
+        (self.stride == self.width).then(|| unsafe { std::slice::from_raw_parts(self.start, len) })
+    }
+
     /// Row `index`; row `count` is the tail.
     #[inline(always)]
     pub fn row(&self, index: usize) -> &'a [T] {
@@ -82,6 +89,13 @@ impl<'a, T> RowsMut<'a, T> {
     pub unsafe fn contiguous(start: *mut T, len: usize, width: usize) -> Self {
         // SAFETY: the caller's promise; rows and tail are all `len` elements.
         unsafe { Self::new(start, len / width, width, width, len % width) }
+    }
+
+    /// All elements in one, if there are no gaps between the rows.
+    pub fn whole(&mut self) -> Option<&mut [T]> {
+        let len = self.count * self.width + self.tail;
+        // SAFETY: `new` promises rows 0..count of `width` elements and a tail after them, ours alone.
+        (self.stride == self.width).then(|| unsafe { std::slice::from_raw_parts_mut(self.start, len) })
     }
 
     /// `U` rows from `first` on; row `count` is the tail.

@@ -219,7 +219,7 @@ fn narrow<T: Element, U: Output>(make: impl Fn(u64) -> T) {
         let mut map = Narrow::default();
         map.prepare(&parameters);
         let mut ours = vec![U::from_f64(0.0); len + start];
-        map.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), false);
+        map.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), None, false);
         for (i, (x, y)) in x.iter().zip(&ours[start..]).enumerate() {
             let c = i % width;
             let twin = map.map_one(c, x.to_f32());

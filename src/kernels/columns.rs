@@ -89,12 +89,18 @@ pub const AHEAD: usize = 4096;
 /// Ask for what lies [`AHEAD`] of the `L` elements at `element`. That may be past the end of the array: a prefetch reads nothing.
 #[inline(always)]
 pub fn prefetch<T, const L: usize>(element: *const T) {
+    prefetch_at::<T, L>(element.wrapping_byte_add(AHEAD));
+}
+
+/// Ask for the `L` elements at `element`, wherever that is.
+#[inline(always)]
+pub fn prefetch_at<T, const L: usize>(element: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: prefetching is a hint that never faults, and SSE is part of x86-64.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         for line in (0..L * size_of::<T>()).step_by(64) {
-            _mm_prefetch::<_MM_HINT_T0>(element.wrapping_byte_add(AHEAD + line).cast());
+            _mm_prefetch::<_MM_HINT_T0>(element.wrapping_byte_add(line).cast());
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -56,6 +56,67 @@ impl<T: Copy, const STEP: usize, const BACKWARDS: bool> Kernel for Strided<T, ST
     }
 }
 
+/// Copy `count` pixels of `width` elements, side by side from `from` on, to as many planes that begin `apart` elements
+/// after each other from `to` on, the last pixel first if `backwards`; `false`, and nothing done, for widths that have no
+/// loop of their own.
+///
+/// # Safety
+/// As for [`strided`], of `count * width` elements.
+pub unsafe fn planes<T: Copy>(
+    from: *const T,
+    width: usize,
+    count: usize,
+    to: *mut T,
+    apart: usize,
+    backwards: bool,
+) -> bool {
+    macro_rules! widths {
+        ($($width:literal),*) => {
+            match (width, backwards) {
+                // SAFETY: the caller's promise.
+                $(($width, false) => unsafe { super::run(Apart::<T, $width, false>::new(from, count, to, apart)) },
+                // SAFETY: as above.
+                ($width, true) => unsafe { super::run(Apart::<T, $width, true>::new(from, count, to, apart)) },)*
+                _ => return false,
+            }
+        };
+    }
+    widths!(2, 3, 4);
+    true
+}
+
+/// Pixels side by side, to be taken apart.
+struct Apart<T, const W: usize, const BACKWARDS: bool> {
+    from: *const T,
+    count: usize,
+    to: *mut T,
+    apart: usize,
+}
+
+impl<T, const W: usize, const BACKWARDS: bool> Apart<T, W, BACKWARDS> {
+    /// # Safety
+    /// As for [`planes`].
+    unsafe fn new(from: *const T, count: usize, to: *mut T, apart: usize) -> Self {
+        Self { from, count, to, apart }
+    }
+}
+
+impl<T: Copy, const W: usize, const BACKWARDS: bool> Kernel for Apart<T, W, BACKWARDS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let planes: [*mut T; W] = std::array::from_fn(|c| self.to.wrapping_add(c * self.apart));
+        for i in 0..self.count {
+            let target = if BACKWARDS { self.count - 1 - i } else { i };
+            for (c, plane) in planes.iter().enumerate() {
+                // SAFETY: `new` was promised that these elements can be read and written.
+                unsafe { plane.add(target).write_unaligned(self.from.add(i * W + c).read_unaligned()) };
+            }
+        }
+    }
+}
+
 /// Copy `rows` pixels of `width` elements to `to`, side by side. The elements of a pixel are `cols` bytes apart, pixels
 /// `step` bytes; `false`, and nothing done, for patterns that have no loop of their own.
 ///
@@ -163,6 +224,19 @@ mod tests {
                 let expected = |i: usize| source[(1500 + step * i as isize) as usize];
                 assert!(!done || (0..count).all(|i| target[i] == expected(i)), "{step} x {count}");
                 assert_eq!(target[count], T::default());
+            }
+            for (width, backwards) in (1..=5).flat_map(|width| [(width, false), (width, true)]) {
+                let apart = count + 3;
+                let mut target = vec![T::default(); width * apart];
+                // SAFETY: 201 pixels of at most five elements stay within the source.
+                let done = unsafe { planes(middle, width, count, target.as_mut_ptr(), apart, backwards) };
+                assert_eq!(done, (2..=4).contains(&width));
+                let expected = |i: usize| {
+                    let (plane, pixel) = (i / apart, i % apart);
+                    let pixel = if backwards { count.wrapping_sub(1 + pixel) } else { pixel };
+                    if pixel < count { source[1500 + pixel * width + plane] } else { T::default() }
+                };
+                assert!(!done || (0..width * apart).all(|i| target[i] == expected(i)), "{width} x {count}");
             }
             for (width, step, cols) in
                 [(2, 5, 1), (3, -3, 1), (4, 4, 1), (3, 1, 250), (2, 1, -300), (4, 1, 201), (3, 2, 250)]

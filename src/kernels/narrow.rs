@@ -13,8 +13,8 @@
 //! zero (then it is the result). So its rounding errors do not count, and the result is within 0.6 ulp of the exact one.
 
 use super::affine::{Parameters, repeat};
-use super::columns::{Columns, Walk, lanes};
-use super::copy;
+use super::columns::{AHEAD, Columns, Walk, lanes, prefetch_at};
+use super::{Kernel, copy};
 use crate::element::{Element, Output};
 use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
@@ -76,10 +76,22 @@ impl Narrow {
         self.near.is_empty()
     }
 
-    /// Repeat the columns `times` times.
+    /// Make ready for rows of `times` times as many columns, without gaps.
     pub fn widen(&mut self, times: usize) {
-        for values in [&mut self.near, &mut self.scale, &mut self.scale_rest, &mut self.correction] {
-            repeat(values, times);
+        if self.period().is_none() {
+            for values in [&mut self.near, &mut self.scale, &mut self.scale_rest, &mut self.correction] {
+                repeat(values, times);
+            }
+        }
+    }
+
+    /// The lanes after which the parameters repeat in elements without gaps, where these are so few that all parameters
+    /// stay in registers.
+    fn period(&self) -> Option<usize> {
+        match self.near.len() {
+            1 | 2 | 4 | 8 => Some(8),
+            3 | 6 | 12 | 24 => Some(24),
+            _ => None,
         }
     }
 
@@ -89,14 +101,86 @@ impl Narrow {
         one(x, self.near[c], self.scale[c], self.scale_rest[c], self.correction[c])
     }
 
-    /// Map `rows` into `out`; with `stream` as [`Parameters::map`] does.
-    pub fn map<T: Element, U: Output>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>, stream: bool) {
-        if stream {
+    /// Map `rows` into `out`; with `stream` as [`Parameters::map`] does. Of what lies at `next` (for nothing: ahead of the
+    /// rows) as much is asked for meanwhile as is mapped.
+    pub fn map<T: Element, U: Output>(
+        &self,
+        rows: Rows<'_, T>,
+        mut out: RowsMut<'_, U>,
+        next: Option<*const T>,
+        stream: bool,
+    ) {
+        if let (Some(period), Some(x), Some(y)) = (self.period(), rows.whole(), out.whole()) {
+            let next = next.unwrap_or(x.as_ptr().wrapping_byte_add(AHEAD));
+            if period == 8 {
+                self.flat::<T, U, 8, 4>(x, y, next, stream);
+            } else {
+                self.flat::<T, U, 24, 1>(x, y, next, stream);
+            }
+        } else if stream {
             let mut map = Map::<U, true> { parameters: self, out: PhantomData };
             super::run(Walk::<_, _, LANES, STREAM_GROUP> { rows, out, columns: &mut map });
         } else {
             let mut map = Map::<U, false> { parameters: self, out: PhantomData };
             super::run(Walk::<_, _, LANES, GROUP> { rows, out, columns: &mut map });
+        }
+    }
+
+    fn flat<T: Element, U: Output, const P: usize, const TIMES: usize>(
+        &self,
+        x: &[T],
+        y: &mut [U],
+        next: *const T,
+        stream: bool,
+    ) {
+        let lanes = |values: &[f32]| std::array::from_fn(|j| values[j % values.len()]);
+        let parameters = [lanes(&self.near), lanes(&self.scale), lanes(&self.scale_rest), lanes(&self.correction)];
+        if stream {
+            super::run(Flat::<T, U, P, TIMES, true> { parameters, x, y, next });
+        } else {
+            super::run(Flat::<T, U, P, TIMES, false> { parameters, x, y, next });
+        }
+    }
+}
+
+/// Elements with the parameters `near`, `scale`, `scale_rest` and `correction` of `P` lanes, `TIMES` times `P` at once.
+struct Flat<'a, T, U, const P: usize, const TIMES: usize, const STREAM: bool> {
+    parameters: [[f32; P]; 4],
+    x: &'a [T],
+    y: &'a mut [U],
+    next: *const T,
+}
+
+impl<T: Element, U: Output, const P: usize, const TIMES: usize, const STREAM: bool> Kernel
+    for Flat<'_, T, U, P, TIMES, STREAM>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [near, scale, rest, correction] = self.parameters;
+        let (groups, x_tail) = self.x.as_chunks::<P>();
+        let (targets, y_tail) = self.y.as_chunks_mut::<P>();
+        let (groups, x_rest) = groups.as_chunks::<TIMES>();
+        let (targets, y_rest) = targets.as_chunks_mut::<TIMES>();
+        for (i, (x, y)) in groups.iter().zip(targets).enumerate() {
+            for u in 0..TIMES {
+                prefetch_at::<T, P>(self.next.wrapping_add((i * TIMES + u) * P));
+            }
+            for (x, y) in x.iter().zip(y) {
+                let x: [T; P] = *x;
+                let mut mapped = [U::from_f32(0.0); P];
+                for j in 0..P {
+                    mapped[j] = U::from_f32(one(x[j].to_f32(), near[j], scale[j], rest[j], correction[j]));
+                }
+                if STREAM { copy::stream_lanes(&mapped, y) } else { *y = mapped }
+            }
+        }
+        let x = x_rest.as_flattened().iter().chain(x_tail);
+        let y = y_rest.as_flattened_mut().iter_mut().chain(y_tail);
+        for (j, (x, y)) in x.zip(y).enumerate() {
+            let j = j % P;
+            *y = U::from_f32(one(x.to_f32(), near[j], scale[j], rest[j], correction[j]));
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::element::{Element, Output};
 use crate::kernels::affine::Parameters;
 use crate::kernels::copy;
+use crate::kernels::gather::planes;
 use crate::kernels::narrow::Narrow;
 use crate::layout::{Place, Plan, Task};
 use crate::parallel;
@@ -72,6 +73,8 @@ struct Scratch<T, U> {
 #[derive(Default)]
 struct Channels {
     place: Place<2>,
+    /// Which element of a pixel, where they are taken from pixels.
+    plane: usize,
     parameters: Parameters,
     narrow: Narrow,
 }
@@ -121,9 +124,11 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
             for (position, channels) in (first..).zip(channels.iter_mut()) {
                 self.prepare(position, channels);
             }
+            let pixels = self.pixels(channels);
             for unit in task.units.clone() {
+                let planes = pixels.filter(|pixels| self.take_apart(unit, pixels, together, elements)).is_some();
                 for channels in channels.iter() {
-                    infinite |= self.run_block(unit, channels, elements, results);
+                    infinite |= self.run_block(unit, channels, planes, elements, results);
                 }
             }
         }
@@ -134,7 +139,7 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
     }
 
     fn prepare(&self, position: usize, channels: &mut Channels) {
-        let Channels { place, parameters, narrow } = channels;
+        let Channels { place, parameters, narrow, .. } = channels;
         *place = self.plan.place(position);
         self.affine.fill(place.channel, &self.plan.channel_of[..place.width], parameters);
         if T::IS_SMALL && !U::NEEDS_EXACT && self.affine.offset.is_none() {
@@ -143,14 +148,75 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         if narrow.is_empty() { parameters.widen(self.times) } else { narrow.widen(self.times) }
     }
 
-    fn run_block(&self, unit: usize, channels: &Channels, elements: &mut Vec<T>, results: &mut Vec<U>) -> bool {
+    /// Where the first elements of pixels lie, if the kept positions `channels` are the elements of pixels that follow each
+    /// other along a line: each then knows its place within them.
+    fn pixels(&self, channels: &mut [Channels]) -> Option<Place<2>> {
+        let size = size_of::<T>() as isize;
+        let line = if self.plan.cols.is_empty() { self.plan.rows } else { *self.plan.cols.first()? };
+        if channels.len() < 2 || self.plan.cols.len() > 1 || line.stride[1].abs() != size * channels.len() as isize {
+            return None;
+        }
+        let first = channels.iter().map(|channels| channels.place).min_by_key(|place| place.offset[1])?;
+        let mut seen = vec![false; channels.len()];
+        for Channels { place, plane, .. } in channels {
+            let distance = place.offset[1] - first.offset[1];
+            *plane = (distance / size) as usize;
+            let other = seen.get_mut(*plane).filter(|_| distance % size == 0)?;
+            if std::mem::replace(other, true) {
+                return None;
+            }
+        }
+        Some(first)
+    }
+
+    /// Copy the pixels of a unit, of `count` elements each, to as many planes of `elements`, where this can be done at once.
+    fn take_apart(&self, unit: usize, first: &Place<2>, count: usize, elements: &mut Vec<T>) -> bool {
+        let Self { plan, x, .. } = self;
+        let ([_, offset], rows) = plan.unit(first, unit);
+        let (lines, line) = plan.cols.first().map_or((1, plan.rows), |cols| (rows, *cols));
+        let len = if plan.cols.is_empty() { rows } else { line.len };
+        let plane = lines * len;
+        elements.clear();
+        elements.reserve(plane * count);
+        let backwards = line.stride[1] < 0;
+        let lowest = if backwards { line.stride[1] * (len as isize - 1) } else { 0 };
+        let done = (0..lines).all(|index| {
+            let from = x.at(offset + index as isize * plan.rows.stride[1] + lowest).cast::<T>();
+            let to = elements.as_mut_ptr().wrapping_add(index * len);
+            // SAFETY: the plan visits elements of the view only, which promises that they can be read; there is room for
+            // `count` planes.
+            unsafe { planes(from, count, len, to, plane, backwards) }
+        });
+        if done {
+            // SAFETY: all of them were written.
+            unsafe { elements.set_len(plane * count) };
+        }
+        done
+    }
+
+    fn run_block(
+        &self,
+        unit: usize,
+        channels: &Channels,
+        planes: bool,
+        elements: &mut Vec<T>,
+        results: &mut Vec<U>,
+    ) -> bool {
         let Self { plan, x, out, .. } = self;
         let width = channels.place.width;
         let (offset, rows) = plan.unit(&channels.place, unit);
         let kernel_width = width * self.times;
         let (to, from) = (out.at(offset[0]), x.at(offset[1]));
-        // SAFETY: the plan visits elements of the view only, which promises that they can be read.
-        let elements = unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, elements) };
+        let (elements, next) = if planes {
+            let len = rows * width;
+            // Each plane asks for its share of the unit after this one.
+            let next = from.wrapping_offset(rows as isize * plan.rows.stride[1]).cast::<T>();
+            let elements = Rows::flat(&elements[channels.plane * len..][..len], kernel_width);
+            (elements, Some(next.wrapping_add(channels.plane * len)))
+        } else {
+            // SAFETY: the plan visits elements of the view only, which promises that they can be read.
+            (unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, elements) }, None)
+        };
         if self.out_access != Access::Gather && self.affine.clip.is_none() {
             // SAFETY: the plan visits each element of the output once, so this block is this task's alone; `access` saw
             // that it is contiguous and aligned, or that its rows are.
@@ -167,10 +233,10 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
                 && (to as usize).is_multiple_of(copy::STREAM_ALIGN)
                 && (kernel_width * size_of::<U>()).is_multiple_of(copy::STREAM_ALIGN)
                 && self.out_access == Access::Flat;
-            return self.kernel(channels, elements, target, stream);
+            return self.kernel(channels, elements, target, next, stream);
         }
         results.resize(rows * width, U::from_f64(0.0));
-        let infinite = self.kernel(channels, elements, RowsMut::flat(results, kernel_width), false);
+        let infinite = self.kernel(channels, elements, RowsMut::flat(results, kernel_width), next, false);
         if let Some([low, high]) = self.affine.clip {
             clip(results, U::from_f64(low), U::from_f64(high));
         }
@@ -179,9 +245,16 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
         infinite
     }
 
-    fn kernel(&self, channels: &Channels, elements: Rows<'_, T>, out: RowsMut<'_, U>, stream: bool) -> bool {
+    fn kernel(
+        &self,
+        channels: &Channels,
+        elements: Rows<'_, T>,
+        out: RowsMut<'_, U>,
+        next: Option<*const T>,
+        stream: bool,
+    ) -> bool {
         if const { T::IS_SMALL && !U::NEEDS_EXACT } && !channels.narrow.is_empty() {
-            channels.narrow.map(elements, out, stream);
+            channels.narrow.map(elements, out, next, stream);
             return false;
         }
         channels.parameters.map(elements, out, self.affine.offset.is_some(), stream)
