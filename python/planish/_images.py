@@ -53,8 +53,8 @@ class ImageNormalizer:
     normalization : str, default='standard'
         'standard' uses `mean` and `std`. The others take the statistics of each image itself, as albumentations has
         them: 'image' its mean and standard deviation, 'image_per_channel' those of each channel, 'min_max' and
-        'min_max_per_channel' minimum and range. 1e-4 (of unscaled pixels) is added to what is divided by; `scale` is not
-        used. albumentations also limits results: ``clip=(-20, 20)``.
+        'min_max_per_channel' minimum and range. 1e-4 (of unscaled pixels) is added to what is divided by; `scale` is
+        not used. albumentations also limits results: ``clip=(-20, 20)``.
     clip : (float, float), default=None
         The least and the largest result.
     channel_axis : int or tuple of int, default=None
@@ -498,8 +498,9 @@ class ImageNormalizer:
             return NotImplemented
         names = ("scale", "layout", "_dtype", "normalization", "clip", "_axes", "n_pixels_seen_", "_statistics")
         arrays = ("mean", "std", "mean_", "std_")
+        pairs: list[tuple[Any, Any]] = [(getattr(self, name, None), getattr(other, name, None)) for name in arrays]
         return all(getattr(self, name) == getattr(other, name) for name in names) and all(
-            np.array_equal(getattr(self, name, None), getattr(other, name, None)) for name in arrays
+            np.array_equal(ours, theirs) for ours, theirs in pairs
         )
 
     __hash__ = None  # type: ignore[assignment]

@@ -135,6 +135,7 @@ pub unsafe fn pixels<T: Copy>(
             match (width, cols == size, step == size) {
                 // SAFETY: the caller's promise.
                 $(($width, true, _) => unsafe { super::run(Whole::<T, $width>::new(from, step, rows, to)) },
+                // SAFETY: as above.
                 ($width, _, true) => unsafe { super::run(Planes::<T, $width>::new(from, cols, rows, to)) },)*
                 _ => return false,
             }

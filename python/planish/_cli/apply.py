@@ -1,0 +1,68 @@
+"""An array larger than memory through saved statistics."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planish import _core
+from planish._cli.sources import largest
+
+#: Elements that are mapped at a time.
+_BATCH = 1 << 22
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read what `planish stats --save` wrote; a ValueError says what is wrong with it."""
+    try:
+        saved = json.loads(path.read_text())
+        version, axis = saved["planish stats"], saved["channel_axis"]
+        mean, std = (np.array(saved[key], np.float64) for key in ("mean", "std"))
+        kind = saved["kind"]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError(f"{path} holds no statistics of planish, or is damaged") from None
+    if version != 1:
+        raise ValueError(f"{path} is of version {version}; this planish reads 1")
+    if not isinstance(axis, int) or mean.ndim != 1 or mean.shape != std.shape or kind not in ("pixels", "table"):
+        raise ValueError(f"{path} holds no statistics of planish, or is damaged")
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
+        raise ValueError(f"{path} has a mean or standard deviation that is no finite number")
+    return {"mean": mean, "std": std, "channel_axis": axis, "kind": kind}
+
+
+def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: Callable[[int, int], None]) -> None:
+    """Write ``(x * scale - mean) / std`` of the array in `source` to `target`, which is whole or not there.
+
+    `step` is told how many of how many positions of the first axis are done.
+    """
+    array = np.load(source, mmap_mode="r", allow_pickle=False)
+    axis, channels = saved["channel_axis"], len(saved["mean"])
+    if array.ndim < 2 or not -array.ndim <= axis < array.ndim or array.shape[axis] != channels:
+        raise ValueError(
+            f"{source} has shape {array.shape}; the statistics are of {channels} channel(s) along axis {axis}"
+        )
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target} is the input itself; another file takes the result")
+    unit = largest(array.dtype) if saved["kind"] == "pixels" else 1.0
+    shift, divisor = saved["mean"] * unit, np.where(saved["std"] > 0, saved["std"] * unit, 1.0)
+    along = 1 if axis % array.ndim == 0 else 0
+    length = array.shape[along]
+    rows = max(1, _BATCH * length // max(array.size, 1))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=array.shape)
+        for first in range(0, length, rows):
+            part = (slice(None),) * along + (slice(first, first + rows),)
+            _core.affine(array[part], shift, divisor, None, True, axis, dtype, np.asarray(out[part]), True, True)
+            step(min(first + rows, length), length)
+        out.flush()
+        del out
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

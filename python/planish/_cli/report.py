@@ -1,0 +1,64 @@
+"""Statistics as a table, as lines to paste and as JSON."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from planish._cli.survey import Survey, channels
+
+VERSION = 1
+_COLOURS = {1: ["grey"], 3: ["red", "green", "blue"], 4: ["red", "green", "blue", "alpha"]}
+
+
+def summary(survey: Survey, kinds: set[str]) -> dict[str, Any]:
+    """Put together what `--json` prints and `--save` writes."""
+    found = list(channels(survey.statistics))
+    names = [name for name, *_ in found]
+    if kinds == {"picture"} and len(names) in _COLOURS:
+        names = _COLOURS[len(names)]
+    return {
+        "planish stats": VERSION,
+        "kind": "table" if kinds == {"table"} else "pixels",
+        "channels": names,
+        "channel_axis": -1 if kinds != {"array"} else survey.channel_axis,
+        "count": [count for _, count, *_ in found],
+        "mean": [mean for _, _, mean, _, _ in found],
+        "std": [std for *_, std, _ in found],
+        "max_pixel_value": max((unit for *_, unit in found), default=1.0),
+        "files": survey.done - len(survey.failed),
+        "failed": [{"file": name, "reason": reason} for name, reason in survey.failed],
+        "complete": not survey.interrupted,
+    }
+
+
+def to_json(result: dict[str, Any]) -> str:
+    """Floats as they are: the shortest text that gives the same number back."""
+    return json.dumps(result, indent=1)
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """Print a table and what to paste."""
+    table = Table("channel", "count", "mean", "std")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows = zip(result["channels"], result["count"], result["mean"], result["std"], strict=True)
+    for name, count, mean, std in rows:
+        table.add_row(name, f"{count:,}", f"{mean:.9g}", f"{std:.9g}")
+    console.print(table)
+    for line in to_paste(result):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def to_paste(result: dict[str, Any]) -> list[str]:
+    """Lines of Python."""
+    mean, std = (str([float(f"{value:.9g}") for value in result[key]]) for key in ("mean", "std"))
+    if result["kind"] == "table":
+        return [f"planish.StandardScaler.from_stats(mean={mean}, std={std})"]
+    largest = result["max_pixel_value"]
+    return [
+        f"torchvision.transforms.Normalize(mean={mean}, std={std})",
+        f"albumentations.Normalize(mean={mean}, std={std}, max_pixel_value={largest})",
+        f"planish.ImageNormalizer(mean={mean}, std={std})",
+    ]

@@ -1,0 +1,168 @@
+"""Files to batches of elements.
+
+A source is one file. Reading it gives batches: an array, the axis of its channels, and what its elements are divided
+by. A batch of a table is a part of one column.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Elements of a memory-mapped array that are read at a time.
+_BATCH = 1 << 24
+#: Tables, by the ending of their names.
+_TABLES = {".parquet", ".pq", ".csv"}
+_ARRAYS = {".npy", ".npz"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Elements of some channels."""
+
+    #: Column of a table; empty for pictures and arrays.
+    column: str
+    array: NDArray[Any]
+    #: The axis of the channels; None for one channel.
+    channel_axis: int | None
+    #: What the elements are divided by.
+    unit: float
+
+
+class NotReadableError(Exception):
+    """A file that is no picture, array or table, or a damaged one."""
+
+
+def kind(path: Path) -> str:
+    """Say what a file is read as: 'picture', 'array' or 'table'."""
+    suffix = path.suffix.lower()
+    return "table" if suffix in _TABLES else "array" if suffix in _ARRAYS else "picture"
+
+
+def find(paths: list[Path]) -> list[Path]:
+    """List the files to read, in a fixed order: folders are searched for what their names say can be read."""
+    from PIL import Image
+
+    known = set(Image.registered_extensions()) | _TABLES | _ARRAYS
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files = (file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
+            found += sorted(files)
+        else:
+            found.append(path)
+    return found
+
+
+def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch]:
+    """Read a file; a NotReadableError says why it cannot be."""
+    try:
+        match kind(path):
+            case "table":
+                yield from _table(path)
+            case "array":
+                yield from _arrays(path, channel_axis)
+            case _:
+                yield _picture(path, mode)
+    except (NotReadableError, MemoryError):
+        raise
+    except Exception as error:
+        # Damaged files make their readers raise what they happen to meet.
+        raise NotReadableError(f"{type(error).__name__}: {error}") from error
+
+
+def largest(dtype: np.dtype[Any]) -> float:
+    """Give what pixels of a dtype are divided by."""
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def _picture(path: Path, mode: str) -> Batch:
+    """Read a picture in `mode` ('L', 'RGB' or 'RGBA').
+
+    16-bit and floating-point greys keep their depth, which Pillow's own conversion would cut off, and stand for all
+    three colours of RGB. What turns or mirrors a picture (EXIF) does not change its statistics, and is ignored.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        deep = image.mode == "F" or image.mode.startswith("I")
+        if not deep:
+            pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+        else:
+            pixels = np.asarray(image)
+            if pixels.dtype.kind == "i" and pixels.size and pixels.min() >= 0 and pixels.max() <= 65535:
+                # Older versions of Pillow, and some formats, hold 16 bits in 32.
+                pixels = pixels.astype(np.uint16)
+            elif pixels.dtype.byteorder not in "=|":
+                pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+    channels = len(mode)
+    if pixels.shape[2] != channels:
+        if channels == 4:
+            raise NotReadableError("a grey picture of 16 or 32 bits has no RGBA; --mode L or RGB reads it")
+        pixels = np.broadcast_to(pixels, (*pixels.shape[:2], channels))
+    return Batch("", pixels, -1, largest(pixels.dtype))
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+def _arrays(path: Path, channel_axis: int) -> Iterator[Batch]:
+    if path.suffix.lower() == ".npy":
+        yield from _pieces(np.load(path, mmap_mode="r", allow_pickle=False), channel_axis)
+        return
+    with np.load(path, allow_pickle=False) as archive:
+        for name in archive.files:
+            yield from _pieces(archive[name], channel_axis)
+
+
+def _pieces(array: NDArray[Any], channel_axis: int) -> Iterator[Batch]:
+    """Give an array along its first axis, or along its second where the channels lie along the first."""
+    if array.dtype.kind not in "biuf":
+        raise NotReadableError(f"an array of dtype {array.dtype}; numbers are read")
+    if array.ndim < 2:
+        array, channel_axis = array.reshape(-1, 1), -1
+    if not -array.ndim <= channel_axis < array.ndim:
+        raise NotReadableError(f"an array of shape {array.shape} has no axis {channel_axis}")
+    axis = 1 if channel_axis % array.ndim == 0 else 0
+    step = max(1, _BATCH * array.shape[axis] // max(array.size, 1))
+    for first in range(0, array.shape[axis], step):
+        piece = array[first : first + step] if axis == 0 else array[:, first : first + step]
+        yield Batch("", piece, channel_axis, largest(array.dtype))
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def _table(path: Path) -> Iterator[Batch]:
+    try:
+        import pyarrow.csv
+        import pyarrow.parquet
+    except ImportError:
+        raise NotReadableError("tables need the package pyarrow: pip install pyarrow") from None
+    if path.suffix.lower() == ".csv":
+        with pyarrow.csv.open_csv(path) as reader:
+            for batch in reader:
+                yield from _columns(batch)
+    else:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from _columns(batch)
+
+
+def _columns(table: Any) -> Iterator[Batch]:
+    """Give the columns of numbers of a part of a table; what is missing becomes NaN, which is left out."""
+    import pyarrow.types as types
+
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if types.is_integer(field.type) or types.is_floating(field.type) or types.is_boolean(field.type):
+            values = column.to_numpy(zero_copy_only=False)
+            if values.dtype == object:  # truth values with gaps
+                values = values.astype(np.float64)
+            yield Batch(field.name, values.reshape(-1, 1), -1, 1.0)

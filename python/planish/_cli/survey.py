@@ -1,0 +1,192 @@
+"""Statistics of many files: read in parallel, joined in the order of the files."""
+
+import hashlib
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planish._cli.sources import NotReadableError, batches
+from planish._core import Moments
+from planish._threads import num_threads
+
+#: Seconds between two checkpoints.
+_INTERVAL = 5.0
+_VERSION = 1
+
+#: Moments by the column of a table (empty for pictures and arrays) and by what elements are divided by.
+Statistics = dict[tuple[str, float], Moments]
+
+
+@dataclass
+class Survey:
+    """What has been learnt of the files so far."""
+
+    files: list[Path]
+    mode: str
+    channel_axis: int
+    #: Files that have been read or found not to be readable: the first of the list.
+    done: int = 0
+    statistics: Statistics = field(default_factory=dict)
+    #: Files that could not be read, and why.
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+    def run(self, threads: int, step: Callable[[], None], checkpoint: Path | None) -> None:
+        """Read what is left on `threads` threads, calling `step` after each file; Ctrl-C ends it early."""
+        pending: deque[Future[Statistics]] = deque()
+        rest = iter(self.files[self.done :])
+        saved = time.monotonic()
+        pool = ThreadPoolExecutor(threads)
+        try:
+            while True:
+                while len(pending) < 4 * threads and (path := next(rest, None)) is not None:
+                    pending.append(pool.submit(_read, path, self.mode, self.channel_axis))
+                if not pending:
+                    break
+                # Not taken off before it is done: Ctrl-C may come while it is waited for.
+                self._take_in(pending[0])
+                pending.popleft()
+                step()
+                if checkpoint is not None and time.monotonic() - saved > _INTERVAL:
+                    self.save(checkpoint)
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if checkpoint is not None:
+            self.save(checkpoint)
+
+    def _take_in(self, read: "Future[Statistics]") -> None:
+        path = self.files[self.done]
+        try:
+            found = read.result()
+            joined = dict(self.statistics)
+            for key, moments in found.items():
+                joined[key] = joined[key] + moments if key in joined else moments
+            _check_channels(joined)
+        except (NotReadableError, ValueError) as error:
+            self.failed.append((str(path), str(error)))
+        else:
+            self.statistics = joined
+        self.done += 1
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------
+
+    def _digest(self) -> str:
+        """Fingerprint of what is surveyed, and how."""
+        listed = [[str(path), path.stat().st_size if path.exists() else -1] for path in self.files]
+        text = json.dumps([listed, self.mode, self.channel_axis])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write what is known to `path`, which is whole at any time."""
+        state = {
+            "planish checkpoint": _VERSION,
+            "files": self._digest(),
+            "done": self.done,
+            "failed": self.failed,
+            "statistics": [[*key, _to_json(moments)] for key, moments in self.statistics.items()],
+        }
+        write_whole(path, json.dumps(state))
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint; a ValueError says why that cannot be done."""
+        try:
+            state = json.loads(path.read_text())
+            if state["planish checkpoint"] != _VERSION:
+                raise ValueError(f"is of version {state['planish checkpoint']}; this planish reads {_VERSION}")
+            same, done = state["files"] == self._digest(), state["done"]
+            failed = [(str(name), str(why)) for name, why in state["failed"]]
+            statistics = {(column, unit): _from_json(values) for column, unit, values in state["statistics"]}
+            if not isinstance(done, int) or done < 0:
+                raise ValueError("is damaged")
+        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, OverflowError):
+            raise ValueError(
+                f"{path} is no checkpoint of planish, or damaged; without it the survey starts anew"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"{path} {error}") from None
+        if not same or done > len(self.files):
+            raise ValueError(f"{path} belongs to other files or options; without it all starts anew")
+        self.done, self.statistics, self.failed = done, statistics, failed
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that either the old or the new one is there, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
+    """Statistics of one file. Files are many: each is one thread's work."""
+    found: Statistics = {}
+    with num_threads(1):
+        for batch in batches(path, mode, channel_axis):
+            key = (batch.column, batch.unit)
+            moments = found.setdefault(key, Moments(batch.channel_axis))
+            moments._update_as("it", batch.array)
+    if not found:
+        raise NotReadableError("nothing in it is a number")
+    return found
+
+
+def _check_channels(statistics: Statistics) -> None:
+    """Pixels of different depths describe the same channels."""
+    plain = {moments.count.size for (column, _), moments in statistics.items() if not column}
+    if len(plain) > 1:
+        raise ValueError(f"it has other channels than the files before: {', '.join(map(str, sorted(plain)))}")
+
+
+def _to_json(moments: Moments) -> dict[str, Any]:
+    state = moments.__getstate__()
+    return {
+        "channel_axis": moments.channel_axis,
+        **{key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in state.items()},
+    }
+
+
+def _from_json(values: dict[str, Any]) -> Moments:
+    state = dict(values)
+    moments = Moments(state.pop("channel_axis"))
+    state["floats"] = np.array(state["floats"], np.float64).reshape(-1, 6)
+    state["integers"] = np.array(state["integers"], np.uint64).reshape(-1, 5)
+    moments.__setstate__(state)
+    return moments
+
+
+def channels(statistics: Statistics) -> Iterator[tuple[str, int, float, float, float]]:
+    """Give name, count, mean, standard deviation and unit of every channel: in scaled units, over all depths."""
+    columns = dict.fromkeys(column for column, _ in statistics)
+    for column in columns:
+        parts = [(unit, moments) for (name, unit), moments in statistics.items() if name == column]
+        if len(parts) == 1:
+            unit, moments = parts[0]
+            count, mean, std = moments.count, moments.mean / unit, moments.std / unit
+        else:
+            total = Moments(parts[0][1].channel_axis)
+            for unit, moments in parts:
+                axis = moments.channel_axis
+                total += Moments.from_stats(moments.count, moments.mean / unit, moments.var / unit**2, axis)
+            count, mean, std = total.count, total.mean, total.std
+        unit = max(parts, key=lambda part: part[1].count.sum())[0]
+        for index, values in enumerate(zip(count.tolist(), mean.tolist(), std.tolist(), strict=True)):
+            yield (column or str(index), int(values[0]), values[1], values[2], unit)
