@@ -4,15 +4,17 @@
 PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
+LOADERS := .venv-loaders
 BIN := $(VENV)/bin
 RUST := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
-.PHONY: help demo test test-rust test-python test-oldest lint bench bench-kernels format clean
+.PHONY: help demo test test-rust test-python test-oldest test-loaders lint bench bench-kernels format clean
 
 help:
 	@echo "make demo   the main job on real data"
 	@echo "make test   every test, of Rust and of Python; make test-oldest with the oldest scikit-learn and NumPy declared"
+	@echo "make test-loaders   those with PyTorch and Hugging Face's datasets, which it installs (several GB)"
 	@echo "make lint   formatting, clippy, ruff, mypy, stubs"
 	@echo "make bench  planish beside its peers and the machine's own limit"
 
@@ -37,6 +39,12 @@ $(OLDEST)/.oldest-group: pyproject.toml
 	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check --group oldest
 	@touch $@
 
+$(LOADERS)/.loaders-group: pyproject.toml
+	$(PYTHON) -m venv $(LOADERS)
+	$(LOADERS)/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(LOADERS)/bin/pip install --quiet --disable-pip-version-check --group loaders
+	@touch $@
+
 # --- the targets ---------------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.build $(VENV)/.demo-group
@@ -52,6 +60,10 @@ test-python: $(VENV)/.build $(VENV)/.test-group
 
 test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
 	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q
+
+# PIP_EXTRA_INDEX_URL may name an index that offers PyTorch's smaller build for CPUs.
+test-loaders: $(VENV)/.build $(LOADERS)/.loaders-group
+	PYTHONPATH=$(abspath python) $(LOADERS)/bin/python -m pytest -q tests/test_loaders.py tests/test_docs.py
 
 lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
 	cargo fmt --check
@@ -74,4 +86,4 @@ format: $(VENV)/.lint-group
 	$(BIN)/ruff check --fix python tests benches examples
 
 clean:
-	rm -rf target $(VENV) $(OLDEST) python/planish/*.so
+	rm -rf target $(VENV) $(OLDEST) $(LOADERS) python/planish/*.so
