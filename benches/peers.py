@@ -6,23 +6,21 @@ as many threads as planish uses. Prints a Markdown table and writes ``benches/re
 """
 
 import argparse
-import importlib
 import json
 import os
 import resource
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pictures
 import planish
 import sklearn.preprocessing
+from measuring import THREADS, Job, copy, cv2, fastest, measure, one_thread, optional, read, torch
 from planish import StandardScaler
 from planish.stats import Extrema
 from scipy import sparse
@@ -30,60 +28,7 @@ from scipy import sparse
 #: scikit-learn's classes that have a twin here.
 SCALERS = ["StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer"]
 
-THREADS = planish.get_num_threads()
-POOL = ThreadPoolExecutor(THREADS)
-
-
-def optional(name):
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-cv2, numbagg, torch = optional("cv2"), optional("numbagg"), optional("torch")
-onedal = optional("sklearnex.basic_statistics")
-
-
-def flat_bytes(x):
-    order = "F" if x.flags.f_contiguous and not x.flags.c_contiguous else "C"
-    return x.ravel(order=order).view(np.uint8)
-
-
-def read(x):
-    """Read every byte of a contiguous array once."""
-    parts = np.array_split(flat_bytes(x), THREADS)
-    return lambda: list(POOL.map(np.maximum.reduce, parts))
-
-
-def copy(x, y):
-    """Copy every byte once."""
-    source, target = (np.array_split(a.reshape(-1), THREADS) for a in (x, y))
-    return lambda: list(POOL.map(np.copyto, target, source))
-
-
-def measure(candidates, rounds):
-    """Best and median seconds of each candidate, taking turns."""
-    times = {name: [] for name in candidates}
-    for function in candidates.values():
-        function()
-    for _ in range(rounds):
-        for name, function in candidates.items():
-            start = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - start)
-    return {name: {"best": min(t), "median": statistics.median(t)} for name, t in times.items()}
-
-
-@dataclass
-class Job:
-    """What planish does, the machine's limit for it, and who else does it."""
-
-    name: str
-    run: Callable[[], object]
-    limit: tuple[str, Callable[[], object]]
-    peers: dict[str, Callable[[], object]]
-    bytes: int
+numbagg, onedal = optional("numbagg"), optional("sklearnex.basic_statistics")
 
 
 def fit_job(name, x, channel_axis=-1, table=True):
@@ -224,23 +169,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README")
+    parser.add_argument("--only", choices=["tables", "pictures"], help="half of it")
     arguments = parser.parse_args()
     versions = {m.__name__: m.__version__ for m in (np, sklearn, cv2, numbagg, torch) if m is not None}
     print(f"{THREADS} thread(s) of {os.cpu_count()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "\n")
     print("| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |")
     print("|---|---|---|---|---|")
     results = {"threads": THREADS, "versions": versions, "jobs": {}}
-    for job in jobs(arguments.scale):
-        kind, limit = job.limit
-        times = measure({"planish": job.run, kind: limit, **job.peers}, arguments.rounds)
+    everything = [] if arguments.only == "pictures" else [jobs(arguments.scale)]
+    everything += [] if arguments.only == "tables" else [pictures.jobs(arguments.scale)]
+    for job in (job for part in everything for job in part):
+        limits = {} if job.limit is None else {job.limit[0]: job.limit[1]}
+        with one_thread() if job.alone else nullcontext():
+            times = measure({"planish": job.run, **limits, **job.peers}, arguments.rounds, job.number)
         results["jobs"][job.name] = {"bytes": job.bytes, **times}
-        mine, bound = times.pop("planish"), times.pop(kind)
-        faster = ", ".join(f"{peer} {t['median'] / mine['median']:.1f}" for peer, t in times.items())
+        mine = times.pop("planish")
+        bounds = "".join(f"{mine['median'] / times.pop(kind)['median']:.2f} x {kind}" for kind in limits)
+        faster = ", ".join(f"{peer} {t['median'] / mine['median']:.1f}" for peer, t in fastest(times).items())
         print(
-            f"| {job.name} | {mine['best'] * 1e3:.2f} / {mine['median'] * 1e3:.2f} "
-            f"| {job.bytes / mine['median'] / 1e9:.0f} | {mine['median'] / bound['median']:.2f} x {kind} | {faster} |",
+            f"| {job.name} | {mine['best'] * 1e3:.3g} / {mine['median'] * 1e3:.3g} "
+            f"| {job.bytes / mine['median'] / 1e9:.3g} | {bounds} | {faster} |",
             flush=True,
         )
+    if arguments.only:
+        return
     for name, times in small_calls().items():
         results["jobs"][name] = times
         ours = times["planish"]

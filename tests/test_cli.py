@@ -357,7 +357,7 @@ def test_apply_to_what_does_not_fit(tmp_path):
 
 
 def test_what_the_command_needs(tmp_path):
-    code = "import sys; sys.modules['click'] = None\nfrom planish._cli import main; main()"
+    code = "import sys; sys.modules['rich'] = None\nfrom planish._cli import main; main()"
     result = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     assert "planish[cli]" in result.stderr

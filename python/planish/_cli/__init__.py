@@ -9,13 +9,14 @@
 | `apply` | an array larger than memory through saved statistics |
 """
 
+from importlib.util import find_spec
+
 
 def main() -> None:
     """Run the command line, or say what it needs."""
-    try:
-        from planish._cli.commands import planish
-    except ImportError as error:
-        raise SystemExit(
-            f"the planish command needs the package {error.name}: pip install 'planish[cli]' installs it"
-        ) from None
+    for package in ("click", "rich", "PIL"):
+        if find_spec(package) is None:
+            raise SystemExit(f"the planish command needs the package {package}: pip install 'planish[cli]' installs it")
+    from planish._cli.commands import planish
+
     planish()

@@ -1,11 +1,11 @@
 """The commands and their options."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from planish import __version__, get_num_threads
 from planish._cli import apply as streams
@@ -16,10 +16,20 @@ from planish._cli.survey import Survey, write_whole
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
+@contextmanager
+def _progress(description: str, total: int | None, done: int = 0) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar on a terminal; what is given is to be told how much of how much is done."""
+    if not sys.stderr.isatty():
+        # A bar that nobody sees is not worth loading the library.
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(description, total=total, completed=done)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @click.group()
@@ -68,9 +78,8 @@ def stats(
             survey.resume(checkpoint)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-    with _progress() as progress:
-        task = progress.add_task("reading", total=len(files), completed=survey.done)
-        survey.run(threads or get_num_threads(), lambda: progress.advance(task), checkpoint)
+    with _progress("reading", len(files), survey.done) as show:
+        survey.run(threads or get_num_threads(), lambda: show(survey.done, len(files)), checkpoint)
     for name, reason in survey.failed:
         click.echo(f"not read: {name}: {reason}", err=True)
     if survey.interrupted:
@@ -83,7 +92,7 @@ def stats(
     if as_json:
         click.echo(report.to_json(result))
     else:
-        report.show(result, Console())
+        report.show(result)
     if survey.interrupted:
         sys.exit(130)
     if strict and survey.failed:
@@ -108,10 +117,7 @@ def apply(statistics: Path, source: Path, target: Path, dtype: str) -> None:
     """
     try:
         saved = streams.load(statistics)
-        with _progress() as progress:
-            task = progress.add_task("writing", total=None)
-            streams.apply(
-                saved, source, target, dtype, lambda done, total: progress.update(task, completed=done, total=total)
-            )
+        with _progress("writing", None) as show:
+            streams.apply(saved, source, target, dtype, show)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None

@@ -3,9 +3,6 @@
 import json
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from planish._cli.survey import Survey, channels
 
 VERSION = 1
@@ -38,8 +35,12 @@ def to_json(result: dict[str, Any]) -> str:
     return json.dumps(result, indent=1)
 
 
-def show(result: dict[str, Any], console: Console) -> None:
+def show(result: dict[str, Any]) -> None:
     """Print a table and what to paste."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
     table = Table("channel", "count", "mean", "std")
     for column in table.columns[1:]:
         column.justify = "right"
