@@ -179,6 +179,55 @@ def test_lines_to_paste(tmp_path):
 # --- files that cannot be read ---------------------------------------------------------------------------------------
 
 
+def test_bytes_in_another_order_and_long_floats(tmp_path):
+    table = rng.normal(size=(100, 3))
+    for dtype in (">f8", ">f4", "longdouble", ">i2"):
+        np.save(tmp_path / "x.npy", (table * 100).astype(dtype))
+        close(stats(tmp_path / "x.npy"), (table * 100).astype(dtype).astype(float))
+        run("stats", tmp_path / "x.npy", "--save", tmp_path / "s.json")
+        run("apply", tmp_path / "s.json", tmp_path / "x.npy", tmp_path / "y.npy", "--dtype", "float64")
+        expected = (table * 100).astype(dtype).astype(float)
+        expected = (expected - expected.mean(axis=0)) / expected.std(axis=0)
+        np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-12)
+
+
+def test_32_bits_are_taken_as_they_are(tmp_path):
+    for i, value in enumerate((60000, 70000)):
+        Image.fromarray(np.full((4, 4), value, np.int32)).save(tmp_path / f"{i}.tif")
+    assert stats(tmp_path, "--mode", "L")["mean"] == [65000]
+
+
+def test_columns(tmp_path):
+    (tmp_path / "twice.csv").write_text("a,a\n1,100\n")
+    assert "several columns are named a" in stats_of_nothing(tmp_path / "twice.csv")
+    (tmp_path / "infinite.csv").write_text("a,b\n1,inf\n")
+    assert "column b contains infinity" in stats_of_nothing(tmp_path / "infinite.csv")
+    (tmp_path / "markup.csv").write_text("[/x],[bold]\n1,2\n3,5\n")
+    output = run("stats", tmp_path / "markup.csv").stdout
+    assert "[/x]" in output
+    assert "[bold]" in output
+    np.save(tmp_path / "constant.npy", np.ones((4, 2), np.uint8))
+    assert "no constants to paste" in run("stats", tmp_path / "constant.npy").stdout
+
+
+def test_a_file_counts_once(tmp_path, colours):
+    Image.fromarray(colours).save(tmp_path / "x.png")
+    close(stats(tmp_path, tmp_path / "x.png"), colours.reshape(-1, 3) / 255)
+
+
+def test_where_results_are_written(tmp_path, colours):
+    Image.fromarray(colours).save(tmp_path / "x.png")
+    for option in ("--save", "--checkpoint"):
+        assert "no folder" in run("stats", tmp_path, option, tmp_path / "none" / "s.json", code=1).output.replace(
+            "\n", " "
+        )
+    (tmp_path / "real.json").write_text("")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    run("stats", tmp_path, "--save", tmp_path / "link.json")
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["files"] == 1
+
+
 def test_damaged_files_are_listed(tmp_path, colours):
     good = tmp_path / "good.png"
     Image.fromarray(colours).save(good)
@@ -268,6 +317,9 @@ def test_checkpoint_of_something_else(tmp_path):
         json.dumps({**state, "statistics": [["", 255.0, {}]]}),
         json.dumps({**state, "statistics": [["", 255.0, {**state["statistics"][0][2], "shape": [10**18]}]]}),
         json.dumps({**state, "failed": 3}),
+        json.dumps({**state, "statistics": [["", "x", state["statistics"][0][2]]]}),
+        json.dumps({**state, "statistics": [["", 0, state["statistics"][0][2]]]}),
+        "[" * 100_000,
     ):
         checkpoint.write_text(damaged)
         assert str(checkpoint) in run("stats", tmp_path / "a.npy", "--checkpoint", checkpoint, code=1).output.replace(
@@ -327,6 +379,14 @@ def test_apply_channels_first(tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-13)
 
 
+def test_apply_to_one_axis(tmp_path):
+    line = rng.normal(3, 2, 1000)
+    np.save(tmp_path / "x.npy", line)
+    run("stats", tmp_path / "x.npy", "--save", tmp_path / "s.json")
+    run("apply", tmp_path / "s.json", tmp_path / "x.npy", tmp_path / "y.npy", "--dtype", "float64")
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), (line - line.mean()) / line.std(), atol=1e-13)
+
+
 def test_apply_to_what_does_not_fit(tmp_path):
     np.save(tmp_path / "x.npy", rng.normal(size=(10, 3)))
     np.save(tmp_path / "other.npy", rng.normal(size=(10, 4)))
@@ -334,8 +394,12 @@ def test_apply_to_what_does_not_fit(tmp_path):
     (tmp_path / "text.npy").write_text("no array")
     good = tmp_path / "s.json"
     run("stats", tmp_path / "x.npy", "--save", good)
-    for source in ("other.npy", "words.npy", "text.npy"):
-        run("apply", good, tmp_path / source, tmp_path / "y.npy", code=1)
+    np.savez(tmp_path / "archive.npz", x=np.zeros((3, 3)))
+    (tmp_path / "empty.npy").write_bytes(b"")
+    for source in ("other.npy", "words.npy", "text.npy", "archive.npz", "empty.npy"):
+        output = run("apply", good, tmp_path / source, tmp_path / "y.npy", code=1).output
+        assert "Error: " in output
+        assert "pickle" not in output
     assert "itself" in run("apply", good, tmp_path / "x.npy", tmp_path / "x.npy", code=1).output
     saved = json.loads(good.read_text())
     for change in (

@@ -239,6 +239,12 @@ def test_constants_that_are_given_stay():
     np.testing.assert_allclose(only_std.std_, IMAGE.reshape(-1, 3).std(axis=0) / 255)
 
 
+def test_constants_that_are_given_fit_the_data():
+    for normalizer in (ImageNormalizer.imagenet(), ImageNormalizer([0.1, 0.2, 0.3])):
+        with pytest.raises(ValueError, match=r"1 channel\(s\); mean or std was given with 3"):
+            normalizer.fit(IMAGE[..., :1])
+
+
 def test_fit_again_forgets_and_an_error_changes_nothing():
     normalizer = ImageNormalizer().fit(IMAGE)
     before = copy.deepcopy(normalizer)
@@ -275,6 +281,30 @@ def test_constant_channels_give_zero():
     assert np.array_equal(normalizer.inverse_transform(normalizer(image)), image)
 
 
+def test_a_deviation_of_one_is_not_a_constant():
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0] = 2
+    normalizer = ImageNormalizer().fit(image)
+    assert np.array_equal(np.unique(normalizer(image)), [-1, 1])
+    assert np.array_equal(normalizer.inverse_transform(normalizer(image)), image)
+
+
+def test_everything_that_gives_an_array():
+    class Lender:
+        def __dlpack__(self, **arguments):
+            return IMAGE.__dlpack__(**arguments)
+
+        def __dlpack_device__(self):
+            return IMAGE.__dlpack_device__()
+
+    normalize = ImageNormalizer.imagenet()
+    for lent in (Lender(), memoryview(IMAGE), IMAGE.tolist()):
+        assert ImageNormalizer(scale=1 / 255).fit([lent]) == ImageNormalizer(scale=1 / 255).fit(IMAGE)
+    for lent in (Lender(), memoryview(IMAGE)):
+        assert ImageNormalizer().fit(lent) == ImageNormalizer().fit(IMAGE)
+        assert np.array_equal(normalize(lent), normalize(IMAGE))
+
+
 # --- inverse ---------------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +327,10 @@ def test_inverse_to_other_pixels():
     assert np.array_equal(normalizer.inverse_transform(normalizer(words), "uint16"), words)
     floats = rng.random((5, 6, 3))
     np.testing.assert_allclose(normalizer.inverse_transform(normalizer(floats), "float64"), floats, atol=1e-15)
+    for dtype in ("int8", "uint32", "int64", "uint64"):
+        limits = np.iinfo(dtype)
+        extremes = ImageNormalizer.zero_one(scale=1.0).inverse_transform(np.array([[[-1e30, 1e30, 7.5]]]), dtype)
+        assert extremes.ravel().tolist() == [limits.min, limits.max, 8]
     beyond = np.array([[[-99.0]], [[99.0]], [[np.nan]]])
     assert normalizer.inverse_transform(beyond).ravel().tolist() == [0, 255, 0]
 
@@ -353,6 +387,9 @@ assert not {"sklearn", "scipy", "ml_dtypes"} & set(sys.modules)
         ("image.png", TypeError, "<U9"),
         ([["a"]], TypeError, "<U1"),
         (None, TypeError, "object"),
+        (np.ma.array(IMAGE), TypeError, "masked"),
+        (iter([IMAGE]), TypeError, "a list of images"),
+        (IMAGE.astype(">u2"), TypeError, ">u2"),
     ],
 )
 def test_bad_images(images, error, words):
@@ -371,6 +408,9 @@ def test_bad_images(images, error, words):
         ("folder", TypeError, "str"),
         (5, TypeError, "int"),
         ([IMAGE.astype(object)], TypeError, "object"),
+        (np.ma.array(IMAGE), TypeError, "masked"),
+        ([IMAGE, np.ma.array(IMAGE)], TypeError, r"X\[1\] is a masked"),
+        ([[[1, 2], [3]]], TypeError, r"X\[0\] is a list that gives no array"),
     ],
 )
 def test_bad_images_to_learn_from(images, error, words):
@@ -388,6 +428,9 @@ def test_bad_images_to_learn_from(images, error, words):
         ({"mean": 0, "std": np.inf}, ValueError, "finite"),
         ({"mean": "0.5"}, TypeError, "real numbers"),
         ({"mean": []}, ValueError, "finite numbers"),
+        ({"mean": [1, [2, 3]]}, ValueError, "regular array"),
+        ({"mean": np.ma.array([1.0])}, TypeError, "masked"),
+        ({"scale": 5e-324}, ValueError, "normal number"),
         ({"scale": 0}, ValueError, "positive"),
         ({"scale": "255"}, ValueError, "auto"),
         ({"scale": True}, TypeError, "auto"),
@@ -460,6 +503,10 @@ def test_bad_merge_and_inverse():
     for x, dtype, error in [
         (np.zeros((4, 4)), "uint8", ValueError),
         (np.zeros((2, 4, 4)), "uint8", ValueError),
+        (np.zeros((1, 4, 4)), "uint8", ValueError),
+        (np.zeros((3, 4, 4), complex), "uint8", TypeError),
+        (np.full((3, 4, 4), "1"), "uint8", TypeError),
+        (np.ma.zeros((3, 4, 4)), "uint8", TypeError),
         (np.zeros((3, 4, 4)), "str", TypeError),
     ]:
         with pytest.raises(error):

@@ -44,8 +44,9 @@ class ImageNormalizer:
     std : float or array-like, default=None
         Standard deviation of the scaled pixels, likewise. None is learnt by `fit`.
     scale : 'auto' or float, default='auto'
-        What pixels are multiplied by first. 'auto' divides unsigned integers by their maximum (255 or 65535) and leaves
-        other dtypes as they are, so that `mean` and `std` are torchvision's.
+        What pixels are multiplied by first. 'auto' divides unsigned integers by the maximum of their dtype (255 for
+        uint8, 65535 for uint16) and leaves signed integers and floats as they are, so that `mean` and `std` are
+        torchvision's.
     layout : {'NHWC->NCHW', 'NHWC->NHWC', 'NCHW->NCHW', 'NCHW->NHWC'}, default='NHWC->NCHW'
         Order of the axes of a batch before and after; a single image has no N.
     dtype : dtype, default='float32'
@@ -68,13 +69,14 @@ class ImageNormalizer:
     std_ : ndarray of float64, of the shape of the kept axes, or ()
         Standard deviation of the scaled pixels (of the population).
     n_pixels_seen_ : int
-        Number of pixels that `fit` and `partial_fit` have seen.
+        Number of pixels that `fit` and `partial_fit` have seen, those with NaN included.
 
     Notes
     -----
     Integer pixels are summed exactly, floats in double precision; images may differ in size and dtype. NaN is left out
-    of statistics and stays NaN in results; infinity is an error in `fit`. Results are within one ulp of the exact value
-    in `dtype`. `mean_` and `std_` describe all pixels of the data set: they are not means of the means and of the
+    of statistics and stays NaN in results; infinity is an error in `fit`. Results are within one ulp, in `dtype`, of
+    what the constants in units of pixels give exactly: those are `mean` and `std` over the scale, rounded to double
+    precision. `mean_` and `std_` describe all pixels of the data set: they are not means of the means and of the
     standard deviations of images. Channels that are constant are divided by one.
 
     Examples
@@ -272,6 +274,7 @@ class ImageNormalizer:
             As `fit` does.
         """
         statistics: dict[float, Moments] = {}
+        sizes = {constants.size for constants in (self.mean, self.std) if constants is not None}
         pixels = count = 0
         for name, image in _images(X):
             if image.ndim not in (3, 4):
@@ -282,6 +285,11 @@ class ImageNormalizer:
             if unit not in statistics:
                 statistics[unit] = Moments(self._axes)
             statistics[unit]._update_as(name, image)
+            if not sizes <= {1, statistics[unit].count.size}:
+                raise ValueError(
+                    f"{name} has shape {image.shape}, and so {statistics[unit].count.size} channel(s); mean or std was "
+                    f"given with {max(sizes)}"
+                )
             pixels += image.size // image.shape[self._source]
             count += 1
         if count == 0:
@@ -327,9 +335,9 @@ class ImageNormalizer:
         for name in ("mean_", "std_", "_divisor"):
             self.__dict__.pop(name, None)
         if self.mean is not None:
-            self.mean_ = self.mean
+            self.mean_ = self.mean.copy()
         if self.std is not None:
-            self.std_ = self._divisor = self.std
+            self.std_ = self._divisor = self.std.copy()
 
     def _take_in(self, statistics: dict[float, Moments], pixels: int) -> None:
         """Add moments of pixels, by what those are divided by."""
@@ -339,18 +347,17 @@ class ImageNormalizer:
         total = Moments(self._axes)
         for unit, moments in joined.items():
             if len(joined) == 1:
-                mean, std, constant = moments.mean / unit, moments.std / unit, moments.scale == 1
+                mean, std, constant = moments.mean / unit, moments.std / unit, _constant_channels(moments)
                 break
             total += Moments.from_stats(moments.count, moments.mean / unit, moments.var / unit**2, self._axes)
         else:
-            mean, std, constant = total.mean, total.std, total.scale == 1
+            mean, std, constant = total.mean, total.std, _constant_channels(total)
         self._statistics = joined
         self.n_pixels_seen_ += pixels
         if self.mean is None:
             self.mean_ = mean
         if self.std is None:
             self.std_ = std
-            # One stands for the deviation of constant channels, and of the rare channel whose deviation is one.
             self._divisor = np.where(constant, 1.0, std)
 
     # --- maps ----------------------------------------------------------------------------------------------------
@@ -444,22 +451,30 @@ class ImageNormalizer:
             )
         if not hasattr(self, "mean_") or not hasattr(self, "_divisor"):
             raise ValueError("mean and std are not known yet: fit learns them, ImageNormalizer(mean, std) has them")
-        X, dtype = np.asarray(X), np.dtype(dtype)
+        ((_, X),) = _images((X,))
+        dtype = np.dtype(dtype)
         if dtype.kind not in "uif":
             raise TypeError(f"dtype={dtype} is no dtype of pixels; integer and floating-point dtypes are accepted")
+        if X.dtype.kind not in "uif" and X.dtype.name != "bfloat16":
+            raise TypeError(f"X has dtype {X.dtype}; real numbers are accepted")
         if X.ndim not in (3, 4):
             raise ValueError(f"X has shape {X.shape}; an image has 3 axes, a batch of them 4")
         X = np.moveaxis(X, self._target, self._source)
-        unit = 1.0 / self.scale if self.scale != "auto" else _largest(dtype)
         mean, divisor = (self._beside(a) for a in (self.mean_, self._divisor))
-        try:
-            pixels = (X.astype(np.float64) * divisor + mean) * unit
-        except ValueError:
-            raise ValueError(f"X has images of shape {X.shape[-3:]}; mean has shape {self.mean_.shape}") from None
-        if dtype.kind != "f":
-            limits = np.iinfo(dtype)
-            pixels = np.clip(np.rint(np.nan_to_num(pixels, posinf=np.inf, neginf=-np.inf)), limits.min, limits.max)
-        return np.ascontiguousarray(pixels.astype(dtype))
+        for constants in (mean, divisor):
+            if not all(ours in (1, theirs) for ours, theirs in zip(constants.shape, X.shape[-3:], strict=False)):
+                raise ValueError(f"X has images of shape {X.shape[-3:]}; mean has shape {self.mean_.shape}")
+        unit = 1.0 / self.scale if self.scale != "auto" else _largest(dtype)
+        pixels = (X.astype(np.float64) * divisor + mean) * unit
+        if dtype.kind == "f":
+            return np.ascontiguousarray(pixels.astype(dtype))
+        limits = np.iinfo(dtype)
+        pixels = np.nan_to_num(np.rint(pixels), posinf=np.inf, neginf=-np.inf)
+        # The largest integer of 64 bits is no double: what reaches it is put in afterwards.
+        above, below = pixels >= float(limits.max), pixels <= float(limits.min)
+        images = np.where(above | below, 0, pixels).astype(dtype)
+        images[above], images[below] = limits.max, limits.min
+        return np.ascontiguousarray(images)
 
     def _beside(self, constants: NDArray[np.float64]) -> NDArray[np.float64]:
         """Constants of the kept axes in a shape that broadcasts to images."""
@@ -491,7 +506,7 @@ class ImageNormalizer:
             parts.append(f"dtype={self._dtype!r}")
         if self.n_pixels_seen_:
             parts.append(f"n_pixels_seen_={self.n_pixels_seen_}")
-        return f"ImageNormalizer({', '.join(parts)})"
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ImageNormalizer):
@@ -506,6 +521,11 @@ class ImageNormalizer:
     __hash__ = None  # type: ignore[assignment]
 
 
+def _constant_channels(moments: Moments) -> NDArray[np.bool_]:
+    """Say which channels are constant, as the scalers do: there `scale` is one, and the deviation is not."""
+    return np.asarray((moments.scale == 1) & (moments.std != 1))
+
+
 #: In place of constants that are not used.
 _NOTHING = np.zeros(())
 
@@ -513,7 +533,11 @@ _NOTHING = np.zeros(())
 def _constant(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
     if values is None:
         return None
-    array = np.asarray(values)
+    _refuse_mask(name, values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} must be a number or a regular array of numbers; got {values!r}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
     array = array.astype(np.float64)
@@ -529,8 +553,8 @@ def _scale(scale: Any) -> Any:
         return scale
     if isinstance(scale, bool) or not isinstance(scale, int | float | np.integer | np.floating):
         raise TypeError(f"scale={scale!r} must be 'auto' or a number")
-    if not (scale > 0 and np.isfinite(scale)):
-        raise ValueError(f"scale={scale!r} must be positive and finite")
+    if not (scale > 0 and np.isfinite(scale) and scale >= np.finfo(np.float64).tiny):
+        raise ValueError(f"scale={scale!r} must be positive, finite and a normal number")
     return float(scale)
 
 
@@ -559,15 +583,35 @@ def _largest(dtype: np.dtype[Any]) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
+def _refuse_mask(name: str, values: Any) -> None:
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; plain arrays are accepted")
+
+
 def _images(X: Any) -> Iterable[tuple[str, NDArray[Any]]]:
     """Give the images of whatever `fit` is given, with their names."""
-    if isinstance(X, np.ndarray) or hasattr(X, "__array__") or hasattr(X, "__dlpack__"):
-        yield "X", np.asarray(X)
+    if isinstance(X, memoryview) or _is_array(X):
+        yield "X", _array("X", X)
         return
     if not isinstance(X, Iterable) or isinstance(X, str | bytes | dict):
         raise TypeError(f"X must be an image, a batch or an iterable of images; got {type(X).__name__}")
     for index, image in enumerate(X):
-        yield f"X[{index}]", np.asarray(image)
+        yield f"X[{index}]", _array(f"X[{index}]", image)
+
+
+def _is_array(X: Any) -> bool:
+    return any(hasattr(X, name) for name in ("__array__", "__array_interface__", "__dlpack__"))
+
+
+def _array(name: str, image: Any) -> NDArray[Any]:
+    """Take an image from any library, without copying where that can be done."""
+    _refuse_mask(name, image)
+    try:
+        if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
+            return np.from_dlpack(image)
+        return np.asarray(image)
+    except (TypeError, ValueError, RuntimeError, BufferError, NotImplementedError) as error:
+        raise TypeError(f"{name} is a {type(image).__name__} that gives no array: {error}") from None
 
 
 def _text(values: NDArray[np.float64]) -> str:

@@ -362,7 +362,12 @@ fn convert<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
     }
     let dlpack = !object.hasattr(intern!(py, "__array__"))? && object.hasattr(intern!(py, "__dlpack__"))?;
     let function = if dlpack { intern!(py, "from_dlpack") } else { intern!(py, "asarray") };
-    Ok(numpy.call_method1(function, (object,))?.cast_into::<PyUntypedArray>()?)
+    let array = numpy.call_method1(function, (object,)).map_err(|error| {
+        // What a library raises of its own (a tensor that takes part in a gradient, an unknown dtype) names no argument.
+        let kind = object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+        PyTypeError::new_err(format!("{name} is a {kind} that gives no array: {}", error.value(py)))
+    });
+    Ok(array?.cast_into::<PyUntypedArray>()?)
 }
 
 /// NumPy's description of a floating-point dtype.
@@ -409,6 +414,14 @@ pub fn empty_like<'py>(like: &Array<'py>, dtype: DType) -> PyResult<Array<'py>> 
 
 /// Real numbers as doubles, with their shape.
 pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<(Vec<usize>, Vec<f64>)> {
+    if let Ok(array) = values.cast_exact::<PyArrayDyn<f64>>()
+        && array.is_c_contiguous()
+        && array.is_aligned()
+    {
+        // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as
+        // with any NumPy function), and the slice is copied at once.
+        return Ok((array.shape().to_vec(), unsafe { array.as_slice() }?.to_vec()));
+    }
     let numpy = values.py().import(intern!(values.py(), "numpy"))?;
     let array = numpy.call_method1("asarray", (values,))?;
     let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;

@@ -26,6 +26,9 @@ impl<'py> Pictures<'py> {
             Err(_) => images.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect()),
         };
         let Some(items) = items else {
+            if images.hasattr("__next__")? {
+                return Err(PyTypeError::new_err("X is an iterator; a list of images makes a batch"));
+            }
             let array = Array::new(images, "X")?;
             return match array.shape.len() {
                 3 | 4 => Ok(Self { arrays: vec![array], listed: false }),
@@ -146,7 +149,10 @@ pub fn normalize_images<'py>(
     out_shape.insert(place(target), channels);
     let (result, mut kind) = match out {
         Some(out) if !out.is_instance_of::<numpy::PyUntypedArray>() => {
-            return Err(PyTypeError::new_err(format!("out must be a NumPy array; got {}", out.get_type().name()?)));
+            return Err(PyTypeError::new_err(format!(
+                "out must be a NumPy array; got {} (a tensor's numpy() shares its memory)",
+                out.get_type().name()?
+            )));
         }
         Some(out) => (Array::new(out, "out")?, Target::Warm),
         None => (empty(py, &out_shape, dtype)?, Target::Fresh),
@@ -166,7 +172,7 @@ pub fn normalize_images<'py>(
     let mut kept = ChannelAxes::new(channel_axis)?.kept(3)?;
     let (mut shift, mut divisor) = (Vec::new(), Vec::new());
     if !apart {
-        (shift, divisor) = constants(mean, std, scale, pixel, &mut kept, image, source)?;
+        (shift, divisor) = constants(mean, std, scale, pixel, &mut kept, image)?;
     }
     if batch {
         kept.insert(0, false);
@@ -200,7 +206,6 @@ fn constants(
     pixel: DType,
     kept: &mut [bool],
     image: &[usize],
-    source: isize,
 ) -> PyResult<(Vec<f64>, Vec<f64>)> {
     let wanted: usize = image.iter().zip(kept.iter()).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
     let ((_, mut shift), (_, mut divisor)) = (doubles(mean, "mean")?, doubles(std, "std")?);
@@ -212,8 +217,7 @@ fn constants(
                 values.resize(wanted, values[0]);
             } else if values.len() != wanted {
                 return Err(PyValueError::new_err(format!(
-                    "X has images of shape {}, with the channels along axis {source}, which take {wanted} value(s) of {name}; \
-                     there are {}",
+                    "X has images of shape {}, which take {wanted} value(s) of {name}; there are {}",
                     tuple(image),
                     values.len()
                 )));

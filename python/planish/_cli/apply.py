@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planish import _core
-from planish._cli.sources import largest
+from planish._cli.sources import largest, native, open_array
 
 #: Elements that are mapped at a time.
 _BATCH = 1 << 22
@@ -23,7 +23,7 @@ def load(path: Path) -> dict[str, Any]:
         version, axis = saved["planish stats"], saved["channel_axis"]
         mean, std = (np.array(saved[key], np.float64) for key in ("mean", "std"))
         kind = saved["kind"]
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except Exception:  # a damaged file can be anything
         raise ValueError(f"{path} holds no statistics of planish, or is damaged") from None
     if version != 1:
         raise ValueError(f"{path} is of version {version}; this planish reads 1")
@@ -39,14 +39,18 @@ def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: C
 
     `step` is told how many of how many positions of the first axis are done.
     """
-    array = np.load(source, mmap_mode="r", allow_pickle=False)
+    array = open_array(source)
     axis, channels = saved["channel_axis"], len(saved["mean"])
+    shape = array.shape
+    if array.ndim == 1 and channels == 1:
+        array = array[:, None]
     if array.ndim < 2 or not -array.ndim <= axis < array.ndim or array.shape[axis] != channels:
         raise ValueError(
             f"{source} has shape {array.shape}; the statistics are of {channels} channel(s) along axis {axis}"
         )
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{target} is the input itself; another file takes the result")
+    target = target.resolve()
+    if target.exists() and (not target.is_file() or target.samefile(source)):
+        raise ValueError(f"{target} is the input itself or no regular file; another file takes the result")
     unit = largest(array.dtype) if saved["kind"] == "pixels" else 1.0
     shift, divisor = saved["mean"] * unit, np.where(saved["std"] > 0, saved["std"] * unit, 1.0)
     along = 1 if axis % array.ndim == 0 else 0
@@ -54,13 +58,14 @@ def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: C
     rows = max(1, _BATCH * length // max(array.size, 1))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=array.shape)
+        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=shape)
+        results = np.asarray(out).reshape(array.shape)
         for first in range(0, length, rows):
             part = (slice(None),) * along + (slice(first, first + rows),)
-            _core.affine(array[part], shift, divisor, None, True, axis, dtype, np.asarray(out[part]), True, True)
+            _core.affine(native(array[part]), shift, divisor, None, True, axis, dtype, results[part], True, True)
             step(min(first + rows, length), length)
         out.flush()
-        del out
+        del out, results
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):

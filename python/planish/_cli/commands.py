@@ -10,7 +10,7 @@ import click
 from planish import __version__, get_num_threads
 from planish._cli import apply as streams
 from planish._cli import report
-from planish._cli.sources import find, kind
+from planish._cli.sources import NotReadableError, find, kind
 from planish._cli.survey import Survey, write_whole
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -66,6 +66,9 @@ def stats(
     read as RGB unless --mode says otherwise: palettes and CMYK are converted, alpha is dropped, greys stand for all
     three colours, 16 bits keep their depth. Ctrl-C ends early with the statistics so far.
     """
+    for file in (save, checkpoint):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise click.ClickException(f"{file} cannot be written: there is no folder {file.absolute().parent}")
     files = find(list(paths))
     if not files:
         raise click.ClickException("there is no file to read in these folders")
@@ -87,12 +90,15 @@ def stats(
     if not survey.statistics:
         raise click.ClickException("no file could be read")
     result = report.summary(survey, kinds)
-    if save is not None:
-        write_whole(save, report.to_json(result))
     if as_json:
         click.echo(report.to_json(result))
     else:
         report.show(result)
+    if save is not None:
+        try:
+            write_whole(save, report.to_json(result))
+        except OSError as error:
+            raise click.ClickException(f"{save} cannot be written: {error}") from None
     if survey.interrupted:
         sys.exit(130)
     if strict and survey.failed:
@@ -119,5 +125,5 @@ def apply(statistics: Path, source: Path, target: Path, dtype: str) -> None:
         saved = streams.load(statistics)
         with _progress("writing", None) as show:
             streams.apply(saved, source, target, dtype, show)
-    except (ValueError, OSError) as error:
+    except (NotReadableError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None

@@ -1,6 +1,7 @@
 """Statistics as a table, as lines to paste and as JSON."""
 
 import json
+import math
 from typing import Any
 
 from planish._cli.survey import Survey, channels
@@ -21,8 +22,9 @@ def summary(survey: Survey, kinds: set[str]) -> dict[str, Any]:
         "channels": names,
         "channel_axis": -1 if kinds != {"array"} else survey.channel_axis,
         "count": [count for _, count, *_ in found],
-        "mean": [mean for _, _, mean, _, _ in found],
-        "std": [std for *_, std, _ in found],
+        # JSON has no word for what is not a number: a channel without elements.
+        "mean": [None if math.isnan(mean) else mean for _, _, mean, _, _ in found],
+        "std": [None if math.isnan(std) else std for *_, std, _ in found],
         "max_pixel_value": max((unit for *_, unit in found), default=1.0),
         "files": survey.done - len(survey.failed),
         "failed": [{"file": name, "reason": reason} for name, reason in survey.failed],
@@ -39,6 +41,7 @@ def show(result: dict[str, Any]) -> None:
     """Print a table and what to paste."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     table = Table("channel", "count", "mean", "std")
@@ -46,7 +49,8 @@ def show(result: dict[str, Any]) -> None:
         column.justify = "right"
     rows = zip(result["channels"], result["count"], result["mean"], result["std"], strict=True)
     for name, count, mean, std in rows:
-        table.add_row(name, f"{count:,}", f"{mean:.9g}", f"{std:.9g}")
+        numbers = ("-" if value is None else f"{value:.9g}" for value in (mean, std))
+        table.add_row(Text(name), f"{count:,}", *numbers)
     console.print(table)
     for line in to_paste(result):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -54,6 +58,9 @@ def show(result: dict[str, Any]) -> None:
 
 def to_paste(result: dict[str, Any]) -> list[str]:
     """Lines of Python."""
+    # A scaler knows what to do with a constant column; the others would divide by zero.
+    if None in result["std"] or (result["kind"] == "pixels" and 0 in result["std"]):
+        return ["A channel is empty or constant: there are no constants to paste."]
     mean, std = (str([float(f"{value:.9g}") for value in result[key]]) for key in ("mean", "std"))
     if result["kind"] == "table":
         return [f"planish.StandardScaler.from_stats(mean={mean}, std={std})"]

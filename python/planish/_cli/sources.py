@@ -36,6 +36,21 @@ class NotReadableError(Exception):
     """A file that is no picture, array or table, or a damaged one."""
 
 
+def open_array(path: Path) -> NDArray[Any]:
+    """Map the array of a .npy file into memory; a NotReadableError says why it cannot be."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error) if isinstance(error, OSError) else "no .npy file, or a damaged one"
+        raise NotReadableError(f"{path}: {reason}") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise NotReadableError(f"{path}: an archive of arrays; one .npy array is read")
+    if array.dtype.kind not in "biuf":
+        raise NotReadableError(f"{path}: an array of dtype {array.dtype}; numbers are read")
+    return array
+
+
 def kind(path: Path) -> str:
     """Say what a file is read as: 'picture', 'array' or 'table'."""
     suffix = path.suffix.lower()
@@ -54,7 +69,7 @@ def find(paths: list[Path]) -> list[Path]:
             found += sorted(files)
         else:
             found.append(path)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch]:
@@ -72,6 +87,13 @@ def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch]:
     except Exception as error:
         # Damaged files make their readers raise what they happen to meet.
         raise NotReadableError(f"{type(error).__name__}: {error}") from error
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """Give numbers in a dtype that is read as it is: in the byte order of this machine, of at most 64 bits."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype(np.float64)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def largest(dtype: np.dtype[Any]) -> float:
@@ -92,15 +114,11 @@ def _picture(path: Path, mode: str) -> Batch:
 
     with Image.open(path) as image:
         deep = image.mode == "F" or image.mode.startswith("I")
-        if not deep:
-            pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-        else:
-            pixels = np.asarray(image)
-            if pixels.dtype.kind == "i" and pixels.size and pixels.min() >= 0 and pixels.max() <= 65535:
-                # Older versions of Pillow, and some formats, hold 16 bits in 32.
-                pixels = pixels.astype(np.uint16)
-            elif pixels.dtype.byteorder not in "=|":
-                pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+        pixels = np.asarray(image if deep or image.mode == mode else image.convert(mode))
+        if image.mode == "I" and image.format in ("PNG", "PPM"):
+            # 16 bits, which Pillow may hold in 32.
+            pixels = pixels.astype(np.uint16)
+    pixels = native(pixels)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     channels = len(mode)
     if pixels.shape[2] != channels:
@@ -115,7 +133,7 @@ def _picture(path: Path, mode: str) -> Batch:
 
 def _arrays(path: Path, channel_axis: int) -> Iterator[Batch]:
     if path.suffix.lower() == ".npy":
-        yield from _pieces(np.load(path, mmap_mode="r", allow_pickle=False), channel_axis)
+        yield from _pieces(open_array(path), channel_axis)
         return
     with np.load(path, allow_pickle=False) as archive:
         for name in archive.files:
@@ -134,7 +152,7 @@ def _pieces(array: NDArray[Any], channel_axis: int) -> Iterator[Batch]:
     step = max(1, _BATCH * array.shape[axis] // max(array.size, 1))
     for first in range(0, array.shape[axis], step):
         piece = array[first : first + step] if axis == 0 else array[:, first : first + step]
-        yield Batch("", piece, channel_axis, largest(array.dtype))
+        yield Batch("", native(piece), channel_axis, largest(array.dtype))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -160,6 +178,10 @@ def _columns(table: Any) -> Iterator[Batch]:
     """Give the columns of numbers of a part of a table; what is missing becomes NaN, which is left out."""
     import pyarrow.types as types
 
+    names = table.schema.names
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise NotReadableError(f"several columns are named {', '.join(twice)}")
     for field, column in zip(table.schema, table.columns, strict=True):
         if types.is_integer(field.type) or types.is_floating(field.type) or types.is_boolean(field.type):
             values = column.to_numpy(zero_copy_only=False)

@@ -71,10 +71,10 @@ class Survey:
         try:
             found = read.result()
             joined = dict(self.statistics)
+            _check_channels({**joined, **{("", -unit): part for (column, unit), part in found.items() if not column}})
             for key, moments in found.items():
                 joined[key] = joined[key] + moments if key in joined else moments
-            _check_channels(joined)
-        except (NotReadableError, ValueError) as error:
+        except NotReadableError as error:
             self.failed.append((str(path), str(error)))
         else:
             self.statistics = joined
@@ -84,7 +84,7 @@ class Survey:
 
     def _digest(self) -> str:
         """Fingerprint of what is surveyed, and how."""
-        listed = [[str(path), path.stat().st_size if path.exists() else -1] for path in self.files]
+        listed = [[str(path), *_stamp(path)] for path in self.files]
         text = json.dumps([listed, self.mode, self.channel_axis])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -104,25 +104,36 @@ class Survey:
         try:
             state = json.loads(path.read_text())
             if state["planish checkpoint"] != _VERSION:
-                raise ValueError(f"is of version {state['planish checkpoint']}; this planish reads {_VERSION}")
+                raise ValueError("another version")
             same, done = state["files"] == self._digest(), state["done"]
             failed = [(str(name), str(why)) for name, why in state["failed"]]
-            statistics = {(column, unit): _from_json(values) for column, unit, values in state["statistics"]}
-            if not isinstance(done, int) or done < 0:
-                raise ValueError("is damaged")
-        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, OverflowError):
-            raise ValueError(
-                f"{path} is no checkpoint of planish, or damaged; without it the survey starts anew"
-            ) from None
-        except ValueError as error:
-            raise ValueError(f"{path} {error}") from None
+            statistics = {(str(column), float(unit)): _from_json(part) for column, unit, part in state["statistics"]}
+            if not isinstance(done, int) or done < 0 or not all(1 <= unit < np.inf for _, unit in statistics):
+                raise ValueError("a number is out of range")
+        except OSError as error:
+            raise ValueError(f"{path}: {error}") from None
+        except Exception:  # a damaged file can be anything
+            raise ValueError(f"{path} is no checkpoint of planish, or damaged; without it all starts anew") from None
         if not same or done > len(self.files):
             raise ValueError(f"{path} belongs to other files or options; without it all starts anew")
         self.done, self.statistics, self.failed = done, statistics, failed
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of the last change of a file; what shows that it is another one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that either the old or the new one is there, whole."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text)  # a pipe or a device
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w") as file:
@@ -143,7 +154,10 @@ def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
         for batch in batches(path, mode, channel_axis):
             key = (batch.column, batch.unit)
             moments = found.setdefault(key, Moments(batch.channel_axis))
-            moments._update_as("it", batch.array)
+            try:
+                moments._update_as(f"column {batch.column}" if batch.column else "it", batch.array)
+            except (TypeError, ValueError) as error:
+                raise NotReadableError(str(error)) from None
     if not found:
         raise NotReadableError("nothing in it is a number")
     return found
@@ -153,7 +167,8 @@ def _check_channels(statistics: Statistics) -> None:
     """Pixels of different depths describe the same channels."""
     plain = {moments.count.size for (column, _), moments in statistics.items() if not column}
     if len(plain) > 1:
-        raise ValueError(f"it has other channels than the files before: {', '.join(map(str, sorted(plain)))}")
+        numbers = " and ".join(map(str, sorted(plain)))
+        raise NotReadableError(f"it has other channels than the files before: {numbers}")
 
 
 def _to_json(moments: Moments) -> dict[str, Any]:
