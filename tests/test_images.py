@@ -32,9 +32,9 @@ def moved(images, layout):
 
 
 def expected(images, mean, std, unit):
-    return (images.astype(np.longdouble) - np.longdouble(unit) * np.asarray(mean)) / (
-        np.longdouble(unit) * np.asarray(std)
-    )
+    """What the constants in units of pixels, which are doubles, give in more than double precision."""
+    shift, divisor = np.asarray(mean) * float(unit), np.asarray(std) * float(unit)
+    return (images.astype(np.longdouble) - shift) / divisor
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -52,10 +52,7 @@ def test_one_pass_is_within_an_ulp(layout, dtype, result):
     exact = moved(expected(batch, mean.reshape(shape), std.reshape(shape), unit), layout)
     assert y.dtype == result
     assert y.flags.c_contiguous
-    # The constants are rounded to float64 in units of pixels: that is an error of its own where the result is float64.
-    ulps = 3 if result == "float64" else 1
-    rest = 2.0**-50 * (1 / std.min()) if result == "float64" else 0
-    assert (np.abs(y.astype(np.longdouble) - exact) <= ulps * spacing(exact.astype(float), result) + rest).all()
+    assert (np.abs(y.astype(np.longdouble) - exact) <= spacing(exact.astype(float), result)).all()
     assert np.array_equal(ImageNormalizer(mean, std, layout=layout, dtype=result)(list(batch)), y)
     assert np.array_equal(ImageNormalizer(mean, std, layout=layout, dtype=result)(batch[1]), y[1])
 
@@ -298,9 +295,8 @@ def test_everything_that_gives_an_array():
             return IMAGE.__dlpack_device__()
 
     normalize = ImageNormalizer.imagenet()
-    for lent in (Lender(), memoryview(IMAGE), IMAGE.tolist()):
-        assert ImageNormalizer(scale=1 / 255).fit([lent]) == ImageNormalizer(scale=1 / 255).fit(IMAGE)
     for lent in (Lender(), memoryview(IMAGE)):
+        assert ImageNormalizer().fit([lent]) == ImageNormalizer().fit(IMAGE)
         assert ImageNormalizer().fit(lent) == ImageNormalizer().fit(IMAGE)
         assert np.array_equal(normalize(lent), normalize(IMAGE))
 
@@ -495,7 +491,7 @@ def test_bad_merge_and_inverse():
         ImageNormalizer().merge(planish.StandardScaler())
     with pytest.raises(ValueError, match="layout='NCHW->NCHW'"):
         ImageNormalizer().merge(ImageNormalizer(layout="NCHW->NCHW").fit(IMAGE))
-    with pytest.raises(ValueError, match="2 channels"):
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
         ImageNormalizer().fit(IMAGE).merge(ImageNormalizer().fit(IMAGE[..., :2]))
     with pytest.raises(ValueError, match="not kept"):
         ImageNormalizer(normalization="image").inverse_transform(np.zeros((3, 4, 4)))
