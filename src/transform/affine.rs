@@ -106,7 +106,9 @@ pub fn map<T: Element, U: Output>(
     let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
     let strided = out_access == Access::Strided || x_access == Access::Strided;
     let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
-    let stream = target == Target::Warm && copy::exceeds_cache(plan.elements * size_of::<U>());
+    // Several planes written in turn past the cache get in each other's way.
+    let stream =
+        target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(plan.elements * size_of::<U>());
     let tasks = plan.tasks();
     let map = Map { plan, affine, x, out, x_access, out_access, stream, times };
     let worker = || Scratch { channels: Vec::new(), elements: Vec::new(), results: Vec::new() };
