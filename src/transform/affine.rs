@@ -107,8 +107,7 @@ pub fn map<T: Element, U: Output>(
     let strided = out_access == Access::Strided || x_access == Access::Strided;
     let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     // Several planes written in turn past the cache get in each other's way.
-    let stream =
-        target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(plan.elements * size_of::<U>());
+    let stream = target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(plan.elements * size_of::<U>());
     let tasks = plan.tasks();
     let map = Map { plan, affine, x, out, x_access, out_access, stream, times };
     let worker = || Scratch { channels: Vec::new(), elements: Vec::new(), results: Vec::new() };
