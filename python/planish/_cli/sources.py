@@ -32,6 +32,13 @@ class Batch:
     unit: float
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How often each byte occurs in each channel of a picture: what its decoder can tell without handing out pixels."""
+
+    counts: NDArray[np.int64]
+
+
 class NotReadableError(Exception):
     """A file that is no picture, array or table, or a damaged one."""
 
@@ -72,7 +79,7 @@ def find(paths: list[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch]:
+def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch | Counts]:
     """Read a file; a NotReadableError says why it cannot be."""
     try:
         match kind(path):
@@ -104,7 +111,7 @@ def largest(dtype: np.dtype[Any]) -> float:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def _picture(path: Path, mode: str) -> Batch:
+def _picture(path: Path, mode: str) -> Batch | Counts:
     """Read a picture in `mode` ('L', 'RGB' or 'RGBA').
 
     16-bit and floating-point greys keep their depth, which Pillow's own conversion would cut off, and stand for all
@@ -113,8 +120,10 @@ def _picture(path: Path, mode: str) -> Batch:
     from PIL import Image
 
     with Image.open(path) as image:
-        deep = image.mode == "F" or image.mode.startswith("I")
-        pixels = np.asarray(image if deep or image.mode == mode else image.convert(mode))
+        if image.mode != "F" and not image.mode.startswith("I"):
+            converted = image if image.mode == mode else image.convert(mode)
+            return Counts(np.array(converted.histogram(), np.int64).reshape(len(mode), 256))
+        pixels = np.asarray(image)
         if image.mode == "I" and image.format in ("PNG", "PPM"):
             # 16 bits, which Pillow may hold in 32.
             pixels = pixels.astype(np.uint16)
