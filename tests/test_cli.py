@@ -331,23 +331,24 @@ def test_checkpoint_of_something_else(tmp_path):
 def test_ctrl_c_prints_what_is_known(tmp_path):
     image = Image.fromarray(rng.integers(0, 256, (1500, 1500, 3), dtype=np.uint8))
     image.save(tmp_path / "0.jpg", quality=95)
-    for i in range(1, 300):
+    # So many that no machine reads them all before it is stopped.
+    for i in range(1, 5000):
         os.link(tmp_path / "0.jpg", tmp_path / f"{i}.jpg")
     checkpoint = tmp_path / "c.json"
     process = subprocess.Popen(
-        [*COMMAND, "stats", str(tmp_path), "--json", "--checkpoint", str(checkpoint)],
+        [*COMMAND, "stats", str(tmp_path), "--json", "--threads", "1", "--checkpoint", str(checkpoint)],
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(4)
+    time.sleep(5)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     result = json.loads(output)
     assert not result["complete"]
-    assert 0 < result["files"] < 300
+    assert 0 < result["files"] < 5000
     assert result["count"] == [1500 * 1500 * result["files"]] * 3
     assert "interrupted after" in errors
     assert json.loads(checkpoint.read_text())["done"] == result["files"]

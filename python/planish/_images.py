@@ -285,7 +285,7 @@ class ImageNormalizer:
             if unit not in statistics:
                 statistics[unit] = Moments(self._axes)
             statistics[unit]._update_as(name, image)
-            if not sizes <= {1, statistics[unit].count.size}:
+            if sizes and not sizes <= {1, statistics[unit].count.size}:
                 raise ValueError(
                     f"{name} has shape {image.shape}, and so {statistics[unit].count.size} channel(s); mean or std was "
                     f"given with {max(sizes)}"
