@@ -17,6 +17,8 @@ _BATCH = 1 << 24
 #: Tables, by the ending of their names.
 _TABLES = {".parquet", ".pq", ".csv"}
 _ARRAYS = {".npy", ".npz"}
+#: The pictures that most data sets are made of.
+_USUAL = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,26 @@ def kind(path: Path) -> str:
 
 def find(paths: list[Path]) -> list[Path]:
     """List the files to read, in a fixed order: folders are searched for what their names say can be read."""
-    from PIL import Image
-
-    known = set(Image.registered_extensions()) | _TABLES | _ARRAYS
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files = (file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
-            found += sorted(files)
+            files = [file for file in path.rglob("*") if file.is_file()]
+            known = _known({file.suffix.lower() for file in files})
+            found += sorted(file for file in files if file.suffix.lower() in known)
         else:
             found.append(path)
     return list(dict.fromkeys(found))
+
+
+def _known(suffixes: set[str]) -> set[str]:
+    """Give the endings of files that can be read, as far as they are among `suffixes`."""
+    known = _TABLES | _ARRAYS | _USUAL
+    if suffixes <= known:
+        return known
+    from PIL import Image
+
+    # Loads every format that Pillow has, which takes a while.
+    return known | set(Image.registered_extensions())
 
 
 def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch | Counts]:
