@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 /// Bytes from which on threads are worth waking.
 const PARALLEL_BYTES: usize = 1 << 20;
 /// Bytes from which on the GIL is released: a kernel then takes longer than handing it over and back.
-const RELEASE_BYTES: usize = 16 << 10;
+const RELEASE_BYTES: usize = 256 << 10;
 
 /// Call `kernel` with the number of threads that suits `bytes` of work, without the GIL unless it is over at once.
 pub fn run<R: Send>(py: Python<'_>, bytes: usize, kernel: impl FnOnce(usize) -> R + Send) -> R {
