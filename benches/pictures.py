@@ -7,6 +7,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +91,9 @@ def image_jobs(rng):
             peers["blobFromImage"] = lambda x=x, m=centre: cv2.dnn.blobFromImage(x, 1 / 255, mean=m)
             same["cv2.LUT"] = lambda x=x, y=pixels: cv2.LUT(x, TABLE, y)
         size = x.nbytes + planes.nbytes
-        run = lambda f=to_planes, x=x, y=planes: f(x, out=y)  # noqa: E731
+        run = partial(to_planes, x, out=planes)
         yield Job(f"one image of {side}, HWC to CHW, one thread", run, None, peers, size, number, alone=True)
-        run = lambda f=to_pixels, x=x, y=pixels: f(x, out=y)  # noqa: E731
+        run = partial(to_pixels, x, out=pixels)
         yield Job(f"one image of {side}, HWC to HWC, one thread", run, None, same, size, number, alone=True)
     x = rng.integers(0, 256, (512, 512, 9), dtype=np.uint8)
     y, normalize = (
@@ -111,8 +112,8 @@ def statistics_jobs(scale, rng):
     peers = {"NumPy": lambda: (batch.mean(axis=(0, 1, 2)), batch.std(axis=(0, 1, 2)))}
     if cv2 is not None:
         peers["cv2.meanStdDev"] = lambda: [cv2.meanStdDev(image) for image in images]
-    run = lambda: ImageNormalizer().fit(images)  # noqa: E731
-    yield Job("statistics of images, one thread", run, ("read", read(batch)), peers, batch.nbytes, alone=True)
+    name = "statistics of images, one thread"
+    yield Job(name, lambda: ImageNormalizer().fit(images), ("read", read(batch)), peers, batch.nbytes, alone=True)
     x, normalize = images[0], ImageNormalizer(normalization="image_per_channel", layout="NHWC->NHWC")
     peers = {}
     if albumentations is not None:
@@ -170,7 +171,7 @@ def folder_jobs(scale):
         pool, size = ThreadPoolExecutor(THREADS), len(files) * 400 * 600 * 3
         with suppress(ImportError):
             importlib.import_module("click")
-            run = lambda: subprocess.run(command, check=True, capture_output=True)  # noqa: E731
+            run = partial(subprocess.run, command, check=True, capture_output=True)
             alone = ("decoding alone", lambda: list(pool.map(decoded, files)))
             yield Job(f"planish stats of {len(files)} JPEG files", run, alone, {}, size)
         if torch is not None:
