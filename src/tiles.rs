@@ -48,13 +48,31 @@ impl<'a, T> Rows<'a, T> {
         (self.stride == self.width).then(|| unsafe { std::slice::from_raw_parts(self.start, len) })
     }
 
+    /// The first `count` rows, and the others with the tail; the second is nothing where the first is all.
+    pub fn split(self, count: usize) -> (Self, Option<Self>) {
+        if count >= self.count {
+            return (self, None);
+        }
+        let rest = Self { start: self.start.wrapping_add(count * self.stride), count: self.count - count, ..self };
+        (Self { count, tail: 0, ..self }, Some(rest))
+    }
+
     /// Row `index`; row `count` is the tail.
     #[inline(always)]
     pub fn row(&self, index: usize) -> &'a [T] {
-        assert!(index <= self.count);
-        let len = if index == self.count { self.tail } else { self.width };
+        let Group { start, width, .. } = self.group::<1>(index);
         // SAFETY: `new` promises rows 0..count of `width` elements, and a tail after them.
-        unsafe { std::slice::from_raw_parts(self.start.wrapping_add(index * self.stride), len) }
+        unsafe { std::slice::from_raw_parts(start, width) }
+    }
+
+    /// `U` rows from `first` on; row `count` is the tail, which is a group of its own.
+    #[inline(always)]
+    pub fn group<const U: usize>(&self, first: usize) -> Group<'a, T, U> {
+        let is_tail = U == 1 && first == self.count;
+        assert!(is_tail || first + U <= self.count);
+        let start = self.start.wrapping_add(first * self.stride);
+        let width = if is_tail { self.tail } else { self.width };
+        Group { start, stride: self.stride, width, memory: PhantomData }
     }
 }
 
@@ -98,16 +116,69 @@ impl<'a, T> RowsMut<'a, T> {
         (self.stride == self.width).then(|| unsafe { std::slice::from_raw_parts_mut(self.start, len) })
     }
 
-    /// `U` rows from `first` on; row `count` is the tail.
+    /// Row `index`; row `count` is the tail.
     #[inline(always)]
-    pub fn rows<const U: usize>(&mut self, first: usize) -> [&mut [T]; U] {
-        assert!(first + U <= self.count + usize::from(self.tail > 0));
-        std::array::from_fn(|u| {
-            let len = if first + u == self.count { self.tail } else { self.width };
-            // SAFETY: `new` promises rows 0..count of `width` elements and a tail after them, ours alone and without
-            // overlaps; `&mut self` lends each of them once.
-            unsafe { std::slice::from_raw_parts_mut(self.start.wrapping_add((first + u) * self.stride), len) }
-        })
+    pub fn row(&mut self, index: usize) -> &mut [T] {
+        let Group { start, width, .. } = self.group::<1>(index).0;
+        // SAFETY: `new` promises rows 0..count of `width` elements and a tail after them, ours alone.
+        unsafe { std::slice::from_raw_parts_mut(start.cast_mut(), width) }
+    }
+
+    /// `U` rows from `first` on; row `count` is the tail, which is a group of its own.
+    #[inline(always)]
+    pub fn group<const U: usize>(&mut self, first: usize) -> GroupMut<'_, T, U> {
+        let Self { start, count, stride, width, tail, .. } = *self;
+        // SAFETY: what `new` promises; `&mut self` lends each row once.
+        GroupMut(unsafe { Rows::new(start.cast_const(), count, stride, width, tail) }.group(first))
+    }
+}
+
+/// `U` rows of one length, as the kernels walk them: their elements are asked for by column.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a, T, const U: usize> {
+    start: *const T,
+    stride: usize,
+    /// Elements of each row.
+    pub width: usize,
+    memory: PhantomData<&'a T>,
+}
+
+impl<'a, T, const U: usize> Group<'a, T, U> {
+    /// The elements of columns `at..at + L`.
+    #[inline(always)]
+    pub fn lanes<const L: usize>(&self, at: usize) -> [&'a [T; L]; U] {
+        // SAFETY: the rows of a group lie within those that `Rows::new` was promised, and so do these columns of them.
+        self.addresses::<L>(at).map(|lanes| unsafe { &*lanes })
+    }
+
+    #[inline(always)]
+    fn addresses<const L: usize>(&self, at: usize) -> [*const [T; L]; U] {
+        assert!(at + L <= self.width);
+        let mut addresses = [std::ptr::null(); U];
+        // A loop: compilers do not always see through `from_fn`.
+        for (u, address) in addresses.iter_mut().enumerate() {
+            *address = self.start.wrapping_add(u * self.stride + at).cast();
+        }
+        addresses
+    }
+}
+
+/// As [`Group`], to be written.
+#[derive(Debug)]
+pub struct GroupMut<'a, T, const U: usize>(Group<'a, T, U>);
+
+impl<T, const U: usize> GroupMut<'_, T, U> {
+    /// Elements of each row.
+    pub fn width(&self) -> usize {
+        self.0.width
+    }
+
+    /// The elements of columns `at..at + L`.
+    #[inline(always)]
+    pub fn lanes<const L: usize>(&mut self, at: usize) -> [&mut [T; L]; U] {
+        // SAFETY: the rows are those of a `RowsMut`, ours alone and without overlaps, and borrowed from it mutably;
+        // `&mut self` lends each element once.
+        self.0.addresses::<L>(at).map(|lanes| unsafe { &mut *lanes.cast_mut() })
     }
 }
 

@@ -90,7 +90,7 @@ fn integer_sums<T: Integer>(make: impl Fn(u64) -> T) {
         ours.clear(width);
         ours.add(Rows::flat(x, width));
         let theirs = reference::integer_sums(x, width);
-        let ours: Vec<_> = (0..width).map(|column| ours.get(column)).collect();
+        let ours: Vec<_> = ours.get().collect();
         assert_eq!(ours, theirs, "{level}, {width} x {len} + {start}");
     });
 }
@@ -309,21 +309,30 @@ fn exact_integer_sums() {
     integer_sums::<i32>(|bits| (bits >> 9) as i32);
 }
 
-/// The lanes hold what `MAX_ROWS` promises, of the elements with the largest sums.
+/// The lanes hold what they must before they are emptied, of the elements with the largest sums, however the rows come.
 fn full_lanes<T: Integer>(extreme: T) {
     let _turn = LEVEL.lock().unwrap_or_else(PoisonError::into_inner);
     const WIDTH: usize = 3;
-    let rows = T::MAX_ROWS.min(1 << 23);
-    let x = vec![extreme; rows * WIDTH];
-    let mut sums = IntegerSums::<T>::new();
-    sums.clear(WIDTH);
-    sums.add(Rows::flat(&x, WIDTH));
+    let most = 2 * T::BLOCK + 5;
+    let x = vec![extreme; most * WIDTH];
     let value = extreme.to_f64() as i128;
-    assert_eq!(sums.get(WIDTH - 1), (value * rows as i128, (value * value) as u128 * rows as u128));
+    for step in [1, 7, T::BLOCK - 9, T::BLOCK - 8, T::BLOCK - 7, T::BLOCK, most] {
+        let mut sums = IntegerSums::<T>::new();
+        sums.clear(WIDTH);
+        // Rows and a tail each time, which is in the first columns only.
+        let elements = step * WIDTH + 1;
+        let pieces = x.chunks_exact(elements);
+        let rows = pieces.len() * step;
+        pieces.for_each(|piece| sums.add(Rows::flat(piece, WIDTH)));
+        let expected = |rows: usize| (value * rows as i128, (value * value) as u128 * rows as u128);
+        let sums: Vec<_> = sums.get().collect();
+        assert_eq!(sums, [rows + x.len() / elements, rows, rows].map(expected), "{step} rows at a time");
+    }
 }
 
 #[test]
 fn lanes_do_not_overflow() {
+    full_lanes(Bool(1));
     full_lanes(u8::MAX);
     full_lanes(i8::MIN);
     full_lanes(i8::MAX);

@@ -6,7 +6,7 @@
 //! chunked, nor on the instruction set.
 
 use super::Kernel;
-use crate::tiles::{Rows, RowsMut};
+use crate::tiles::{Group, GroupMut, Rows, RowsMut};
 
 /// What a kernel does with a chunk of `L` neighbouring columns, `at` being the first, in `U` rows from `row` on.
 pub trait Columns<T> {
@@ -40,44 +40,45 @@ impl<T, C: Columns<T>, const L: usize, const U: usize> Kernel for Walk<'_, '_, T
         let Self { rows, mut out, columns } = self;
         let mut row = 0;
         while row + U <= rows.count {
-            group::<T, C, L, U>(std::array::from_fn(|u| rows.row(row + u)), out.rows(row), row, columns);
+            group::<T, C, L, U>(rows.group(row), out.group(row), row, columns);
             row += U;
         }
         while row < rows.count {
-            group::<T, C, L, 1>([rows.row(row)], out.rows(row), row, columns);
+            group::<T, C, L, 1>(rows.group(row), out.group(row), row, columns);
             row += 1;
         }
         if rows.tail > 0 {
-            group::<T, C, L, 1>([rows.row(row)], out.rows(row), row, columns);
+            group::<T, C, L, 1>(rows.group(row), out.group(row), row, columns);
         }
     }
 }
 
 #[inline(always)]
 fn group<T, C: Columns<T>, const L: usize, const U: usize>(
-    rows: [&[T]; U],
-    mut out: [&mut [C::Out]; U],
+    rows: Group<'_, T, U>,
+    mut out: GroupMut<'_, C::Out, U>,
     row: usize,
     columns: &mut C,
 ) {
-    let width = rows[0].len();
-    assert!(rows.iter().all(|row| row.len() == width) && out.iter().all(|row| row.len() == width));
+    let width = rows.width;
+    assert!(out.width() == width);
     let mut at = 0;
     while at + L <= width {
-        rows.iter().for_each(|row| prefetch::<T, L>(row.as_ptr().wrapping_add(at)));
-        columns.chunk::<L, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
+        let elements = rows.lanes(at);
+        elements.iter().for_each(|lanes| prefetch::<T, L>(lanes.as_ptr()));
+        columns.chunk::<L, U>(at, row, elements, out.lanes(at));
         at += L;
     }
     while L > 16 && at + 16 <= width {
-        columns.chunk::<16, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
+        columns.chunk::<16, U>(at, row, rows.lanes(at), out.lanes(at));
         at += 16;
     }
     while at + 4 <= width {
-        columns.chunk::<4, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
+        columns.chunk::<4, U>(at, row, rows.lanes(at), out.lanes(at));
         at += 4;
     }
     while at < width {
-        columns.chunk::<1, U>(at, row, rows.map(|row| lanes(row, at)), out.each_mut().map(|row| lanes_mut(row, at)));
+        columns.chunk::<1, U>(at, row, rows.lanes(at), out.lanes(at));
         at += 1;
     }
 }

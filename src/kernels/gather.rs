@@ -131,29 +131,36 @@ pub unsafe fn pixels<T: Copy>(
 ) -> bool {
     let size = size_of::<T>() as isize;
     macro_rules! widths {
-        ($($width:literal),*) => {
+        ($($width:literal: $($known:literal)*),*) => {
             match (width, cols == size, step == size) {
-                // SAFETY: the caller's promise.
-                $(($width, true, _) => unsafe { super::run(Whole::<T, $width>::new(from, step, rows, to)) },
+                $(($width, true, _) => match step / size {
+                    // SAFETY: the caller's promise.
+                    $($known if step % size == 0 => unsafe {
+                        super::run(Whole::<T, $width, $known>::new(from, step, rows, to))
+                    },)*
+                    // SAFETY: as above.
+                    _ => unsafe { super::run(Whole::<T, $width, 0>::new(from, step, rows, to)) },
+                },
                 // SAFETY: as above.
                 ($width, _, true) => unsafe { super::run(Planes::<T, $width>::new(from, cols, rows, to)) },)*
                 _ => return false,
             }
         };
     }
-    widths!(2, 3, 4);
+    // Mirrored pixels, and those with an element that is left out.
+    widths!(2: -2, 3: -3 4 -4, 4: -4);
     true
 }
 
-/// Pixels whose elements lie side by side.
-struct Whole<T, const W: usize> {
+/// Pixels whose elements lie side by side; `STEP` elements apart unless that is zero.
+struct Whole<T, const W: usize, const STEP: isize> {
     from: *const u8,
     step: isize,
     rows: usize,
     to: *mut T,
 }
 
-impl<T, const W: usize> Whole<T, W> {
+impl<T, const W: usize, const STEP: isize> Whole<T, W, STEP> {
     /// # Safety
     /// As for [`pixels`].
     unsafe fn new(from: *const u8, step: isize, rows: usize, to: *mut T) -> Self {
@@ -161,16 +168,17 @@ impl<T, const W: usize> Whole<T, W> {
     }
 }
 
-impl<T: Copy, const W: usize> Kernel for Whole<T, W> {
+impl<T: Copy, const W: usize, const STEP: isize> Kernel for Whole<T, W, STEP> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
+        let step = if STEP == 0 { self.step } else { STEP * size_of::<T>() as isize };
         for row in 0..self.rows {
             for c in 0..W {
                 // SAFETY: `new` was promised that these pixels can be read and written.
                 unsafe {
-                    let element = self.from.offset(row as isize * self.step).cast::<T>().add(c).read_unaligned();
+                    let element = self.from.offset(row as isize * step).cast::<T>().add(c).read_unaligned();
                     self.to.add(row * W + c).write_unaligned(element);
                 }
             }
@@ -239,8 +247,10 @@ mod tests {
                 };
                 assert!(!done || (0..width * apart).all(|i| target[i] == expected(i)), "{width} x {count}");
             }
-            for (width, step, cols) in
-                [(2, 5, 1), (3, -3, 1), (4, 4, 1), (3, 1, 250), (2, 1, -300), (4, 1, 201), (3, 2, 250)]
+            for (width, step, cols) in [(2, 5), (2, -2), (3, -3), (3, 4), (3, -4), (4, -4), (4, 4)]
+                .map(|(width, step)| (width, step, 1))
+                .into_iter()
+                .chain([(3, 1, 250), (2, 1, -300), (4, 1, 201), (3, 2, 250)])
             {
                 let mut target = vec![T::default(); width * count + 1];
                 let bytes = [step, cols].map(|s| s * size_of::<T>() as isize);

@@ -1,5 +1,6 @@
 //! Sums and sums of squares of columns.
 
+use super::Kernel;
 use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Bool, Element};
 use crate::tiles::{Rows, RowsMut};
@@ -9,7 +10,7 @@ const LANES: usize = 16;
 /// Rows that are summed on their own, and then added to the accumulators.
 pub const GROUP: usize = 4;
 /// The same for integers, whose lanes are narrower and widened once for each group.
-const INTEGER_LANES: usize = 64;
+const INTEGER_LANES: usize = 32;
 const INTEGER_GROUP: usize = 8;
 
 /// Accumulators of floating-point columns: sums of `x - pivot` and of its square. Subtracting a pivot near the mean
@@ -156,63 +157,66 @@ impl<T: Element> Columns<T> for Weighted<'_> {
     }
 }
 
-/// Integers of up to 32 bits, whose sums are kept exactly in lanes just wide enough. A column may take
-/// [`Integer::MAX_ROWS`] elements before its lanes must be emptied into wide sums.
+/// Integers of up to 32 bits, whose sums are kept exactly in lanes just wide enough for [`Integer::BLOCK`] elements. Then
+/// the lanes are emptied into totals.
 pub trait Integer: Element {
     /// A lane that holds a sum.
-    type Sum: Copy + Default + Send + Into<i128>;
+    type Sum: Copy + Default + Send + Into<i64>;
     /// A lane that holds a part of a sum of squares: the lower bits of each, or the upper ones.
-    type Square: Copy + Default + Send + Into<u128>;
+    type Square: Copy + Default + Send;
     /// Bits of a square that count as lower.
     const LOWER_BITS: u32;
     /// Elements that a lane certainly holds the sums of.
-    const MAX_ROWS: usize;
-    /// Add a few rows: values to `sum`, the lower and upper bits of their squares to `low` and `high`.
+    const BLOCK: usize;
+    /// Add a few rows: values to `sum`, what is kept of their squares to `low` and `high`.
     fn add_rows<const L: usize, const U: usize>(
         rows: [&[Self; L]; U],
         sum: &mut [Self::Sum; L],
         low: &mut [Self::Square; L],
         high: &mut [Self::Square; L],
     );
+    /// The sums of the lower and of the upper bits that lanes stand for.
+    fn parts(low: Self::Square, high: Self::Square) -> (u64, u64);
 }
 
 macro_rules! byte_integer {
-    ($($t:ty: $narrow:ty, $sum:ty;)*) => {$(
+    ($($t:ty: $sum:ty;)*) => {$(
         impl Integer for $t {
             type Sum = $sum;
-            type Square = u32;
+            type Square = u16;
             const LOWER_BITS: u32 = 8;
-            const MAX_ROWS: usize = 1 << 23;
+            const BLOCK: usize = 256;
 
-            /// A square has 16 bits. Its bytes are summed apart, in lanes of 16 bits, which hold a group of rows.
+            /// A square has 16 bits. Summed are the squares, modulo 2^16, and their upper bytes: the sum of the lower bytes
+            /// of 256 squares, which is what these two differ in, is below 2^16 and so not lost.
             #[inline(always)]
             fn add_rows<const L: usize, const U: usize>(
                 rows: [&[Self; L]; U],
                 sum: &mut [$sum; L],
-                low: &mut [u32; L],
-                high: &mut [u32; L],
+                low: &mut [u16; L],
+                high: &mut [u16; L],
             ) {
-                const { assert!(U <= 128) };
-                let (mut s, mut l, mut h) = ([0 as $narrow; L], [0u16; L], [0u16; L]);
+                let (mut s, mut l, mut h) = (*sum, *low, *high);
                 for x in rows {
-                    let x: [$narrow; L] = std::array::from_fn(|j| x[j].key().into());
                     for j in 0..L {
-                        let square = x[j].wrapping_mul(x[j]) as u16;
-                        s[j] += x[j];
-                        l[j] += square & 0xff;
+                        let x = <$sum>::from(x[j].key());
+                        let square = x.wrapping_mul(x) as u16;
+                        s[j] = s[j].wrapping_add(x);
+                        l[j] = l[j].wrapping_add(square);
                         h[j] += square >> 8;
                     }
                 }
-                for j in 0..L {
-                    sum[j] += <$sum>::from(s[j]);
-                    low[j] += u32::from(l[j]);
-                    high[j] += u32::from(h[j]);
-                }
+                (*sum, *low, *high) = (s, l, h);
+            }
+
+            #[inline(always)]
+            fn parts(low: u16, high: u16) -> (u64, u64) {
+                (low.wrapping_sub(high << 8).into(), high.into())
             }
         }
     )*};
 }
-byte_integer! { Bool: u16, u32; u8: u16, u32; i8: i16, i32; }
+byte_integer! { Bool: u16; u8: u16; i8: i16; }
 
 macro_rules! wide_integer {
     ($($t:ty: $wide:ty, $square:ty, $bits:expr;)*) => {$(
@@ -220,7 +224,7 @@ macro_rules! wide_integer {
             type Sum = $wide;
             type Square = $square;
             const LOWER_BITS: u32 = $bits;
-            const MAX_ROWS: usize = 1 << 15;
+            const BLOCK: usize = 1 << 15;
 
             /// A square has twice the element's bits; its halves are summed apart, in lanes of that width.
             #[inline(always)]
@@ -232,15 +236,20 @@ macro_rules! wide_integer {
             ) {
                 let (mut s, mut l, mut h) = (*sum, *low, *high);
                 for x in rows {
-                    let x: [$wide; L] = std::array::from_fn(|j| x[j].into());
                     for j in 0..L {
-                        let square = x[j].wrapping_mul(x[j]) as $square;
-                        s[j] += x[j];
+                        let x = <$wide>::from(x[j]);
+                        let square = x.wrapping_mul(x) as $square;
+                        s[j] += x;
                         l[j] += square & ((1 << $bits) - 1);
                         h[j] += square >> $bits;
                     }
                 }
                 (*sum, *low, *high) = (s, l, h);
+            }
+
+            #[inline(always)]
+            fn parts(low: $square, high: $square) -> (u64, u64) {
+                (low.into(), high.into())
             }
         }
     )*};
@@ -248,7 +257,7 @@ macro_rules! wide_integer {
 wide_integer! {
     u16: u32, u32, 16;
     i16: i32, u32, 16;
-    u32: u64, u64, 32;
+    u32: i64, u64, 32;
     i32: i64, u64, 32;
 }
 
@@ -258,16 +267,30 @@ pub struct IntegerSums<T: Integer> {
     sum: Vec<T::Sum>,
     low: Vec<T::Square>,
     high: Vec<T::Square>,
+    /// Rows in these lanes.
+    rows: usize,
+    /// Sum, and sums of the lower and of the upper bits of the squares, of the rows before those.
+    totals: Vec<(i64, [u64; 2])>,
 }
 
 impl<T: Integer> IntegerSums<T> {
+    /// Elements that the totals certainly hold the sums of.
+    pub const MAX_ROWS: usize = 1 << 30;
+
     /// No columns.
     pub const fn new() -> Self {
-        Self { sum: Vec::new(), low: Vec::new(), high: Vec::new() }
+        Self { sum: Vec::new(), low: Vec::new(), high: Vec::new(), rows: 0, totals: Vec::new() }
     }
 
     /// Set all sums of `width` columns to zero.
     pub fn clear(&mut self, width: usize) {
+        self.totals.clear();
+        self.totals.resize(width, (0, [0; 2]));
+        self.clear_lanes(width);
+    }
+
+    fn clear_lanes(&mut self, width: usize) {
+        self.rows = 0;
         self.sum.clear();
         self.sum.resize(width, T::Sum::default());
         for squares in [&mut self.low, &mut self.high] {
@@ -276,15 +299,54 @@ impl<T: Integer> IntegerSums<T> {
         }
     }
 
-    /// Add `rows`: at most [`Integer::MAX_ROWS`] of them since the last [`Self::clear`].
-    pub fn add(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, INTEGER_LANES, INTEGER_GROUP> { rows, out: RowsMut::none(&rows), columns: self });
+    /// Add `rows`: at most [`Self::MAX_ROWS`] of them since the last [`Self::clear`].
+    pub fn add(&mut self, mut rows: Rows<'_, T>) {
+        // Full groups, and room for a tail.
+        let limit = T::BLOCK - INTEGER_GROUP;
+        loop {
+            let (block, rest) = rows.split(limit - self.rows);
+            self.rows += block.count + usize::from(block.tail > 0);
+            super::run(Walk::<_, _, INTEGER_LANES, INTEGER_GROUP> {
+                rows: block,
+                out: RowsMut::none(&block),
+                columns: self,
+            });
+            if self.rows >= limit {
+                super::run(Empty(self));
+            }
+            match rest {
+                Some(rest) => rows = rest,
+                None => return,
+            }
+        }
     }
 
-    /// Sum and sum of squares of a column.
-    pub fn get(&self, column: usize) -> (i128, u128) {
-        let (low, high): (u128, u128) = (self.low[column].into(), self.high[column].into());
-        (self.sum[column].into(), low + (high << T::LOWER_BITS))
+    /// Sum and sum of squares of each column.
+    pub fn get(&mut self) -> impl Iterator<Item = (i128, u128)> {
+        super::run(Empty(self));
+        self.totals
+            .iter()
+            .map(|(sum, [low, high])| ((*sum).into(), u128::from(*low) + (u128::from(*high) << T::LOWER_BITS)))
+    }
+}
+
+/// Adds the lanes to the totals.
+struct Empty<'a, T: Integer>(&'a mut IntegerSums<T>);
+
+impl<T: Integer> Kernel for Empty<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let IntegerSums { sum, low, high, totals, .. } = &mut *self.0;
+        for (((total, sum), low), high) in totals.iter_mut().zip(sum).zip(low).zip(high) {
+            let (low, high) = T::parts(*low, *high);
+            total.0 += (*sum).into();
+            total.1[0] += low;
+            total.1[1] += high;
+        }
+        let width = self.0.totals.len();
+        self.0.clear_lanes(width);
     }
 }
 

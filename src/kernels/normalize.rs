@@ -289,7 +289,7 @@ impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, 
             };
             let mut number = 0;
             for r in row..end {
-                let ([mut y], mut x) = (self.out.rows::<1>(r), self.rows.row(r));
+                let (mut y, mut x) = (self.out.row(r), self.rows.row(r));
                 while !x.is_empty() {
                     let (vector, others) = x.split_at(self.len);
                     let (result, other_results) = y.split_at_mut(self.len);

@@ -22,8 +22,6 @@ use std::ops::{AddAssign, Range};
 
 /// Bytes of a tile: it stays in the second-level cache, so that it can be read again, and no sum in it is long.
 const TILE_BYTES: usize = 64 << 10;
-/// Rows of a tile at most: what the narrowest integer lanes can sum.
-const MAX_TILE_ROWS: usize = 1 << 15;
 
 /// The columns of a block, and the channels they belong to.
 #[derive(Debug, Clone)]
@@ -203,7 +201,7 @@ pub fn reduce<T: Element, A: Accumulator<T>>(
     let times = if access == Access::Strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     let slots = Slots::new(&plan, times);
     let unit_elements = plan.unit_rows() * plan.max_width();
-    let grouped = (tile_elements / unit_elements.max(1)).min(MAX_TILE_ROWS / plan.unit_rows().max(1)).max(1);
+    let grouped = (tile_elements / unit_elements.max(1)).max(1);
     let array = Array { plan, x, weights, access };
     let tasks = array.plan.tasks();
     let run = |(accumulator, scratch): &mut (A, Scratch<T>), task: usize| {

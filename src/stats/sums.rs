@@ -230,12 +230,28 @@ pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> bool {
 /// Exact sums of integers, made into cells.
 pub struct IntegerAccumulator<T: Integer> {
     sums: IntegerSums<T>,
+    /// Rows in the sums.
+    rows: usize,
     cells: Vec<IntegerCell>,
 }
 
 impl<T: Integer> Default for IntegerAccumulator<T> {
     fn default() -> Self {
-        Self { sums: IntegerSums::new(), cells: Vec::new() }
+        Self { sums: IntegerSums::new(), rows: 0, cells: Vec::new() }
+    }
+}
+
+impl<T: Integer> IntegerAccumulator<T> {
+    /// Add the sums to the cells, and begin anew.
+    fn empty(&mut self, slots: &Slots) {
+        for (i, (sum, square)) in self.sums.get().enumerate() {
+            // Memory has less than 2^64 elements, of 32 bits at most: neither sum overflows.
+            let cell = &mut self.cells[slots.slot_of(i % slots.width)];
+            cell.sum += sum;
+            cell.square += square;
+        }
+        self.sums.clear(slots.kernel_width());
+        self.rows = 0;
     }
 }
 
@@ -243,19 +259,20 @@ impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
     type Cell = IntegerCell;
 
     fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+        self.sums.clear(slots.kernel_width());
+        self.rows = 0;
         self.cells.clear();
         self.cells.resize(slots.count, IntegerCell::default());
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        self.sums.clear(slots.kernel_width());
-        tile.each(|rows, _| self.sums.add(rows));
-        let rows = tile.rows() as u64;
-        for i in 0..slots.kernel_width() {
-            let (sum, square) = self.sums.get(i);
-            self.cells[slots.slot_of(i % slots.width)].merge(&IntegerCell { count: 0, sum, square })?;
+        let rows = tile.rows();
+        if self.rows + rows > IntegerSums::<T>::MAX_ROWS {
+            self.empty(slots);
         }
-        let count = rows * slots.columns_per_slot() as u64;
+        self.rows += rows;
+        tile.each(|rows, _| self.sums.add(rows));
+        let count = (rows * slots.columns_per_slot()) as u64;
         self.cells.iter_mut().for_each(|cell| cell.count += count);
         Ok(())
     }
@@ -264,7 +281,8 @@ impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
         true
     }
 
-    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<IntegerCell>) {
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<IntegerCell>) {
+        self.empty(slots);
         cells.append(&mut self.cells);
     }
 }
