@@ -5,7 +5,6 @@ import io
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -124,11 +123,19 @@ def statistics_jobs(scale, rng):
     )
 
 
-def decoded(path):
-    from PIL import Image
+#: A program that decodes the files of a folder on some threads, and does nothing else.
+DECODE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from PIL import Image
 
+def decode(path):
     with Image.open(path) as image:
         image.load()
+
+list(ThreadPoolExecutor(int(sys.argv[2])).map(decode, Path(sys.argv[1]).iterdir()))
+"""
 
 
 class Loaded:
@@ -168,12 +175,12 @@ def folder_jobs(scale):
             files.append(Path(folder) / f"{i:05}.jpg")
             files[-1].write_bytes(file.getvalue())
         command = [sys.executable, "-c", "from planish._cli import main; main()", "stats", folder, "--json"]
-        pool, size = ThreadPoolExecutor(THREADS), len(files) * 400 * 600 * 3
+        decode = [sys.executable, "-c", DECODE, folder, str(THREADS)]
+        size = len(files) * 400 * 600 * 3
         with suppress(ImportError):
             importlib.import_module("click")
-            run = partial(subprocess.run, command, check=True, capture_output=True)
-            alone = ("decoding alone", lambda: list(pool.map(decoded, files)))
-            yield Job(f"planish stats of {len(files)} JPEG files", run, alone, {}, size)
+            run, alone = (partial(subprocess.run, line, check=True, capture_output=True) for line in (command, decode))
+            yield Job(f"planish stats of {len(files)} JPEG files", run, ("decoding alone", alone), {}, size)
         if torch is not None:
             loaders = {
                 name: torch.utils.data.DataLoader(Loaded(files[:500], transform), batch_size=32, num_workers=2)

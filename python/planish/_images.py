@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from planish import _core
+from planish import _image_inputs as inputs
 from planish._core import Moments
 
 Layout: TypeAlias = Literal["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
@@ -111,8 +112,8 @@ class ImageNormalizer:
         clip: tuple[float, float] | None = None,
         channel_axis: int | tuple[int, ...] | None = None,
     ) -> None:
-        self.mean = _constant("mean", mean)
-        self.std = _constant("std", std)
+        self.mean = inputs.constants("mean", mean)
+        self.std = inputs.constants("std", std)
         if self.std is not None and not (self.std > 0).all():
             raise ValueError(f"std must be positive; got {self.std.tolist()}")
         if self.mean is not None and self.std is not None:
@@ -121,7 +122,7 @@ class ImageNormalizer:
                 raise ValueError(
                     f"mean has shape {self.mean.shape}, std has shape {self.std.shape}; they must be equal"
                 )
-        self.scale = _scale(scale)
+        self.scale = inputs.pixel_scale(scale)
         sides = str(layout).split("->")
         if len(sides) != 2 or not set(sides) <= set(_CHANNELS):
             names = ", ".join(f"{a}->{b}" for a in _CHANNELS for b in _CHANNELS)
@@ -129,11 +130,11 @@ class ImageNormalizer:
         self.layout = layout
         self._source, self._target = (_CHANNELS[side] for side in sides)
         self.dtype = dtype
-        self._dtype = _output_dtype(dtype)
+        self._dtype = inputs.output_dtype(dtype)
         if normalization not in _STATISTICS:
             raise ValueError(f"normalization={normalization!r} is none of {', '.join(map(repr, _STATISTICS))}")
         self.normalization = normalization
-        self.clip = _limits(clip)
+        self.clip = inputs.limits(clip)
         self.channel_axis = channel_axis
         self._axes = self._source if channel_axis is None else channel_axis
         axes = self._axes if isinstance(self._axes, tuple) else (self._axes,)
@@ -274,28 +275,35 @@ class ImageNormalizer:
             As `fit` does.
         """
         statistics: dict[float, Moments] = {}
-        sizes = {constants.size for constants in (self.mean, self.std) if constants is not None}
-        pixels = count = 0
-        for name, image in _images(X):
-            if image.ndim not in (3, 4):
-                raise ValueError(f"{name} has shape {image.shape}; an image has 3 axes, a batch of them 4")
-            if image.size == 0:
-                raise ValueError(f"{name} has shape {image.shape}, and no pixel")
-            unit = _largest(image.dtype) if self.scale == "auto" else 1.0 / self.scale
-            if unit not in statistics:
-                statistics[unit] = Moments(self._axes)
-            statistics[unit]._update_as(name, image)
-            if sizes and not sizes <= {1, statistics[unit].count.size}:
-                raise ValueError(
-                    f"{name} has shape {image.shape}, and so {statistics[unit].count.size} channel(s); mean or std was "
-                    f"given with {max(sizes)}"
-                )
-            pixels += image.size // image.shape[self._source]
-            count += 1
-        if count == 0:
+        pixels = 0
+        for group in inputs.images(X):
+            of_dtype: dict[np.dtype[Any], tuple[list[str], list[NDArray[Any]]]] = {}
+            for name, image in group:
+                if image.ndim not in (3, 4):
+                    raise ValueError(f"{name} has shape {image.shape}; an image has 3 axes, a batch of them 4")
+                if image.size == 0:
+                    raise ValueError(f"{name} has shape {image.shape}, and no pixel")
+                pixels += image.size // image.shape[self._source]
+                names, arrays = of_dtype.setdefault(image.dtype, ([], []))
+                names.append(name)
+                arrays.append(image)
+            for dtype, (names, arrays) in of_dtype.items():
+                unit = inputs.largest(dtype) if self.scale == "auto" else 1.0 / self.scale
+                moments = statistics.setdefault(unit, Moments(self._axes))._update_each(names, arrays)
+                self._check_channels(names[0], arrays[0], moments)
+        if pixels == 0:
             raise ValueError("X has no image; at least one is needed")
         self._take_in(statistics, pixels)
         return self
+
+    def _check_channels(self, name: str, image: NDArray[Any], moments: Moments) -> None:
+        """Constants that were given tell how many channels there are."""
+        sizes = {constants.size for constants in (self.mean, self.std) if constants is not None}
+        channels = moments.count.size if sizes else 0
+        if not sizes <= {1, channels}:
+            raise ValueError(
+                f"{name} has shape {image.shape}, and so {channels} channel(s); mean or std was given with {max(sizes)}"
+            )
 
     def merge(self, other: Self) -> Self:
         """Join the statistics of a normaliser that was fitted apart, as if its images had been given to this one.
@@ -451,7 +459,7 @@ class ImageNormalizer:
             )
         if not hasattr(self, "mean_") or not hasattr(self, "_divisor"):
             raise ValueError("mean and std are not known yet: fit learns them, ImageNormalizer(mean, std) has them")
-        ((_, X),) = _images((X,))
+        X = inputs.array("X", X)
         dtype = np.dtype(dtype)
         if dtype.kind not in "uif":
             raise TypeError(f"dtype={dtype} is no dtype of pixels; integer and floating-point dtypes are accepted")
@@ -464,7 +472,7 @@ class ImageNormalizer:
         for constants in (mean, divisor):
             if not all(ours in (1, theirs) for ours, theirs in zip(constants.shape, X.shape[-3:], strict=False)):
                 raise ValueError(f"X has images of shape {X.shape[-3:]}; mean has shape {self.mean_.shape}")
-        unit = 1.0 / self.scale if self.scale != "auto" else _largest(dtype)
+        unit = 1.0 / self.scale if self.scale != "auto" else inputs.largest(dtype)
         pixels = (X.astype(np.float64) * divisor + mean) * unit
         if dtype.kind == "f":
             return np.ascontiguousarray(pixels.astype(dtype))
@@ -528,90 +536,6 @@ def _constant_channels(moments: Moments) -> NDArray[np.bool_]:
 
 #: In place of constants that are not used.
 _NOTHING = np.zeros(())
-
-
-def _constant(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
-    if values is None:
-        return None
-    _refuse_mask(name, values)
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} must be a number or a regular array of numbers; got {values!r}") from None
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
-    array = array.astype(np.float64)
-    if array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite numbers; got {array.tolist()}")
-    return array
-
-
-def _scale(scale: Any) -> Any:
-    if isinstance(scale, str):
-        if scale != "auto":
-            raise ValueError(f"scale={scale!r} must be 'auto' or a number")
-        return scale
-    if isinstance(scale, bool) or not isinstance(scale, int | float | np.integer | np.floating):
-        raise TypeError(f"scale={scale!r} must be 'auto' or a number")
-    if not (scale > 0 and np.isfinite(scale) and scale >= np.finfo(np.float64).tiny):
-        raise ValueError(f"scale={scale!r} must be positive, finite and a normal number")
-    return float(scale)
-
-
-def _output_dtype(dtype: DTypeLike) -> str:
-    """Name of a dtype of results."""
-    name = dtype if dtype == "bfloat16" else np.dtype(dtype).name
-    if name not in ("float16", "bfloat16", "float32", "float64"):
-        raise TypeError(f"dtype={name} is no dtype of results; accepted are float16, bfloat16, float32 and float64")
-    return str(name)
-
-
-def _limits(clip: Any) -> tuple[float, float] | None:
-    if clip is None:
-        return None
-    try:
-        low, high = map(float, clip)
-    except (TypeError, ValueError):
-        raise ValueError(f"clip={clip!r} must be None or the least and the largest result") from None
-    if not low < high:
-        raise ValueError(f"clip={clip!r} must have its least result first")
-    return low, high
-
-
-def _largest(dtype: np.dtype[Any]) -> float:
-    """Give what `scale='auto'` divides pixels of a dtype by."""
-    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
-
-
-def _refuse_mask(name: str, values: Any) -> None:
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; plain arrays are accepted")
-
-
-def _images(X: Any) -> Iterable[tuple[str, NDArray[Any]]]:
-    """Give the images of whatever `fit` is given, with their names."""
-    if isinstance(X, memoryview) or _is_array(X):
-        yield "X", _array("X", X)
-        return
-    if not isinstance(X, Iterable) or isinstance(X, str | bytes | dict):
-        raise TypeError(f"X must be an image, a batch or an iterable of images; got {type(X).__name__}")
-    for index, image in enumerate(X):
-        yield f"X[{index}]", _array(f"X[{index}]", image)
-
-
-def _is_array(X: Any) -> bool:
-    return any(hasattr(X, name) for name in ("__array__", "__array_interface__", "__dlpack__"))
-
-
-def _array(name: str, image: Any) -> NDArray[Any]:
-    """Take an image from any library, without copying where that can be done."""
-    _refuse_mask(name, image)
-    try:
-        if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
-            return np.from_dlpack(image)
-        return np.asarray(image)
-    except (TypeError, ValueError, RuntimeError, BufferError, NotImplementedError) as error:
-        raise TypeError(f"{name} is a {type(image).__name__} that gives no array: {error}") from None
 
 
 def _text(values: NDArray[np.float64]) -> str:

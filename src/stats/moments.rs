@@ -13,7 +13,13 @@ use crate::dd::Dd;
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
+use crate::parallel;
 use crate::view::View;
+
+/// Arrays whose moments are held at a time before they are joined.
+const GROUP: usize = 256;
+/// Channels up to which several arrays are looked at at a time.
+const MOST_CHANNELS_APART: usize = 1024;
 
 /// Moments of one channel of floating-point (or weighted) elements.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -145,6 +151,27 @@ impl Moments {
     /// Moments of `x` along the axes that are not kept. NaN is left out; infinity is an error.
     pub fn of<T: MomentsElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Self, Error> {
         T::moments(x, kept, threads)
+    }
+
+    /// Moments of several arrays, each along the axes that are not kept in it, as if they came one after the other. The
+    /// first error, with the number of its array.
+    pub fn of_each<T: MomentsElement>(
+        arrays: &[(View<'_, T>, &[bool])],
+        threads: usize,
+    ) -> Result<Self, (usize, Error)> {
+        let channels = arrays.first().map_or(0, |(x, kept)| channels(x.shape, kept));
+        // Arrays are short work: many of them go one to a thread, unless their moments take much memory.
+        let apart = arrays.len() >= threads && channels <= MOST_CHANNELS_APART;
+        let (group, outer, inner) = if apart { (GROUP, threads, 1) } else { (1, 1, threads) };
+        let mut total = Self::default();
+        for (number, arrays) in arrays.chunks(group).enumerate() {
+            let of = |(): &mut (), index: usize| Self::of(arrays[index].0, arrays[index].1, inner);
+            for (index, moments) in parallel::map(arrays.len(), outer, || (), of).into_iter().enumerate() {
+                let joined = moments.and_then(|moments| total.merge(&moments));
+                joined.map_err(|error| (number * group + index, error))?;
+            }
+        }
+        Ok(total)
     }
 
     /// Weighted moments; `weights` has the shape of `x` (by broadcasting strides) and holds finite values >= 0.

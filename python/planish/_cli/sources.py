@@ -34,13 +34,6 @@ class Batch:
     unit: float
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How often each byte occurs in each channel of a picture: what its decoder can tell without handing out pixels."""
-
-    counts: NDArray[np.int64]
-
-
 class NotReadableError(Exception):
     """A file that is no picture, array or table, or a damaged one."""
 
@@ -90,7 +83,7 @@ def _known(suffixes: set[str]) -> set[str]:
     return known | set(Image.registered_extensions())
 
 
-def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch | Counts]:
+def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch]:
     """Read a file; a NotReadableError says why it cannot be."""
     try:
         match kind(path):
@@ -122,7 +115,7 @@ def largest(dtype: np.dtype[Any]) -> float:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def _picture(path: Path, mode: str) -> Batch | Counts:
+def _picture(path: Path, mode: str) -> Batch:
     """Read a picture in `mode` ('L', 'RGB' or 'RGBA').
 
     16-bit and floating-point greys keep their depth, which Pillow's own conversion would cut off, and stand for all
@@ -132,8 +125,7 @@ def _picture(path: Path, mode: str) -> Batch | Counts:
 
     with Image.open(path) as image:
         if image.mode != "F" and not image.mode.startswith("I"):
-            converted = image if image.mode == mode else image.convert(mode)
-            return Counts(np.array(converted.histogram(), np.int64).reshape(len(mode), 256))
+            return Batch("", _bytes(image if image.mode == mode else image.convert(mode)), -1, 255.0)
         pixels = np.asarray(image)
         if image.mode == "I" and image.format in ("PNG", "PPM"):
             # 16 bits, which Pillow may hold in 32.
@@ -146,6 +138,22 @@ def _picture(path: Path, mode: str) -> Batch | Counts:
             raise NotReadableError("a grey picture of 16 or 32 bits has no RGBA; --mode L or RGB reads it")
         pixels = np.broadcast_to(pixels, (*pixels.shape[:2], channels))
     return Batch("", pixels, -1, largest(pixels.dtype))
+
+
+def _bytes(image: Any) -> NDArray[np.uint8]:
+    """Give the pixels of an 8-bit picture: Pillow's own memory, where it lends that through Arrow's C interface."""
+    import nanoarrow
+
+    channels = len(image.mode)
+    try:
+        pixels = nanoarrow.c_array(image)
+    except ValueError:
+        # A large picture, which lies in several blocks of memory.
+        return np.asarray(image).reshape(-1, channels)
+    # Pixels of several channels are lists of four bytes, the last of which RGB leaves unused.
+    values = pixels.child(0) if channels > 1 else pixels
+    stored = np.frombuffer(values.view().buffer(1), np.uint8)
+    return stored.reshape(-1, 4 if channels > 1 else 1)[:, :channels]
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from planish._cli.sources import Counts, NotReadableError, batches
+from planish._cli.sources import NotReadableError, batches
 from planish._core import Moments
 from planish._threads import num_threads
 
@@ -153,9 +152,6 @@ def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
     found: Statistics = {}
     with num_threads(1):
         for batch in batches(path, mode, channel_axis):
-            if isinstance(batch, Counts):
-                found["", 255.0] = _counted(batch.counts)
-                continue
             key = (batch.column, batch.unit)
             moments = found.setdefault(key, Moments(batch.channel_axis))
             try:
@@ -165,17 +161,6 @@ def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
     if not found:
         raise NotReadableError("nothing in it is a number")
     return found
-
-
-def _counted(counts: NDArray[np.int64]) -> Moments:
-    """Exact moments of bytes that have been counted."""
-    values = np.arange(256)
-    # Of less than 2^47 pixels all sums fit.
-    sums = [(int(c.sum()), int((c * values).sum()), 0, int((c * values**2).sum()), 0) for c in counts]
-    shape = [len(counts)]
-    return _from_json(
-        {"channel_axis": -1, "version": 1, "shape": shape, "weighted": False, "floats": [], "integers": sums}
-    )
 
 
 def _check_channels(statistics: Statistics) -> None:
