@@ -1,12 +1,12 @@
 //! The affine map for Python.
 
-use super::arrays::{Array, DType, empty_like, tuple, with_element, with_float};
+use super::arrays::{Array, DType, doubles, empty_like, tuple, with_element, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::infinite;
 use super::threads;
 use crate::stats::extrema::Extrema;
 use crate::transform::affine::{Affine, Target, map};
-use numpy::{PyArrayDescr, PyArrayMethods, PyUntypedArrayMethods};
+use numpy::PyArrayDescr;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -19,20 +19,7 @@ fn parameter(
     shape: &[usize],
 ) -> PyResult<Option<Vec<f64>>> {
     let Some(values) = values else { return Ok(None) };
-    let doubles = values.cast::<numpy::PyArrayDyn<f64>>().ok().filter(|a| a.is_c_contiguous() && a.is_aligned());
-    let floats = values.cast::<numpy::PyArrayDyn<f32>>().ok().filter(|a| a.is_c_contiguous() && a.is_aligned());
-    let values: Vec<f64> = if let Some(array) = doubles {
-        // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as
-        // with any NumPy function), and the slice is copied at once.
-        unsafe { array.as_slice() }?.to_vec()
-    } else if let Some(array) = floats {
-        // SAFETY: as above.
-        unsafe { array.as_slice() }?.iter().map(|value| f64::from(*value)).collect()
-    } else {
-        let numpy = values.py().import("numpy")?;
-        let array = numpy.call_method1("asarray", (values, "float64"))?.call_method0("ravel")?;
-        array.cast_into::<numpy::PyArray1<f64>>()?.to_vec()?
-    };
+    let (_, values) = doubles(values, name)?;
     if values.len() != channels {
         return Err(PyValueError::new_err(format!(
             "X has channels of shape {}, {channels} in all; {name} has {} value(s)",
@@ -89,8 +76,8 @@ pub fn target<'py>(
 
 /// ``(X - shift) * scale + offset`` per channel, in one pass; ``(X - shift) / scale + offset`` with `divide`.
 ///
-/// Parameters that are None are left out; `clip` is the least and the largest result. The result is within one ulp of the exact value in its dtype. `out` may be
-/// `X`. Without `allow_infinity` an infinite element is a ValueError, after which `out` is unspecified unless it is `X`.
+/// Parameters that are None are left out; `clip` is the least and the largest result. The result is within one ulp of the
+/// exact value in its dtype. `out` may be `X`. Without `allow_infinity` an infinite element is a ValueError, after which `out` is unspecified unless it is `X`.
 #[pyfunction]
 #[pyo3(signature = (x, shift, scale, offset, divide, channel_axis, dtype=None, out=None, copy=true, allow_infinity=false, clip=None))]
 #[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.

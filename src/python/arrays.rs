@@ -412,15 +412,22 @@ pub fn empty_like<'py>(like: &Array<'py>, dtype: DType) -> PyResult<Array<'py>> 
     Array::new(&object, "out")
 }
 
+/// The elements of a NumPy array of `T`, where they lie side by side, with its shape.
+fn contiguous<T: numpy::Element + Copy>(
+    values: &Bound<'_, PyAny>,
+    to_f64: impl Fn(T) -> f64,
+) -> Option<(Vec<usize>, Vec<f64>)> {
+    let array = values.cast_exact::<PyArrayDyn<T>>().ok().filter(|a| a.is_c_contiguous() && a.is_aligned())?;
+    // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as with any
+    // NumPy function), and the slice is copied at once.
+    let elements = unsafe { array.as_slice() }.ok()?;
+    Some((array.shape().to_vec(), elements.iter().map(|x| to_f64(*x)).collect()))
+}
+
 /// Real numbers as doubles, with their shape.
 pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<(Vec<usize>, Vec<f64>)> {
-    if let Ok(array) = values.cast_exact::<PyArrayDyn<f64>>()
-        && array.is_c_contiguous()
-        && array.is_aligned()
-    {
-        // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as
-        // with any NumPy function), and the slice is copied at once.
-        return Ok((array.shape().to_vec(), unsafe { array.as_slice() }?.to_vec()));
+    if let Some(found) = contiguous::<f64>(values, |x| x).or_else(|| contiguous::<f32>(values, f64::from)) {
+        return Ok(found);
     }
     let numpy = values.py().import(intern!(values.py(), "numpy"))?;
     let array = numpy.call_method1("asarray", (values,))?;

@@ -5,17 +5,16 @@ use crate::parallel;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Bytes from which on threads are worth waking.
-const PARALLEL_BYTES: usize = 1 << 20;
-/// Bytes from which on the GIL is released: a kernel then takes longer than handing it over and back.
-const RELEASE_BYTES: usize = 256 << 10;
+/// Bytes from which on the GIL is released and threads are woken: below, a kernel takes less time than handing the GIL to
+/// other threads and waiting for it again, or than waking a thread.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// Call `kernel` with the number of threads that suits `bytes` of work, without the GIL unless it is over at once.
 pub fn run<R: Send>(py: Python<'_>, bytes: usize, kernel: impl FnOnce(usize) -> R + Send) -> R {
-    if bytes < RELEASE_BYTES {
+    if bytes < LARGE_BYTES {
         return kernel(1);
     }
-    let threads = if bytes < PARALLEL_BYTES { 1 } else { threads(py) };
+    let threads = threads(py);
     py.detach(|| kernel(threads))
 }
 
