@@ -1,6 +1,7 @@
 """Statistics of many files: read in parallel, joined in the order of the files."""
 
 import hashlib
+import itertools
 import json
 import os
 import time
@@ -14,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from planish._cli.sources import NotReadableError, batches
+from planish._cli.sources import NotReadableError, batches, kind
 from planish._core import Moments
 from planish._threads import num_threads
 
 #: Seconds between two checkpoints.
 _INTERVAL = 5.0
 _VERSION = 1
+#: Pictures that are handed to a thread at a time.
+_PICTURES = 8
 
 #: Moments by the column of a table (empty for pictures and arrays) and by what elements are divided by.
 Statistics = dict[tuple[str, float], Moments]
@@ -42,20 +45,22 @@ class Survey:
 
     def run(self, threads: int, step: Callable[[], None], checkpoint: Path | None) -> None:
         """Read what is left on `threads` threads, calling `step` after each file; Ctrl-C ends it early."""
-        pending: deque[Future[Statistics]] = deque()
-        rest = iter(self.files[self.done :])
+        pending: deque[Future[list[Statistics | NotReadableError]]] = deque()
+        rest = _tasks(self.files[self.done :])
         saved = time.monotonic()
         pool = ThreadPoolExecutor(threads)
         try:
             while True:
-                while len(pending) < 4 * threads and (path := next(rest, None)) is not None:
-                    pending.append(pool.submit(_read, path, self.mode, self.channel_axis))
+                while len(pending) < 4 * threads and (paths := next(rest, None)) is not None:
+                    pending.append(pool.submit(_read_each, paths, self.mode, self.channel_axis))
                 if not pending:
                     break
                 # Not taken off before it is done: Ctrl-C may come while it is waited for.
-                self._take_in(pending[0])
+                results = pending[0].result()
                 pending.popleft()
-                step()
+                for found in results:
+                    self._take_in(found)
+                    step()
                 if checkpoint is not None and time.monotonic() - saved > _INTERVAL:
                     self.save(checkpoint)
                     saved = time.monotonic()
@@ -66,17 +71,18 @@ class Survey:
         if checkpoint is not None:
             self.save(checkpoint)
 
-    def _take_in(self, read: "Future[Statistics]") -> None:
-        path = self.files[self.done]
-        try:
-            found = read.result()
+    def _take_in(self, found: "Statistics | NotReadableError") -> None:
+        if not isinstance(found, NotReadableError):
+            try:
+                _check_channels(self.statistics, found)
+            except NotReadableError as error:
+                found = error
+        if isinstance(found, NotReadableError):
+            self.failed.append((str(self.files[self.done]), str(found)))
+        else:
             joined = dict(self.statistics)
-            _check_channels({**joined, **{("", -unit): part for (column, unit), part in found.items() if not column}})
             for key, moments in found.items():
                 joined[key] = joined[key] + moments if key in joined else moments
-        except NotReadableError as error:
-            self.failed.append((str(path), str(error)))
-        else:
             self.statistics = joined
         self.done += 1
 
@@ -147,6 +153,24 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
+def _tasks(files: list[Path]) -> Iterator[list[Path]]:
+    """Group files for the threads: pictures are so short work that handing each over would cost a tenth of it."""
+    for is_picture, group in itertools.groupby(files, lambda path: kind(path) == "picture"):
+        while paths := list(itertools.islice(group, _PICTURES if is_picture else 1)):
+            yield paths
+
+
+def _read_each(paths: list[Path], mode: str, channel_axis: int) -> "list[Statistics | NotReadableError]":
+    """Statistics of each of some files, or why there are none."""
+    results: list[Statistics | NotReadableError] = []
+    for path in paths:
+        try:
+            results.append(_read(path, mode, channel_axis))
+        except NotReadableError as error:
+            results.append(error)
+    return results
+
+
 def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
     """Statistics of one file. Files are many: each is one thread's work."""
     found: Statistics = {}
@@ -163,9 +187,10 @@ def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
     return found
 
 
-def _check_channels(statistics: Statistics) -> None:
+def _check_channels(before: Statistics, found: Statistics) -> None:
     """Pixels of different depths describe the same channels."""
-    plain = {moments.count.size for (column, _), moments in statistics.items() if not column}
+    both = (*before.items(), *found.items())
+    plain = {moments.count.size for (column, _), moments in both if not column}
     if len(plain) > 1:
         numbers = " and ".join(map(str, sorted(plain)))
         raise NotReadableError(f"it has other channels than the files before: {numbers}")
