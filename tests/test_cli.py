@@ -80,6 +80,17 @@ def test_every_mode_becomes_what_is_asked(tmp_path, colours, mode, picture, suff
         close(stats("--mode", wanted, path), pixels)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_picture_in_several_blocks_of_memory(tmp_path, mode):
+    """Pillow lends its memory in one piece only up to a size."""
+    block = 16 << 20
+    width = 1000
+    image = Image.fromarray(rng.integers(0, 256, (block // width + 10, width, 4), dtype=np.uint8)).convert(mode)
+    image.save(tmp_path / "large.bmp" if mode != "RGBA" else tmp_path / "large.tif")
+    # Channels side by side: NumPy's sums along rows lose digits.
+    close(stats(tmp_path, "--mode", mode), np.asfortranarray(np.asarray(image).reshape(-1, len(mode)) / 255))
+
+
 def test_deep_greys_keep_their_depth(tmp_path):
     words = rng.integers(0, 65536, (30, 40), dtype=np.uint16)
     for suffix in ("png", "tif"):

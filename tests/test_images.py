@@ -226,6 +226,31 @@ def test_fit_on_images_of_different_dtypes():
     np.testing.assert_allclose(normalizer.std_, pixels.std(axis=0), rtol=1e-14)
 
 
+@pytest.mark.parametrize("channel_axis", [None, (-3, -2, -1)])
+def test_a_list_is_fitted_as_its_images_one_by_one(channel_axis):
+    make = {
+        "u1": lambda: rng.integers(0, 256, (40, 50, 3), dtype=np.uint8),
+        "f4": lambda: rng.normal(size=(40, 50, 3)).astype("f4"),
+    }
+    for dtypes in (["u1"] * 300, ["f4"] * 300, ["u1", "f4", "f4"] * 50):
+        images = [make[dtype]() for dtype in dtypes]
+        one_by_one = ImageNormalizer(channel_axis=channel_axis).fit(iter(images))
+        for threads in (1, 2, 5):
+            with planish.num_threads(threads):
+                assert ImageNormalizer(channel_axis=channel_axis).fit(images) == one_by_one
+
+
+def test_a_generator_may_use_its_memory_again():
+    image = np.empty((4, 5, 3), np.uint8)
+
+    def images():
+        for value in range(5):
+            image[...] = value
+            yield image
+
+    np.testing.assert_allclose(ImageNormalizer().fit(images()).mean_, [2 / 255] * 3, rtol=1e-15)
+
+
 def test_constants_that_are_given_stay():
     assert np.array_equal(ImageNormalizer.imagenet().fit(IMAGE).mean_, MEAN)
     assert ImageNormalizer.imagenet().fit(IMAGE).n_pixels_seen_ == 37 * 53
