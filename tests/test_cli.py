@@ -91,6 +91,15 @@ def test_a_picture_in_several_blocks_of_memory(tmp_path, mode):
     close(stats(tmp_path, "--mode", mode), np.asfortranarray(np.asarray(image).reshape(-1, len(mode)) / 255))
 
 
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("L", "pgm"), ("L", "tif"), ("RGBA", "tif"), ("RGB", "ppm"), ("L", "bmp")]
+)
+def test_a_picture_that_pillow_maps_into_memory(tmp_path, mode, suffix):
+    image = Image.fromarray(rng.integers(0, 256, (64, 48, 4), dtype=np.uint8)).convert(mode)
+    image.save(tmp_path / f"raw.{suffix}")
+    close(stats(tmp_path, "--mode", mode), np.asarray(image).reshape(-1, len(mode)) / 255)
+
+
 def test_deep_greys_keep_their_depth(tmp_path):
     words = rng.integers(0, 65536, (30, 40), dtype=np.uint16)
     for suffix in ("png", "tif"):

@@ -143,17 +143,19 @@ def _picture(path: Path, mode: str) -> Batch:
 def _bytes(image: Any) -> NDArray[np.uint8]:
     """Give the pixels of an 8-bit picture: Pillow's own memory, where it lends that through Arrow's C interface."""
     import nanoarrow
+    from PIL import Image
 
+    image.load()
     channels = len(image.mode)
-    try:
-        pixels = nanoarrow.c_array(image)
-    except ValueError:
-        # A large picture, which lies in several blocks of memory.
+    stored = 4 if channels > 1 else 1
+    # Large pictures lie in several blocks of memory, and some files are mapped into memory: Pillow before version 13
+    # crashes when it is asked to lend those.
+    if image.readonly or 2 * image.width * image.height * stored > Image.core.get_block_size():
         return np.asarray(image).reshape(-1, channels)
+    pixels = nanoarrow.c_array(image)
     # Pixels of several channels are lists of four bytes, the last of which RGB leaves unused.
     values = pixels.child(0) if channels > 1 else pixels
-    stored = np.frombuffer(values.view().buffer(1), np.uint8)
-    return stored.reshape(-1, 4 if channels > 1 else 1)[:, :channels]
+    return np.frombuffer(values.view().buffer(1), np.uint8).reshape(-1, stored)[:, :channels]
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------
