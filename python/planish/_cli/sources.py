@@ -150,7 +150,8 @@ def _bytes(image: Any) -> NDArray[np.uint8]:
     stored = 4 if channels > 1 else 1
     # Large pictures lie in several blocks of memory, and some files are mapped into memory: Pillow before version 13
     # crashes when it is asked to lend those.
-    if image.readonly or 2 * image.width * image.height * stored > Image.core.get_block_size():
+    block = Image.core.get_block_size()  # type: ignore[attr-defined]  # which Pillow documents, but does not export
+    if image.readonly or 2 * image.width * image.height * stored > block:
         return np.asarray(image).reshape(-1, channels)
     pixels = nanoarrow.c_array(image)
     # Pixels of several channels are lists of four bytes, the last of which RGB leaves unused.
