@@ -44,12 +44,18 @@ pub trait Key: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
     fn is_infinite(self) -> bool;
     /// The value as `f64`.
     fn to_f64(self) -> f64;
+    /// An integer in the same order, for what is no NaN: from zero on for integers.
+    fn ordered(self) -> Self::Count;
+    /// The key that [`Self::ordered`] made an integer of.
+    fn from_ordered(ordered: Self::Count) -> Self;
 }
 
 /// An integer that lanes are counted in.
 pub trait Count:
-    Copy + Default + Send + Sync + std::fmt::Debug + std::ops::AddAssign + std::ops::BitOrAssign + 'static
+    Copy + Default + Ord + Send + Sync + std::fmt::Debug + std::ops::AddAssign + std::ops::BitOrAssign + 'static
 {
+    /// Its width.
+    const BITS: u32;
     /// One or zero.
     fn one(condition: bool) -> Self;
     /// All bits of `self`, or none.
@@ -61,6 +67,7 @@ pub trait Count:
 macro_rules! count {
     ($($t:ty),*) => {$(
         impl Count for $t {
+            const BITS: u32 = Self::BITS;
             #[inline(always)]
             fn one(condition: bool) -> Self { Self::from(condition) }
             #[inline(always)]
@@ -95,6 +102,10 @@ macro_rules! integer_key {
             fn is_infinite(self) -> bool { false }
             #[inline(always)]
             fn to_f64(self) -> f64 { self as f64 }
+            #[inline(always)]
+            fn ordered(self) -> $count { self.abs_diff(Self::MIN).into() }
+            #[inline(always)]
+            fn from_ordered(ordered: $count) -> Self { Self::MIN.wrapping_add(ordered as Self) }
         }
         impl Element for $t {
             type Key = $t;
@@ -114,7 +125,7 @@ integer_key!(
 );
 
 macro_rules! float_key {
-    ($($t:ty, $count:ty);*) => {$(
+    ($($t:ty, $count:ty, $sign:expr);*) => {$(
         impl Key for $t {
             type Count = $count;
             const TOP: Self = <$t>::INFINITY;
@@ -126,6 +137,16 @@ macro_rules! float_key {
             fn is_infinite(self) -> bool { self == <$t>::INFINITY }
             #[inline(always)]
             fn to_f64(self) -> f64 { f64::from(self) }
+            #[inline(always)]
+            fn ordered(self) -> $count {
+                // Negative numbers, whose magnitude falls as they rise, have all bits turned; others only the sign's.
+                let bits = self.to_bits();
+                if self.is_sign_negative() { !bits } else { bits | $sign }
+            }
+            #[inline(always)]
+            fn from_ordered(ordered: $count) -> Self {
+                Self::from_bits(if ordered & $sign == 0 { !ordered } else { ordered ^ $sign })
+            }
         }
         impl Element for $t {
             type Key = $t;
@@ -136,7 +157,7 @@ macro_rules! float_key {
         }
     )*};
 }
-float_key!(f32, u32; f64, u64);
+float_key!(f32, u32, 1 << 31; f64, u64, 1 << 63);
 
 impl Element for Bool {
     type Key = u8;
@@ -296,6 +317,21 @@ mod tests {
                 assert!(ours == theirs || (ours.is_nan() && theirs.is_nan()), "{value:e}: {ours:?} {theirs:?}");
             }
         }
+    }
+
+    #[test]
+    fn ordered_integers_are_in_the_order_of_the_keys() {
+        fn check<K: Key>(ascending: &[K]) {
+            assert!(ascending.windows(2).all(|pair| pair[0].ordered() < pair[1].ordered()), "{ascending:?}");
+            assert!(ascending.iter().all(|key| K::from_ordered(key.ordered()) == *key), "{ascending:?}");
+        }
+        check(&[i8::MIN, -1, 0, 1, i8::MAX]);
+        check(&[0u16, 1, u16::MAX]);
+        check(&[i32::MIN, -7, 0, i32::MAX]);
+        check(&[i64::MIN, -7, 0, i64::MAX]);
+        check(&[0u64, 1 << 63, u64::MAX]);
+        check(&[f32::NEG_INFINITY, f32::MIN, -1.5, -1e-45, 0.0, 1e-45, 2.0, f32::INFINITY]);
+        check(&[f64::NEG_INFINITY, -1.5, -5e-324, 0.0, 5e-324, 2.0, f64::MAX]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod moments;
 pub mod narrow;
 pub mod normalize;
 pub mod norms;
+pub mod radix;
 pub mod reference;
 
 use std::sync::atomic::{AtomicU8, Ordering};

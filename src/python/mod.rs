@@ -21,6 +21,7 @@ mod images;
 mod moments;
 mod normalize;
 mod quantiles;
+mod sketches;
 mod sparse;
 mod stream;
 mod threads;
@@ -46,6 +47,8 @@ mod _core {
     use super::normalize::{normalize, norms};
     #[pymodule_export]
     use super::quantiles::quantiles;
+    #[pymodule_export]
+    use super::sketches::PyQuantiles;
     #[pymodule_export]
     use super::sparse::{sparse_normalize, sparse_quantiles, sparse_scale};
     #[pymodule_export]

@@ -9,6 +9,8 @@ pub mod extrema;
 pub mod moments;
 pub mod norms;
 pub mod quantiles;
+pub mod sketch;
+pub mod sketches;
 pub(crate) mod sums;
 
 use crate::element::Element;
@@ -21,7 +23,7 @@ use crate::view::View;
 use std::ops::{AddAssign, Range};
 
 /// Bytes of a tile: it stays in the second-level cache, so that it can be read again, and no sum in it is long.
-const TILE_BYTES: usize = 64 << 10;
+const TILE_BYTES: usize = 256 << 10;
 
 /// The columns of a block, and the channels they belong to.
 #[derive(Debug, Clone)]

@@ -1,0 +1,325 @@
+//! `planish.stats.Quantiles`.
+
+use super::arrays::{to_numpy, with_element};
+use super::axes::ChannelAxes;
+use super::errors::{infinite, to_python};
+use super::quantiles::{check_q, table};
+use super::stream::{State, Stream, damaged, rows, saved, saved_shape};
+use super::threads;
+use crate::error::Error;
+use crate::stats::sketch::Sketch;
+use crate::stats::sketches::{Channel, Sketches};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Positional and keyword arguments that make an object anew.
+type Arguments<'py, P> = (P, Bound<'py, PyDict>);
+
+/// Version of the pickled state.
+const VERSION: i64 = 1;
+/// The smallest error in rank that may be asked for: sketches of some hundred megabytes a channel.
+const LEAST_ERROR: f64 = 1e-7;
+
+/// Quantiles of every channel, streamed.
+///
+/// Parameters
+/// ----------
+/// q : float or sequence of float, default=(0.25, 0.5, 0.75)
+///     The quantiles, each within 0 and 1.
+/// channel_axis : int, tuple of int or None, default=-1
+///     The axis or axes that keep their own quantiles; None for one of everything.
+/// rank_error : float, default=0.002
+///     How far the rank of a result may be from that of the exact quantile, as a fraction of the number of elements.
+///
+/// Attributes
+/// ----------
+/// count : ndarray of int64, of the shape of the kept axes
+///     Elements of each channel, NaN left out.
+/// quantiles : ndarray of float64, of shape (len(q), *shape of the kept axes)
+///     The quantiles of each channel; NaN where no element was seen. Of a single `q` without the first axis.
+///
+/// Notes
+/// -----
+/// Integers of at most 16 bits are counted, and their quantiles are exact. The others go into a KLL sketch [1]_ of each
+/// channel, of some 30 KB at the default error, whose results are elements of the stream, or lie between two of them as
+/// `numpy.quantile` interpolates. While there are few elements (some thousands at the default error) results are exact as
+/// well. `rank_error` is held in all but about one of ten thousand cases, whatever the elements and their order: it is four
+/// standard deviations of the error. Smallest and largest element are exact. The same batches in the same order
+/// give the same result, with any number of threads. An empty state is the identity of `merge`.
+///
+/// References
+/// ----------
+/// .. [1] Z. Karnin, K. Lang, E. Liberty, "Optimal quantile approximation in streams", FOCS 2016.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from planish.stats import Quantiles
+/// >>> quantiles = Quantiles([0.0, 0.5])
+/// >>> quantiles.update(np.array([[1.0, 10.0], [3.0, np.nan]]))
+/// Quantiles(q=[0.0, 0.5], channel_axis=-1, channels=2)
+/// >>> quantiles.update(np.array([[2.0, 30.0]])).quantiles
+/// array([[ 1., 10.],
+///        [ 2., 20.]])
+#[pyclass(name = "Quantiles", module = "planish.stats", frozen, weakref)]
+pub struct PyQuantiles {
+    stream: Stream<Sketches>,
+    q: Vec<f64>,
+    /// Whether `q` is one number.
+    single: bool,
+    error: f64,
+}
+
+impl PyQuantiles {
+    fn size(&self) -> usize {
+        Sketch::size(self.error)
+    }
+
+    fn empty_copy(&self) -> Self {
+        let stream = Stream::new(self.stream.axes.clone());
+        Self { stream, q: self.q.clone(), single: self.single, error: self.error }
+    }
+
+    fn q_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if self.single {
+            self.q[0].into_pyobject(py).map(|q| q.into_any()).map_err(Into::into)
+        } else {
+            self.q.clone().into_pyobject(py)
+        }
+    }
+}
+
+#[pymethods]
+impl PyQuantiles {
+    #[new]
+    #[pyo3(signature = (q=None, channel_axis=ChannelAxes::One(-1), *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
+    fn new(q: Option<&Bound<'_, PyAny>>, channel_axis: ChannelAxes, rank_error: f64) -> PyResult<Self> {
+        let (single, q) = match q {
+            None => (false, vec![0.25, 0.5, 0.75]),
+            Some(q) => {
+                let (shape, values) = super::arrays::doubles(q, "q")?;
+                if shape.len() > 1 || values.is_empty() {
+                    return Err(PyValueError::new_err(format!("q must be a number or a sequence of numbers; got {q}")));
+                }
+                (shape.is_empty(), values)
+            }
+        };
+        check_q(&q)?;
+        if !(LEAST_ERROR..0.5).contains(&rank_error) {
+            return Err(PyValueError::new_err(format!(
+                "rank_error must be at least {LEAST_ERROR} and less than 0.5; got {rank_error}"
+            )));
+        }
+        Ok(Self { stream: Stream::new(channel_axis), q, single, error: rank_error })
+    }
+
+    /// Take in a batch.
+    ///
+    /// Parameters
+    /// ----------
+    /// x : array-like
+    ///     Any shape and any strides; read where it lies. NaN is left out.
+    ///
+    /// Returns
+    /// -------
+    /// self : Quantiles
+    ///     Itself.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     If `x` has a dtype that is not accepted.
+    /// ValueError
+    ///     If `x` contains infinity or has other channels than before. The state stays as it was.
+    fn update<'py>(slf: Bound<'py, Self>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+        Self::update_as(slf, "x", x)
+    }
+
+    /// `update`, with the name that error messages are to use for `x`.
+    #[pyo3(name = "_update_as")]
+    fn update_as<'py>(slf: Bound<'py, Self>, name: &str, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+        let (stream, size) = (&slf.get().stream, slf.get().size());
+        let batch = stream.batch(x, name)?;
+        let sketches = with_element!(batch.x.dtype, T => {
+            let (view, kept) = (batch.x.view::<T>(), &batch.kept);
+            threads::run(slf.py(), batch.x.bytes(), move |threads| Sketches::of(view, kept, size, threads))
+        });
+        let sketches = sketches.map_err(|error| match error {
+            Error::Infinite => infinite(name, batch.x.dtype),
+            error => to_python(&error, name),
+        })?;
+        stream.join(&batch.shape, name, |state| state.merge(&sketches, size))?;
+        Ok(slf)
+    }
+
+    /// Join statistics that were gathered apart, as if their elements had come after.
+    ///
+    /// Parameters
+    /// ----------
+    /// other : Quantiles
+    ///     With channels of the same shape and the same `rank_error`, or empty. It is not changed.
+    ///
+    /// Returns
+    /// -------
+    /// self : Quantiles
+    ///     Itself.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If the channels or `rank_error` differ.
+    fn merge<'py>(slf: Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let State { shape, statistics } = other.get().stream.snapshot();
+        let (ours, theirs) = (slf.get().error, other.get().error);
+        if ours.to_bits() != theirs.to_bits() {
+            return Err(PyValueError::new_err(format!(
+                "other has rank_error={theirs}; this one has rank_error={ours}"
+            )));
+        }
+        if let Some(shape) = shape {
+            let size = slf.get().size();
+            slf.get().stream.join(&shape, "other", |state| state.merge(&statistics, size))?;
+        }
+        Ok(slf)
+    }
+
+    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let copy = Self { stream: slf.get().stream.copy(), ..slf.get().empty_copy() };
+        Self::merge(Bound::new(slf.py(), copy)?, other)
+    }
+
+    fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
+        Self::merge(slf.clone(), other).map(|_| ())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        let other = other.get();
+        self.stream.axes == other.stream.axes
+            && self.q == other.q
+            && self.single == other.single
+            && self.error.to_bits() == other.error.to_bits()
+            && self.stream.snapshot() == other.stream.snapshot()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (q, axes) = (self.q_object(py)?.repr()?, self.stream.axes.text());
+        Ok(format!("Quantiles(q={q}, channel_axis={axes}, channels={})", self.stream.channels()))
+    }
+
+    /// The axis or axes that keep their own quantiles.
+    #[getter]
+    fn channel_axis<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.stream.axes.to_object(py)
+    }
+
+    /// The quantiles that are asked for.
+    #[getter]
+    fn q<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.q_object(py)
+    }
+
+    /// How far the rank of a result may be off, as a fraction of the number of elements.
+    #[getter]
+    fn rank_error(&self) -> f64 {
+        self.error
+    }
+
+    /// Number of elements of each channel.
+    #[getter]
+    fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let State { shape, statistics } = self.stream.snapshot();
+        let counts = statistics.channels.iter().map(|channel| channel.count() as i64).collect();
+        to_numpy(py, counts, &shape.unwrap_or_else(|| vec![0]))
+    }
+
+    /// The quantiles of each channel.
+    #[getter]
+    fn quantiles<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let State { shape, statistics } = self.stream.snapshot();
+        let between: Vec<_> = statistics.channels.iter().map(|channel| channel.quantiles(&self.q)).collect();
+        let table = table(py, &between, &self.q, &shape.unwrap_or_else(|| vec![0]))?;
+        if self.single { table.get_item(0) } else { Ok(table) }
+    }
+
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Arguments<'py, (Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        let keywords = PyDict::new(py);
+        keywords.set_item("rank_error", self.error)?;
+        Ok(((self.q_object(py)?, self.stream.axes.to_object(py)?), keywords))
+    }
+
+    fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let State { shape, statistics: Sketches { channels } } = self.stream.snapshot();
+        let state = PyDict::new(py);
+        state.set_item("version", VERSION)?;
+        state.set_item("shape", shape)?;
+        let (mut sizes, mut items, mut counted) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, Channel { counts, sketch }) in channels.iter().enumerate() {
+            for (level, level_items) in sketch.levels.iter().enumerate() {
+                sizes.extend([index as u64, level as u64, level_items.len() as u64]);
+                items.extend_from_slice(level_items);
+            }
+            counted.extend(counts.iter().flat_map(|(value, count)| [index as i64, (*value).into(), *count as i64]));
+        }
+        let coins: Vec<u64> = channels.iter().flat_map(|channel| channel.sketch.coins).collect();
+        let bounds: Vec<f64> = channels.iter().flat_map(|channel| [channel.sketch.min, channel.sketch.max]).collect();
+        let count = channels.len();
+        let (levels, values, integers) = (sizes.len() / 3, items.len(), counted.len() / 3);
+        state.set_item("coins", to_numpy(py, coins, &[count, 3])?)?;
+        state.set_item("bounds", to_numpy(py, bounds, &[count, 2])?)?;
+        // Rows of channel, level and number of items, then all items; rows of channel, integer and its count.
+        state.set_item("levels", to_numpy(py, sizes, &[levels, 3])?)?;
+        state.set_item("items", to_numpy(py, items, &[values, 1])?)?;
+        state.set_item("counts", to_numpy(py, counted, &[integers, 3])?)?;
+        Ok(state)
+    }
+
+    fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        let field = saved(state, VERSION)?;
+        let shape = saved_shape(&field("shape")?)?;
+        let (coins, bounds) = (rows::<u64, 3>(&field("coins")?)?, rows::<f64, 2>(&field("bounds")?)?);
+        let lengths = [coins.len(), bounds.len()];
+        let sketch = |(coins, [min, max]): ([u64; 3], [f64; 2])| Sketch { coins, min, max, ..Sketch::default() };
+        let sketches = coins.into_iter().zip(bounds).map(sketch);
+        let mut channels: Vec<Channel> = sketches.map(|sketch| Channel { counts: Vec::new(), sketch }).collect();
+        let items: Vec<f64> = rows::<f64, 1>(&field("items")?)?.into_iter().flatten().collect();
+        let mut items = &items[..];
+        for [index, level, len] in rows::<u64, 3>(&field("levels")?)? {
+            let channel = usize::try_from(index).ok().and_then(|index| channels.get_mut(index));
+            let taken = usize::try_from(len).ok().and_then(|len| items.split_at_checked(len));
+            let (Some(Channel { sketch, .. }), Some((taken, rest)), 0..=62) = (channel, taken, level) else {
+                return Err(damaged("levels that do not fit its items"));
+            };
+            let count = (len as u128) << level;
+            let inside = |item: &f64| *item >= sketch.min && *item <= sketch.max && item.is_finite();
+            if sketch.levels.len() as u64 != level
+                || !taken.iter().all(inside)
+                || count + u128::from(sketch.count) >= 1 << 62
+            {
+                return Err(damaged("items that cannot be"));
+            }
+            sketch.count += count as u64;
+            sketch.levels.push(taken.to_vec());
+            items = rest;
+        }
+        if !items.is_empty() {
+            return Err(damaged("levels that do not fit its items"));
+        }
+        for [index, value, count] in rows::<i64, 3>(&field("counts")?)? {
+            let channel = usize::try_from(index).ok().and_then(|index| channels.get_mut(index));
+            let value = i32::try_from(value).ok().filter(|value| (i16::MIN.into()..=u16::MAX.into()).contains(value));
+            let (Some(channel), Some(value), 1..) = (channel, value, count) else {
+                return Err(damaged("counts that cannot be"));
+            };
+            let ascending = channel.counts.last().is_none_or(|(last, _)| *last < value);
+            if !ascending || channel.count() + count as u64 >= 1 << 62 {
+                return Err(damaged("counts that cannot be"));
+            }
+            channel.counts.push((value, count as u64));
+        }
+        self.stream.restore(shape, lengths, false, Sketches { channels })
+    }
+}

@@ -1,0 +1,373 @@
+//! Quantiles of every channel of a stream: integers of at most 16 bits are counted, all else goes into sketches.
+//!
+//! Before elements reach a sketch, blocks of them are sorted, and only every `s`-th in order goes on, which then stands
+//! for `s` elements: systematic sampling, whose error in rank is below `s` for a whole block (W. G. Cochran, "Sampling
+//! techniques", 1977, chapter 8). That is small beside what the sketch itself may be wrong by, and leaves it a fraction
+//! of the work.
+
+use super::quantiles::Between;
+use super::sketch::{Sketch, between};
+use super::{Accumulator, Slots, Tile, reduce};
+use crate::element::{Count, Element, Key};
+use crate::error::Error;
+use crate::kernels::{self, Kernel, radix};
+use crate::parallel;
+use crate::tiles::Rows;
+use crate::view::View;
+
+/// Elements of a block at most: those that are sorted stay in the first-level cache.
+const BLOCK: usize = 1 << 12;
+/// The same where they are counted: joining the counts of a block takes as long as there are values.
+const COUNTED_BLOCK: usize = 1 << 15;
+/// Elements of the blocks of all channels that a thread works on.
+const BLOCKS: usize = 1 << 20;
+/// Rows and columns that are turned into columns of their own at a time.
+const ROWS: usize = 32;
+const COLUMNS: usize = 8;
+/// Bytes that are counted at a time, each by counters of its own: equal ones in a row do not wait for each other.
+const LANES: usize = 8;
+/// Counters for copies of a few columns.
+const MOST_LANES: usize = 64;
+/// Channels that a thread joins at a time.
+const GROUP: usize = 4;
+
+/// What is known of one channel.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Channel {
+    /// How often integers of at most 16 bits have occurred, in their order.
+    pub counts: Vec<(i32, u64)>,
+    /// The other elements.
+    pub sketch: Sketch,
+}
+
+impl Channel {
+    /// Number of elements.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| count).sum::<u64>() + self.sketch.count
+    }
+
+    /// Join another channel to this one.
+    fn merge(&mut self, other: &Self, size: usize) {
+        self.sketch.merge(&other.sketch, size);
+        if self.counts.is_empty() {
+            self.counts.clone_from(&other.counts);
+            return;
+        }
+        let (ours, mut theirs) = (std::mem::take(&mut self.counts), other.counts.iter().copied().peekable());
+        for (value, count) in ours {
+            while let Some(before) = theirs.next_if(|(theirs, _)| *theirs < value) {
+                self.counts.push(before);
+            }
+            let more = theirs.next_if(|(theirs, _)| *theirs == value).map_or(0, |(_, count)| count);
+            self.counts.push((value, count + more));
+        }
+        self.counts.extend(theirs);
+    }
+
+    /// Quantiles `q`, each within 0 and 1.
+    pub fn quantiles(&self, q: &[f64]) -> Vec<Between> {
+        let counts = self.counts.iter().map(|(value, count)| (f64::from(*value), *count));
+        let mut items: Vec<(f64, u64)> = counts.chain(self.sketch.weighted()).collect();
+        items.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+        let (first, last) = (self.counts.first(), self.counts.last());
+        let min = first.map_or(self.sketch.min, |(value, _)| self.sketch.min.min(f64::from(*value)));
+        let max = last.map_or(self.sketch.max, |(value, _)| self.sketch.max.max(f64::from(*value)));
+        between(&items, self.count(), [min, max], q)
+    }
+}
+
+/// Quantiles of every channel, streamed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sketches {
+    /// One for each channel; empty for a state that has seen no array yet.
+    pub channels: Vec<Channel>,
+}
+
+impl Sketches {
+    /// What `x` has along the axes that are not kept, in sketches of `size`. NaN is left out; infinity is an error.
+    pub fn of<T: Element>(x: View<'_, T>, kept: &[bool], size: usize, threads: usize) -> Result<Self, Error> {
+        let product = |wanted: bool| -> usize {
+            x.shape.iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
+        };
+        let (channels, len) = (product(true), product(false));
+        let mut parts: Vec<Vec<Channel>> = (0..channels).map(|_| Vec::new()).collect();
+        if T::IS_SMALL && size_of::<T>() == 1 {
+            reduce(x, None, kept, threads, Counter::default, |channel, cell| parts[channel].push(cell))?;
+        } else {
+            let sorter = || Sorter::<T::Key>::new(size, len, T::IS_SMALL);
+            reduce(x, None, kept, threads, sorter, |channel, cell| parts[channel].push(cell))?;
+        }
+        let join = |(): &mut (), parts: Vec<Channel>| {
+            let mut parts = parts.into_iter();
+            let mut channel = parts.next().unwrap_or_default();
+            parts.for_each(|part| channel.merge(&part, size));
+            channel
+        };
+        Ok(Self { channels: parallel::map_items(parts, GROUP, threads, || (), join) })
+    }
+
+    /// Join another state to this one, as if its elements had come after.
+    pub fn merge(&mut self, other: &Self, size: usize) -> Result<(), Error> {
+        if other.channels.is_empty() {
+            return Ok(());
+        }
+        if self.channels.is_empty() {
+            self.clone_from(other);
+            return Ok(());
+        }
+        if self.channels.len() != other.channels.len() {
+            return Err(Error::ChannelMismatch { left: self.channels.len(), right: other.channels.len() });
+        }
+        self.channels.iter_mut().zip(&other.channels).for_each(|(ours, theirs)| ours.merge(theirs, size));
+        Ok(())
+    }
+}
+
+/// Sorts blocks of elements, to count them or to hand every so many of them to sketches.
+struct Sorter<K: Key> {
+    size: usize,
+    /// Whether to count.
+    exact: bool,
+    /// Elements of a channel in the whole array.
+    len: usize,
+    /// Elements of a block.
+    block: usize,
+    blocks: Vec<Vec<K::Count>>,
+    channels: Vec<Channel>,
+    scratch: Vec<K::Count>,
+    infinite: bool,
+}
+
+impl<K: Key> Sorter<K> {
+    fn new(size: usize, len: usize, exact: bool) -> Self {
+        let (blocks, channels, scratch) = (Vec::new(), Vec::new(), Vec::new());
+        Self { size, exact, len, block: BLOCK, blocks, channels, scratch, infinite: false }
+    }
+
+    /// Take in `R` of `rows`, some columns at a time.
+    fn add<T: Element<Key = K>, const R: usize>(&mut self, slots: &Slots, rows: &Rows<'_, T>, first: usize) {
+        let group = rows.group::<R>(first);
+        let mut column = 0;
+        while column + COLUMNS <= group.width {
+            self.add_columns::<T, R, COLUMNS>(slots, group.lanes(column), column);
+            column += COLUMNS;
+        }
+        while column < group.width {
+            self.add_columns::<T, R, 1>(slots, group.lanes(column), column);
+            column += 1;
+        }
+    }
+
+    fn add_columns<T: Element<Key = K>, const R: usize, const C: usize>(
+        &mut self,
+        slots: &Slots,
+        elements: [&[T; C]; R],
+        first: usize,
+    ) {
+        let (columns, plain) = kernels::run(Turn { elements });
+        for (c, column) in columns.iter().enumerate() {
+            let slot = slots.slot_of((first + c) % slots.width);
+            let block = &mut self.blocks[slot];
+            if plain {
+                block.extend_from_slice(column);
+            } else {
+                let keys = elements.iter().map(|elements| elements[c].key());
+                self.infinite |= keys.clone().any(|key| key.magnitude().is_infinite());
+                // Only NaN is not equal to itself.
+                #[allow(clippy::eq_op)]
+                block.extend(keys.filter(|key| key == key).map(K::ordered));
+            }
+            if block.len() + R > self.block {
+                self.hand_on(slot);
+            }
+        }
+    }
+
+    /// Give the block of `slot` to its channel.
+    fn hand_on(&mut self, slot: usize) {
+        let (block, channel) = (&mut self.blocks[slot], &mut self.channels[slot]);
+        if self.exact {
+            radix::sort(block, &mut self.scratch);
+            let runs = block.chunk_by(|a, b| a == b);
+            // Integers of at most 16 bits.
+            let counts = runs.map(|run| (K::from_ordered(run[0]).to_f64() as i32, run.len() as u64)).collect();
+            channel.merge(&Channel { counts, sketch: Sketch::default() }, self.size);
+            block.clear();
+            return;
+        }
+        let (sketch, Some(first)) = (&mut channel.sketch, block.first()) else { return };
+        sketch.seed(K::from_ordered(*first).to_f64());
+        // As many as leave the errors of all blocks together at a tenth of what the sketch may be wrong by.
+        let level = ((self.len as f64 * block.len() as f64).sqrt() as usize / self.size).max(1).ilog2();
+        let value = |ordered: &K::Count| K::from_ordered(*ordered).to_f64();
+        if level > 0 {
+            let step = 1 << level;
+            // What does not fill a step goes on as it is: the last elements, in no order yet.
+            let rest = block.split_off(block.len() / step * step);
+            sketch.push(rest.iter().map(value), 0, self.size);
+            radix::sort(block, &mut self.scratch);
+            if let (Some(min), Some(max)) = (block.first(), block.last()) {
+                sketch.reach(value(min), value(max));
+            }
+            let start = sketch.coin() as usize % step;
+            sketch.push(block[start..].iter().step_by(step).map(value), level as usize, self.size);
+        } else {
+            sketch.push(block.iter().map(value), 0, self.size);
+        }
+        block.clear();
+    }
+}
+
+/// Makes ordered integers of a few rows, column after column, and says whether all of them are finite numbers.
+struct Turn<'a, T, const R: usize, const C: usize> {
+    elements: [&'a [T; C]; R],
+}
+
+impl<T: Element, const R: usize, const C: usize> Kernel for Turn<'_, T, R, C> {
+    type Output = ([[<T::Key as Key>::Count; R]; C], bool);
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let mut columns = [[<T::Key as Key>::Count::default(); R]; C];
+        let mut plain = true;
+        for (r, elements) in self.elements.iter().enumerate() {
+            for c in 0..C {
+                let key = elements[c].key();
+                plain &= key.magnitude() < T::Key::TOP;
+                columns[c][r] = key.ordered();
+            }
+        }
+        (columns, plain)
+    }
+}
+
+impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sorter<K> {
+    type Cell = Channel;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+        let most = if self.exact { COUNTED_BLOCK } else { BLOCK };
+        self.block = (BLOCKS / slots.count.max(1)).clamp(2 * ROWS, most);
+        self.blocks.resize_with(slots.count, Vec::new);
+        let expected = (slots.rows * slots.columns_per_slot() + ROWS).min(self.block);
+        for block in &mut self.blocks {
+            block.clear();
+            block.reserve(expected);
+        }
+        self.channels.clear();
+        self.channels.resize_with(slots.count, Channel::default);
+        self.infinite = false;
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        tile.each(|rows, _| {
+            let mut row = 0;
+            while row + ROWS <= rows.count {
+                self.add::<T, ROWS>(slots, &rows, row);
+                row += ROWS;
+            }
+            while row < rows.count {
+                self.add::<T, 1>(slots, &rows, row);
+                row += 1;
+            }
+            if rows.tail > 0 {
+                self.add::<T, 1>(slots, &rows, row);
+            }
+        });
+        if self.infinite { Err(Error::Infinite) } else { Ok(()) }
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> bool {
+        true
+    }
+
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) {
+        let tasks = self.len / (slots.rows * slots.columns_per_slot()).max(1);
+        for slot in 0..slots.count {
+            self.hand_on(slot);
+            let mut channel = std::mem::take(&mut self.channels[slot]);
+            if tasks > 1 {
+                // The errors of many tasks cancel: each may hand on so many fewer items.
+                channel.sketch.condense((1.6 * self.size as f64 / (tasks as f64).sqrt()) as usize);
+            }
+            cells.push(channel);
+        }
+    }
+}
+
+/// Values of a byte.
+const BYTES: usize = 256;
+
+/// Counts bytes.
+#[derive(Default)]
+struct Counter {
+    /// For each copy of each column how often each byte has occurred.
+    counters: Vec<[u32; BYTES]>,
+    /// Elements that have been counted since the counters were emptied.
+    counted: usize,
+    cells: Vec<[u64; BYTES]>,
+}
+
+impl Counter {
+    /// Add the counters to the cells.
+    fn empty(&mut self, slots: &Slots) {
+        for (lane, counters) in self.counters.iter_mut().enumerate() {
+            let cell = &mut self.cells[slots.slot_of(lane % slots.width)];
+            cell.iter_mut().zip(&*counters).for_each(|(total, count)| *total += u64::from(*count));
+            *counters = [0; BYTES];
+        }
+        self.counted = 0;
+    }
+}
+
+impl<T: Element> Accumulator<T> for Counter {
+    type Cell = Channel;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+        let even = (1..=LANES).map(|copies| slots.width * copies).find(|lanes| lanes.is_multiple_of(LANES));
+        let lanes = even.filter(|lanes| *lanes <= MOST_LANES).unwrap_or(slots.width);
+        self.counters.clear();
+        self.counters.resize(lanes, [0; BYTES]);
+        self.counted = 0;
+        self.cells.clear();
+        self.cells.resize(slots.count, [0; BYTES]);
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        let elements = tile.rows() * slots.width;
+        if self.counted + elements > u32::MAX as usize {
+            self.empty(slots);
+        }
+        self.counted += elements;
+        tile.each(|rows, _| {
+            for row in 0..=rows.count {
+                for elements in rows.row(row).chunks(self.counters.len()) {
+                    let count = |x: &T, counters: &mut [u32; BYTES]| {
+                        counters[x.key().ordered().to_u64() as usize % BYTES] += 1;
+                    };
+                    let (eights, rest) = elements.as_chunks::<LANES>();
+                    let (counters, other_counters) = self.counters.as_chunks_mut::<LANES>();
+                    for (x, counters) in eights.iter().zip(&mut *counters) {
+                        x.iter().zip(counters).for_each(|(x, counters)| count(x, counters));
+                    }
+                    let others = counters[eights.len()..].as_flattened_mut().iter_mut().chain(other_counters);
+                    rest.iter().zip(others).for_each(|(x, counters)| count(x, counters));
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> bool {
+        true
+    }
+
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) {
+        self.empty(slots);
+        let first = T::Key::BOTTOM.to_f64() as i32;
+        for cell in self.cells.drain(..) {
+            let counts = cell.iter().enumerate().filter(|(_, count)| **count > 0);
+            let counts = counts.map(|(value, count)| (first + value as i32, *count)).collect();
+            cells.push(Channel { counts, sketch: Sketch::default() });
+        }
+    }
+}
