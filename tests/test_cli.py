@@ -355,16 +355,17 @@ def test_ctrl_c_prints_what_is_known(tmp_path):
     for i in range(1, 5000):
         os.link(tmp_path / "0.jpg", tmp_path / f"{i}.jpg")
     checkpoint = tmp_path / "c.json"
-    process = subprocess.Popen(
-        [*COMMAND, "stats", str(tmp_path), "--json", "--threads", "1", "--checkpoint", str(checkpoint)],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(5)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    arguments = ["stats", str(tmp_path), "--json", "--threads", "1", "--checkpoint", str(checkpoint)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            # Reading has begun when there is a checkpoint. A signal while Python imports modules may get lost.
+            while not checkpoint.exists() and process.poll() is None:
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, errors
     result = json.loads(output)
     assert not result["complete"]

@@ -11,7 +11,8 @@ first scaler.
 `scale`, `minmax_scale`, `maxabs_scale`,  the same in one call
 `robust_scale`, `normalize`
 `ImageNormalizer`                         pictures: from decoded pixels to network input in one pass
-`planish.stats`                           streaming accumulators: `Moments`, `Extrema`
+`planish.stats`                           streaming accumulators: `Moments`, `Extrema`, `Quantiles`, `MedianOfMeans`
+`save`, `load`                            all of these in files of JSON
 `set_num_threads`, `get_num_threads`,     how many threads large arrays are spread over
 `num_threads`
 ========================================= ===========================================================
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from planish._minmax import MinMaxScaler
     from planish._normalizer import Normalizer
     from planish._robust import RobustScaler
+    from planish._saving import load, save
     from planish._standard import StandardScaler
 
 __version__ = "0.1.0"
@@ -43,11 +45,13 @@ __all__ = [
     "RobustScaler",
     "StandardScaler",
     "get_num_threads",
+    "load",
     "maxabs_scale",
     "minmax_scale",
     "normalize",
     "num_threads",
     "robust_scale",
+    "save",
     "scale",
     "set_num_threads",
     "stats",
@@ -60,6 +64,7 @@ _LAZY = {
     "Normalizer": "planish._normalizer",
     "RobustScaler": "planish._robust",
     "StandardScaler": "planish._standard",
+    **dict.fromkeys(("load", "save"), "planish._saving"),
     **dict.fromkeys(("maxabs_scale", "minmax_scale", "normalize", "robust_scale", "scale"), "planish._functions"),
 }
 

@@ -8,18 +8,16 @@ from scipy.sparse import issparse
 from scipy.special import ndtri
 
 from planish import _core
-from planish._channels import (
-    Affine,
-    ChannelScaler,
-    attribute_dtype,
-    constants,
-    warn_of_empty_channels,
-    without_tiny,
-)
+from planish._channels import Affine, attribute_dtype, constants, warn_of_empty_channels, without_tiny
 from planish._sparse import statistic
+from planish._streaming import StreamingScaler
+from planish.stats import Quantiles
+
+#: Samples up to which `fit` keeps what `partial_fit` needs to go on: such a small sketch is exact, and costs little.
+_KEPT = 1000
 
 
-class RobustScaler(ChannelScaler):
+class RobustScaler(StreamingScaler):
     """Scale channels by statistics that outliers do not move.
 
     scikit-learn's `RobustScaler` for arrays of any shape, dtype and strides, read in place: ``z = (x - m) / r`` with
@@ -59,13 +57,15 @@ class RobustScaler(ChannelScaler):
     See Also
     --------
     planish.robust_scale : the same in one call.
+    planish.stats.Quantiles : the streaming accumulator behind `partial_fit`.
 
     Notes
     -----
-    NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. Quantiles are exact, between order
-    statistics interpolated linearly as `numpy.nanquantile` does, and take about two passes over the data: order
-    statistics of a sample bracket those of the data, which are then among the few elements inside the brackets [1]_.
-    Beside those, some percent of the data, nothing is copied or sorted.
+    NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. Those of `fit` are exact; those
+    of `partial_fit` may be off by 0.002 in rank (see `planish.stats.Quantiles`). Between order statistics they are
+    interpolated linearly as `numpy.nanquantile` does. `fit` takes about two passes over the data: order statistics of a
+    sample bracket those of the data, which are then among the few elements inside the brackets [1]_. Beside those,
+    some percent of the data, nothing is copied or sorted.
 
     References
     ----------
@@ -90,6 +90,7 @@ class RobustScaler(ChannelScaler):
     }
     _fit_formats: ClassVar[tuple[str, ...]] = ("csc",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
+    _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_")
 
     def __init__(
         self,
@@ -189,37 +190,94 @@ class RobustScaler(ChannelScaler):
         ValueError
             If `X` is empty, of the wrong dimension or contains infinity, or `quantile_range` is not within 0 and 100.
         """
+        self._reset()
         self._check_parameters()
-        X = self._validate(X, reset=True, formats=self._fit_formats)
+        array = self._validate(X, reset=True, formats=self._fit_formats)
+        wanted = self._wanted()
+        if issparse(array):
+            if self.with_centering:
+                self._check_sparse_map(0, None)
+            quantiles = statistic(array, lambda matrix: _core.sparse_quantiles("Input X", matrix, wanted))
+        else:
+            quantiles = _core.quantiles("Input X", array, wanted, self.channel_axis)
+        self.n_features_in_ = int(np.prod(quantiles.shape[1:]))
+        if not issparse(array) and array.size <= _KEPT * self.n_features_in_:
+            self._statistics = self._empty()._update_as("Input X", array)
+        self._take_over(quantiles, attribute_dtype(array))
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Go on with another batch, of a stream that need not fit into memory.
+
+        Not to be called on one scaler from several threads at once: give each its own, and `merge` them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or of any shape with the same channels
+            The batch.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : RobustScaler
+            The fitted scaler.
+
+        Raises
+        ------
+        TypeError
+            If `X` is sparse, or has a dtype that is neither accepted nor converted.
+        ValueError
+            As `fit` does, and if the channels are others than before, or the scaler was fitted by `fit` on more than
+            1000 samples, of which it keeps nothing to go on from. The scaler stays as it was.
+        """
+        return self._fit_batch(X)
+
+    def _empty(self) -> Quantiles:
+        return Quantiles(self._wanted(), self.channel_axis)
+
+    def _update(self, statistics: Quantiles, X: Any, sample_weight: Any) -> None:
+        if issparse(X):
+            raise TypeError("partial_fit takes a dense X; fit takes a sparse one")
+        statistics._update_as("Input X", X)
+
+    def _learn(self, statistics: Quantiles, samples: int, dtype: Any) -> None:
+        self._take_over(statistics.quantiles, dtype)
+
+    def _seen(self) -> tuple[Any, Any]:
+        return 0, np.dtype(np.float64) if self.center_ is None else self.center_.dtype
+
+    def _check_streamable(self) -> None:
+        if not hasattr(self, "_statistics"):
+            raise ValueError(
+                f"this RobustScaler has quantiles from from_stats, or from fit on more than {_KEPT} samples, and no "
+                "stream behind them to go on from; one that is fitted by partial_fit from the start has"
+            )
+
+    def _wanted(self) -> list[float]:
+        """List the quantiles that are to be known."""
         low, high = self.quantile_range
         if not 0 <= low <= high <= 100:
             raise ValueError(f"Invalid quantile range: {self.quantile_range}")
-        if issparse(X) and self.with_centering:
-            self._check_sparse_map(0, None)
-        wanted = [0.5] * self.with_centering + [low / 100, high / 100] * self.with_scaling
-        if issparse(X):
-            quantiles = statistic(X, lambda matrix: _core.sparse_quantiles("Input X", matrix, wanted))
-        else:
-            quantiles = _core.quantiles("Input X", X, wanted, self.channel_axis)
-        if wanted:
-            warn_of_empty_channels(quantiles[0])
-        self.n_features_in_ = int(np.prod(quantiles.shape[1:]))
-        self.center_ = quantiles[0].astype(attribute_dtype(X)) if self.with_centering else None
+        return [0.5, low / 100, high / 100]
+
+    def _take_over(self, quantiles: Any, dtype: Any) -> None:
+        """Take over the quantiles that `_wanted` lists."""
+        middle, low, high = quantiles
+        if self.with_centering or self.with_scaling:
+            warn_of_empty_channels(middle)
+        self.center_ = middle.astype(dtype) if self.with_centering else None
         self.scale_ = None
         if self.with_scaling:
             with np.errstate(over="ignore"):
-                self.scale_ = without_tiny(quantiles[-1] - quantiles[-2])
+                self.scale_ = without_tiny(high - low)
             if self.unit_variance:
-                self.scale_ = self.scale_ / (ndtri(high / 100) - ndtri(low / 100))
-        return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "scale_" in self.__dict__
+                _, low, high = self._wanted()
+                self.scale_ = self.scale_ / (ndtri(high) - ndtri(low))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = not self.with_centering
-        tags.input_tags.allow_nan = True
         return tags
 
     def _check_sparse_map(self, shift: Any, offset: Any) -> None:

@@ -1,16 +1,18 @@
 """Zero mean and unit variance."""
 
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import issparse
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
 from planish._channels import Affine, constants
 from planish._sparse import statistic
 from planish._streaming import StreamingScaler, fit_callbacks
-from planish.stats import Moments
+from planish.stats import MedianOfMeans, Moments
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -41,6 +43,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
     dtype : dtype, default=None
         The dtype of results: float16, bfloat16, float32 or float64. None keeps that of floating-point input and makes
         float64 of integers.
+    n_blocks : int, default=None
+        With a number, `fit` takes medians of the means and variances of that many blocks of samples, which a few
+        spoiled samples cannot move: see `planish.stats.MedianOfMeans`. None takes mean and variance of all samples.
 
     Attributes
     ----------
@@ -61,6 +66,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
     See Also
     --------
     planish.stats.Moments : the streaming accumulator behind `fit`.
+    planish.stats.MedianOfMeans : the one with `n_blocks`.
 
     Notes
     -----
@@ -86,18 +92,27 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
     >>> images[..., 0] = 7
     >>> StandardScaler().fit(images).mean_
     array([7., 0., 0.])
+
+    One spoiled sample, and a fit that it cannot move:
+
+    >>> spoiled = np.tile([[1.0], [3.0]], (500, 1))
+    >>> spoiled[123] = 1e9
+    >>> StandardScaler(n_blocks=5).fit(spoiled).mean_
+    array([2.])
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "copy": ["boolean"],
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
+        "n_blocks": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     _learned: ClassVar[tuple[str, ...]] = ("mean_", "var_", "scale_", "n_samples_seen_")
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _accumulator: ClassVar[Any] = Moments
+    _shared: ClassVar[tuple[str, ...]] = ("channel_axis", "n_blocks")
 
     def __init__(
         self,
@@ -107,12 +122,14 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         with_std: bool = True,
         channel_axis: int | tuple[int, ...] | None = -1,
         dtype: DTypeLike | None = None,
+        n_blocks: int | None = None,
     ) -> None:
         self.copy = copy
         self.with_mean = with_mean
         self.with_std = with_std
         self.channel_axis = channel_axis
         self.dtype = dtype
+        self.n_blocks = n_blocks
 
     @classmethod
     def from_stats(
@@ -136,7 +153,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             the scale as it is (``with_std=False``).
         n_samples : float, default=None
             Number of elements of each channel that the constants come from. With it (and `mean` and `std`),
-            `partial_fit` and `merge` can go on from here.
+            `partial_fit` and `merge` can go on from here; not with `n_blocks`, since constants say nothing of blocks.
         copy, channel_axis, dtype
             As for the constructor.
 
@@ -196,7 +213,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or array of any shape with `channel_axis`
-            The data. Read where it lies, once. A sparse matrix needs ``with_mean=False``.
+            The data. Read where it lies, once. A sparse matrix needs ``with_mean=False`` and no `n_blocks`.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -244,17 +261,33 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         with fit_callbacks(self, X, y, sample_weight):
             return self._fit_batch(X, sample_weight)
 
-    def _update(self, statistics: Moments, X: Any, sample_weight: Any) -> None:
+    def _empty(self) -> Moments | MedianOfMeans:
+        return Moments(self.channel_axis) if self.n_blocks is None else MedianOfMeans(self.n_blocks, self.channel_axis)
+
+    def _check_streamable(self) -> None:
+        super()._check_streamable()
+        fitted = getattr(self._statistics, "n_blocks", None)
+        if fitted != self.n_blocks:
+            raise ValueError(
+                f"n_blocks={self.n_blocks}, but this {type(self).__name__} has statistics of n_blocks={fitted}; only a "
+                "new fit can change that"
+            )
+
+    def _update(self, statistics: Moments | MedianOfMeans, X: Any, sample_weight: Any) -> None:
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not issparse(X):
             statistics._update_as("Input X", X, sample_weight)
             return
+        if not isinstance(statistics, Moments):
+            raise ValueError(
+                f"a sparse X cannot be dealt to blocks (n_blocks={self.n_blocks}); n_blocks=None takes a sparse X"
+            )
         if self.with_mean:
             self._check_sparse_map(0, None)
         statistic(X, lambda matrix: statistics._update_sparse("Input X", matrix, sample_weight))
 
-    def _learn(self, statistics: Moments, samples: int, dtype: Any) -> None:
+    def _learn(self, statistics: Moments | MedianOfMeans, samples: int, dtype: Any) -> None:
         count = np.asarray(statistics.count)
         same = count.size > 0 and count.min() == count.max()
         used = self.with_mean or self.with_std
@@ -269,7 +302,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = not self.with_mean
+        tags.input_tags.sparse = not self.with_mean and self.n_blocks is None
         return tags
 
     def _forward(self) -> Affine:

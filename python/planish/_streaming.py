@@ -16,7 +16,13 @@ class StreamingScaler(ChannelScaler):
 
     #: The class of the accumulator.
     _accumulator: ClassVar[Any]
+    #: Parameters in which scalers that are merged agree.
+    _shared: ClassVar[tuple[str, ...]] = ("channel_axis",)
     _statistics: Any
+
+    def _empty(self) -> Any:
+        """Make an accumulator that has seen nothing."""
+        return self._accumulator(self.channel_axis)
 
     def _learn(self, statistics: Any, samples: int, dtype: Any) -> None:
         """Take over `statistics` of `samples` elements a channel, in scikit-learn's terms."""
@@ -38,7 +44,7 @@ class StreamingScaler(ChannelScaler):
         else:
             self._check_streamable()
         X = self._validate(X, reset=first, formats=self._fit_formats)
-        statistics = self._accumulator(self.channel_axis)
+        statistics = self._empty()
         if not first:
             statistics += self._statistics
         self._update(statistics, X, sample_weight)
@@ -67,8 +73,8 @@ class StreamingScaler(ChannelScaler):
         TypeError
             If `other` is of another class.
         ValueError
-            If the channels, their names or `channel_axis` differ, or one of the scalers was made of constants that say
-            nothing of the number of samples.
+            If the channels, their names or the parameters that say how data are summed up (`channel_axis`, `n_blocks`)
+            differ, or one of the scalers was made of constants that say nothing of the number of samples.
 
         Examples
         --------
@@ -83,12 +89,12 @@ class StreamingScaler(ChannelScaler):
         if not other._is_fitted():
             return self
         other._check_streamable()
-        if other.channel_axis != self.channel_axis:
-            raise ValueError(
-                f"other has channel_axis={other.channel_axis}; this scaler has channel_axis={self.channel_axis}"
-            )
+        for parameter in self._shared:
+            ours, theirs = getattr(self, parameter), getattr(other, parameter)
+            if theirs != ours:
+                raise ValueError(f"other has {parameter}={theirs}; this scaler has {parameter}={ours}")
         names = getattr(other, "feature_names_in_", None)
-        statistics, (samples, dtype) = self._accumulator(self.channel_axis), other._seen()
+        statistics, (samples, dtype) = self._empty(), other._seen()
         if self._is_fitted():
             self._check_streamable()
             ours = getattr(self, "feature_names_in_", None)

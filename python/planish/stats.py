@@ -4,6 +4,7 @@ Accumulators take in arrays batch by batch (`update`), join with others (`merge`
 values as properties. They pickle. An empty accumulator is the identity of `merge`.
 """
 
-from planish._core import Extrema, Moments
+from planish._core import Extrema, Moments, Quantiles
+from planish._median_of_means import MedianOfMeans
 
-__all__ = ["Extrema", "Moments"]
+__all__ = ["Extrema", "MedianOfMeans", "Moments", "Quantiles"]

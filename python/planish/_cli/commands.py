@@ -11,7 +11,8 @@ from planish import __version__, get_num_threads
 from planish._cli import apply as streams
 from planish._cli import report
 from planish._cli.sources import NotReadableError, find, kind
-from planish._cli.survey import Survey, write_whole
+from planish._cli.survey import Survey
+from planish._whole_files import write_whole
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

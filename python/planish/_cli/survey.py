@@ -3,25 +3,24 @@
 import hashlib
 import itertools
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from planish._cli.sources import NotReadableError, batches, kind
 from planish._core import Moments
+from planish._saved_states import moments_from_json, moments_to_json
 from planish._threads import num_threads
+from planish._whole_files import write_whole
 
 #: Seconds between two checkpoints.
 _INTERVAL = 5.0
-_VERSION = 1
+_VERSION = 2
 #: Pictures that are handed to a thread at a time.
 _PICTURES = 8
 
@@ -101,7 +100,7 @@ class Survey:
             "files": self._digest(),
             "done": self.done,
             "failed": self.failed,
-            "statistics": [[*key, _to_json(moments)] for key, moments in self.statistics.items()],
+            "statistics": [[*key, moments_to_json(moments)] for key, moments in self.statistics.items()],
         }
         write_whole(path, json.dumps(state))
 
@@ -113,7 +112,9 @@ class Survey:
                 raise ValueError("another version")
             same, done = state["files"] == self._digest(), state["done"]
             failed = [(str(name), str(why)) for name, why in state["failed"]]
-            statistics = {(str(column), float(unit)): _from_json(part) for column, unit, part in state["statistics"]}
+            statistics = {
+                (str(column), float(unit)): moments_from_json(part) for column, unit, part in state["statistics"]
+            }
             if not isinstance(done, int) or done < 0 or not all(1 <= unit < np.inf for _, unit in statistics):
                 raise ValueError("a number is out of range")
         except OSError as error:
@@ -132,25 +133,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, -1
     return status.st_size, status.st_mtime_ns
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that either the old or the new one is there, whole."""
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        path.write_text(text)  # a pipe or a device
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _tasks(files: list[Path]) -> Iterator[list[Path]]:
@@ -194,23 +176,6 @@ def _check_channels(before: Statistics, found: Statistics) -> None:
     if len(plain) > 1:
         numbers = " and ".join(map(str, sorted(plain)))
         raise NotReadableError(f"it has other channels than the files before: {numbers}")
-
-
-def _to_json(moments: Moments) -> dict[str, Any]:
-    state = moments.__getstate__()
-    return {
-        "channel_axis": moments.channel_axis,
-        **{key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in state.items()},
-    }
-
-
-def _from_json(values: dict[str, Any]) -> Moments:
-    state = dict(values)
-    moments = Moments(state.pop("channel_axis"))
-    state["floats"] = np.array(state["floats"], np.float64).reshape(-1, 6)
-    state["integers"] = np.array(state["integers"], np.uint64).reshape(-1, 5)
-    moments.__setstate__(state)
-    return moments
 
 
 def channels(statistics: Statistics) -> Iterator[tuple[str, int, float, float, float]]:

@@ -1,0 +1,134 @@
+"""Labels of groups: which there are, and which one each row has."""
+
+from itertools import islice
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Labels that are there, in ascending order, and the position in them of each row's.
+Coded: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+
+#: A table of this many entries is cheaper than sorting, however few rows there are.
+_SMALL_RANGE = 1 << 16
+#: So many labels are named in an error.
+_NAMED = 5
+
+
+def encode(groups: Any, n_samples: int) -> Coded:
+    """Find the labels that are there, and the code of each row's."""
+    if groups is None:
+        raise ValueError("groups is missing: one label for each sample is needed, as groups=labels")
+    labels, codes = _categories(groups) or _values(groups)
+    if codes.ndim != 1 or len(codes) != n_samples:
+        raise ValueError(f"groups must have shape ({n_samples},), one label for each sample; got shape {codes.shape}")
+    return labels, codes
+
+
+def ascending(labels: Any) -> NDArray[Any]:
+    """Sort labels, all different, into an array that keeps their kind."""
+    try:
+        labels = sorted(labels)
+    except TypeError:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(f"the labels of groups must be of one kind, which can be sorted; got {kinds}") from None
+    kinds = set(map(type, labels))
+    if len(kinds) == 1 and kinds <= {str, int, float, bool}:
+        return np.array(labels)
+    array = np.empty(len(labels), dtype=object)
+    array[:] = labels
+    return array
+
+
+def some(labels: list[Any]) -> str:
+    """Name a few of `labels`, and say how many more there are."""
+    named = ", ".join(map(repr, islice(labels, _NAMED)))
+    return f"{named} and {len(labels) - _NAMED} more" if len(labels) > _NAMED else named
+
+
+def _categories(groups: Any) -> Coded | None:
+    """Take the codes that a categorical of pandas or polars has; nothing, where it is none."""
+    if hasattr(groups, "to_physical") and hasattr(groups, "cat") and _is_categorical(groups.dtype):  # polars
+        _refuse_missing(int(groups.null_count()))
+        present = groups.unique()
+        names, physical = present.to_list(), present.to_physical().to_numpy()
+        codes = groups.to_physical().to_numpy()
+    else:
+        series = getattr(groups, "cat", groups) if _is_categorical(getattr(groups, "dtype", None)) else None
+        if not hasattr(series, "categories") or not hasattr(series, "codes"):
+            return None
+        codes = np.asarray(series.codes)
+        _refuse_missing(int(np.count_nonzero(codes < 0)))
+        physical = np.unique(codes)
+        names = np.asarray(series.categories)[physical].tolist()
+    labels = ascending(names)
+    position = {label: i for i, label in enumerate(labels.tolist())}
+    table = np.zeros(int(physical.max(initial=0)) + 1, np.intp)
+    table[physical] = [position[name] for name in names]
+    return labels, table[codes]
+
+
+def _is_categorical(dtype: Any) -> bool:
+    return any(name in str(dtype).lower() for name in ("categorical", "category", "enum"))
+
+
+def _values(groups: Any) -> Coded:
+    """Code labels that are no categorical."""
+    array = np.asarray(groups)
+    if array.ndim != 1 or array.dtype.kind in "OSUTV":
+        # Strings are hashed, not sorted: there are fewer groups than rows.
+        values = groups.tolist() if type(groups) is np.ndarray else array.tolist()
+        if isinstance(groups, list | tuple) and array.dtype.kind in "SU":
+            # NumPy makes strings of whatever stands beside strings.
+            values = list(groups)
+        return _hashed(values) if array.ndim == 1 else (array[:0], np.empty(array.shape, np.intp))
+    if array.dtype.kind in "fc":
+        _refuse_missing(int(np.count_nonzero(np.isnan(array))))
+    elif array.dtype.kind in "mM":
+        _refuse_missing(int(np.count_nonzero(np.isnat(array))))
+    elif array.dtype.kind in "iu" and array.size:
+        low, high = int(array.min()), int(array.max())
+        if high - low < max(_SMALL_RANGE, 2 * array.size) and -(2**62) < low <= high < 2**62:
+            return _tabled(array, low, high)
+    labels, codes = np.unique(array, return_inverse=True)
+    return labels, codes
+
+
+def _tabled(array: NDArray[Any], low: int, high: int) -> Coded:
+    """Code integers of a small range, without sorting."""
+    offsets = array.astype(np.intp)
+    offsets -= low
+    present = np.zeros(high - low + 1, bool)
+    present[offsets] = True
+    table = np.cumsum(present) - 1
+    return (np.flatnonzero(present) + low).astype(array.dtype), table[offsets]
+
+
+def _hashed(values: list[Any]) -> Coded:
+    """Code objects."""
+    seen: dict[Any, int] = {}
+    try:
+        raw = np.fromiter((seen.setdefault(value, len(seen)) for value in values), np.intp, len(values))
+    except TypeError as error:
+        raise ValueError(f"the labels of groups must be hashable and of one kind: {error}") from None
+    gone = [code for value, code in seen.items() if _is_missing(value)]
+    if gone:
+        _refuse_missing(int(np.isin(raw, gone).sum()))
+    # Strings of NumPy are strings.
+    plain = {str(value) if isinstance(value, str) else value: code for value, code in seen.items()}
+    labels = ascending(plain)
+    table = np.empty(len(plain), np.intp)
+    table[[plain[label] for label in labels.tolist()]] = np.arange(len(plain))
+    return labels, table[raw]
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or not bool(value == value)  # NaN and NaT are not equal to themselves
+    except TypeError:  # the truth of pandas.NA is not known
+        return True
+
+
+def _refuse_missing(count: int) -> None:
+    if count:
+        raise ValueError(f"groups has {count} missing label(s) (None or NaN); every sample needs one")

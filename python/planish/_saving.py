@@ -1,0 +1,264 @@
+"""Objects in files: versioned JSON that people can read and no code can hide in."""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from reprlib import repr as brief
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from planish._saved_images import images_from_json, images_to_json
+from planish._saved_scalers import scaler_from_json, scaler_to_json
+from planish._saved_states import ACCUMULATORS
+from planish._saved_values import fields
+from planish._whole_files import write_whole
+
+#: Version of the format: what is read is of this one.
+_VERSION = 1
+#: Bytes of the largest file: a million channels of a `StandardScaler` with statistics take about as much.
+_LARGEST = 2**28
+#: Objects, lists and fields, and how deep they may be nested: far more than any object needs.
+_MOST_PARTS = 100_000
+_DEEPEST = 32
+#: Whatever changes the depth or starts a part, outside strings. An open string runs to the end of the text.
+_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}:]', re.DOTALL)
+
+
+class _Kind(NamedTuple):
+    """How objects of a class are saved."""
+
+    #: The module that has the class. It is imported when an object of it is saved or loaded.
+    module: str
+    to_json: Callable[[Any], dict[str, Any]]
+    from_json: Callable[[Any, dict[str, Any]], Any]
+
+
+def _scaler(module: str) -> _Kind:
+    return _Kind(module, scaler_to_json, scaler_from_json)
+
+
+def _read_accumulator(name: str, cls: Any, document: dict[str, Any]) -> Any:
+    return ACCUMULATORS[name][1](document)
+
+
+#: All that can be saved, by the name of the class.
+_KINDS: dict[str, _Kind] = {
+    "StandardScaler": _scaler("planish._standard"),
+    "MinMaxScaler": _scaler("planish._minmax"),
+    "MaxAbsScaler": _scaler("planish._maxabs"),
+    "RobustScaler": _scaler("planish._robust"),
+    "Normalizer": _scaler("planish._normalizer"),
+    "ImageNormalizer": _Kind("planish._images", images_to_json, images_from_json),
+    **{
+        name: _Kind("planish.stats", to_json, partial(_read_accumulator, name))
+        for name, (to_json, _) in ACCUMULATORS.items()
+    },
+}
+
+
+def save(obj: Any, path: str | os.PathLike[str]) -> None:
+    """Write a scaler, an accumulator or an `ImageNormalizer` to a file.
+
+    The file is JSON that says by name what the object was made with and what it has learnt. `load` makes an object of
+    it that gives the same bits and goes on with the same bits. If `path` exists it is replaced at once: whatever
+    happens, it holds either what it did before or all of `obj`.
+
+    Parameters
+    ----------
+    obj : scaler, accumulator or ImageNormalizer
+        Fitted or not. Of the very class: what a subclass adds would be lost.
+    path : str or path-like
+        Where to write.
+
+    Raises
+    ------
+    TypeError
+        If `obj` is of another class, or `path` is no path.
+    ValueError
+        If a parameter or an attribute of `obj` has been set to what it cannot have, or the file would be larger than
+        256 MiB, which is more than `load` reads.
+    OSError
+        If the file cannot be written. An old one is then as it was.
+
+    See Also
+    --------
+    load : make an object of the file.
+
+    Notes
+    -----
+    A `dtype` is saved by its name. Requests of metadata, callbacks and attributes that are not planish's are not saved.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import planish
+    >>> scaler = planish.StandardScaler().fit([[1.0, 10.0], [3.0, 30.0]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     planish.save(scaler, f"{folder}/scaler.json")
+    ...     again = planish.load(f"{folder}/scaler.json")
+    >>> again.partial_fit([[5.0, 50.0]]).mean_
+    array([ 3., 30.])
+    """
+    path = _checked(path)
+    name = type(obj).__name__
+    kind = _KINDS.get(name)
+    if kind is None or type(obj) is not _class(name):
+        raise TypeError(
+            f"obj must be one of planish's {', '.join(_KINDS)}; got a {type(obj).__module__}.{type(obj).__qualname__}"
+        )
+    with _refusal(f"this {name} cannot be saved"):
+        body = kind.to_json(obj)
+        with np.errstate(all="ignore"):
+            kind.from_json(type(obj), body)  # whatever is written can be read
+        text = _text({"planish": _VERSION, "class": name, **body}) + "\n"
+        if len(text.encode("utf-8", "backslashreplace")) > _LARGEST:
+            raise ValueError(f"it takes {len(text)} bytes; at most {_LARGEST} are accepted")
+    write_whole(path, text)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Make an object of a file that `save` has written.
+
+    Nothing in the file is run or imported, and every number is checked: files from strangers are safe to load.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    obj : scaler, accumulator or ImageNormalizer
+        As it was saved.
+
+    Raises
+    ------
+    TypeError
+        If `path` is no path.
+    ValueError
+        If the file is damaged, no file of planish, of another version of the format, or larger than 256 MiB.
+    OSError
+        If the file cannot be read.
+
+    See Also
+    --------
+    save : write the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import planish
+    >>> from planish.stats import Moments
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     planish.save(Moments().update([[1, 10], [3, 30]]), f"{folder}/monday.json")
+    ...     planish.save(Moments().update([[5, 50]]), f"{folder}/tuesday.json")
+    ...     both = planish.load(f"{folder}/monday.json") + planish.load(f"{folder}/tuesday.json")
+    >>> both.mean
+    array([ 3., 30.])
+    """
+    path = _checked(path)
+    with _refusal(f"{path} cannot be loaded"):
+        name, body = _parse(_read(path))
+    cls = _class(name)
+    with _refusal(f"{path} cannot be loaded"), np.errstate(all="ignore"):
+        return _KINDS[name].from_json(cls, body)
+
+
+def _checked(path: Any) -> str:
+    """Take a path, and no descriptor, which `open` would take too."""
+    found = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(found, str):
+        raise TypeError(f"path must be a str or a path-like object of one; got {brief(path)}")
+    return found
+
+
+def _class(name: str) -> Any:
+    return getattr(import_module(_KINDS[name].module), name)
+
+
+@contextmanager
+def _refusal(what: str) -> Iterator[None]:
+    """Say what cannot be done where the reason is in what a file or an object holds."""
+    try:
+        yield
+    except RecursionError:
+        raise ValueError(f"{what}: it is nested too deeply") from None
+    except MemoryError:
+        raise ValueError(f"{what}: it does not fit into memory") from None
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        raise ValueError(f"{what}: {error}") from None
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def _text(value: Any, indent: str = "") -> str:
+    """JSON with a line for each field: lists stay on the line of theirs."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    inner = indent + " "
+    lines = (f"{inner}{json.dumps(name, ensure_ascii=False)}: {_text(part, inner)}" for name, part in value.items())
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def _read(path: str) -> str:
+    """Read a file of a size that can be right."""
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError("it is no regular file")  # to open a pipe may take for ever
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _LARGEST:
+            raise ValueError(f"it has {size} bytes; at most {_LARGEST} are accepted")
+        data = file.read(size)
+    return data.decode("utf-8")
+
+
+def _parse(text: str) -> tuple[str, dict[str, Any]]:
+    """Read JSON in strict terms, and take off what says what it is."""
+    _check_structure(text)
+    document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    if not isinstance(document, dict) or "planish" not in document:
+        raise ValueError("it is no file of planish.save")
+    version, name = document["planish"], document.get("class")
+    if type(version) is not int or version != _VERSION:
+        raise ValueError(f"its format has version {brief(version)}; this planish reads {_VERSION}")
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ValueError(f"its class {brief(name)} is none of {', '.join(_KINDS)}")
+    body = fields("it", document, ("planish", "class", "parameters", "state"))
+    return name, {field: body[field] for field in ("parameters", "state")}
+
+
+def _check_structure(text: str) -> None:
+    """Refuse what would take far more memory as objects than as text, before there are objects."""
+    depth = parts = 0
+    for match in _STRUCTURE.finditer(text):
+        character = text[match.start()]
+        if character == '"':
+            continue
+        if character in "]}":
+            depth -= 1
+            continue
+        parts += 1
+        depth += character != ":"
+        if depth > _DEEPEST or parts > _MOST_PARTS:
+            raise ValueError("it is nested too deeply or has too many parts")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has the field {brief(next(n for n in names if names.count(n) > 1))} twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f'it holds {name}, which is no JSON; "nan", "inf" and "-inf" are accepted')
