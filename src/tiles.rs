@@ -308,6 +308,18 @@ pub unsafe fn gather<T: Copy, const N: usize>(
         return;
     }
     let step = plan.rows.stride[k];
+    if width > 1 && plan.cols.iter().all(|axis| axis.stride[k] == 0) {
+        for r in 0..rows {
+            // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
+            unsafe {
+                let value = at.wrapping_offset(r as isize * step).cast::<T>().read_unaligned();
+                (0..width).for_each(|c| target.add(r * width + c).write(value));
+            }
+        }
+        // SAFETY: all of them were written.
+        unsafe { scratch.set_len(rows * width) };
+        return;
+    }
     // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
     let done = unsafe { gather_pixels(plan, k, at, rows, width, target) };
     if done {

@@ -133,7 +133,7 @@ class MaxAbsScaler(StreamingScaler):
         scaler._learn(scaler._statistics, samples, np.dtype(np.float64))
         return scaler
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute the largest magnitude of each channel.
 
         Parameters
@@ -142,6 +142,9 @@ class MaxAbsScaler(StreamingScaler):
             The data. Read where it lies, once.
         y : None
             Ignored.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -156,9 +159,9 @@ class MaxAbsScaler(StreamingScaler):
             If `X` is empty, of the wrong dimension or contains infinity.
         """
         self._reset()
-        return self.partial_fit(X, y)
+        return self.partial_fit(X, y, mask=mask)
 
-    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.
 
         Parameters
@@ -167,6 +170,9 @@ class MaxAbsScaler(StreamingScaler):
             The batch.
         y : None
             Ignored.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -178,10 +184,10 @@ class MaxAbsScaler(StreamingScaler):
         TypeError, ValueError
             As `fit` does, and if the channels are others than before. The scaler stays as it was.
         """
-        return self._fit_batch(X)
+        return self._fit_batch(X, mask=mask)
 
-    def _update(self, statistics: Extrema, X: Any, sample_weight: Any) -> None:
-        update_extrema(statistics, X)
+    def _update(self, statistics: Extrema, X: Any, sample_weight: Any, mask: Any = None) -> None:
+        update_extrema(statistics, X, mask)
 
     def _learn(self, statistics: Extrema, samples: int, dtype: Any) -> None:
         if "max_abs_" in self.__dict__:

@@ -156,7 +156,7 @@ class MinMaxScaler(StreamingScaler):
         scaler._learn(scaler._statistics, samples, np.dtype(np.float64))
         return scaler
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute minimum and maximum of each channel.
 
         Parameters
@@ -165,6 +165,9 @@ class MinMaxScaler(StreamingScaler):
             The data. Read where it lies, once.
         y : None
             Ignored.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -179,9 +182,9 @@ class MinMaxScaler(StreamingScaler):
             If `X` is empty, of the wrong dimension or contains infinity, or `feature_range` does not ascend.
         """
         self._reset()
-        return self.partial_fit(X, y)
+        return self.partial_fit(X, y, mask=mask)
 
-    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.
 
         Parameters
@@ -190,6 +193,9 @@ class MinMaxScaler(StreamingScaler):
             The batch.
         y : None
             Ignored.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -206,7 +212,7 @@ class MinMaxScaler(StreamingScaler):
         self._check_feature_range()
         if issparse(X):
             raise TypeError("MinMaxScaler does not support sparse input. Consider using MaxAbsScaler instead.")
-        return self._fit_batch(X)
+        return self._fit_batch(X, mask=mask)
 
     def _check_feature_range(self) -> None:
         if self.feature_range[0] >= self.feature_range[1]:
@@ -214,8 +220,8 @@ class MinMaxScaler(StreamingScaler):
                 f"Minimum of desired feature range must be smaller than maximum. Got {self.feature_range}."
             )
 
-    def _update(self, statistics: Extrema, X: Any, sample_weight: Any) -> None:
-        update_extrema(statistics, X)
+    def _update(self, statistics: Extrema, X: Any, sample_weight: Any, mask: Any = None) -> None:
+        update_extrema(statistics, X, mask)
 
     def _learn(self, statistics: Extrema, samples: int, dtype: Any) -> None:
         if "data_min_" in self.__dict__:

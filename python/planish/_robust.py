@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from planish import _core
 from planish._channels import Affine, attribute_dtype, constants, warn_of_empty_channels, without_tiny
 from planish._sparse import statistic
-from planish._streaming import StreamingScaler
+from planish._streaming import StreamingScaler, check_mask
 from planish.stats import Quantiles
 
 #: Samples up to which `fit` keeps what `partial_fit` needs to go on: such a small sketch is exact, and costs little.
@@ -168,7 +168,7 @@ class RobustScaler(StreamingScaler):
         scaler.scale_ = None if extent is None else extent[()]
         return scaler
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute median and quantile range of each channel.
 
         Parameters
@@ -177,6 +177,9 @@ class RobustScaler(StreamingScaler):
             The data. Read where it lies. A sparse matrix needs ``with_centering=False``.
         y : None
             Ignored.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -194,19 +197,20 @@ class RobustScaler(StreamingScaler):
         self._check_parameters()
         array = self._validate(X, reset=True, formats=self._fit_formats)
         wanted = self._wanted()
+        check_mask(array, mask)
         if issparse(array):
             if self.with_centering:
                 self._check_sparse_map(0, None)
             quantiles = statistic(array, lambda matrix: _core.sparse_quantiles("Input X", matrix, wanted))
         else:
-            quantiles = _core.quantiles("Input X", array, wanted, self.channel_axis)
+            quantiles = _core.quantiles("Input X", array, wanted, self.channel_axis, mask)
         self.n_features_in_ = int(np.prod(quantiles.shape[1:]))
         if not issparse(array) and array.size <= _KEPT * self.n_features_in_:
-            self._statistics = self._empty()._update_as("Input X", array)
+            self._statistics = self._empty()._update_as("Input X", array, mask)
         self._take_over(quantiles, attribute_dtype(array))
         return self
 
-    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch, of a stream that need not fit into memory.
 
         Not to be called on one scaler from several threads at once: give each its own, and `merge` them.
@@ -217,6 +221,9 @@ class RobustScaler(StreamingScaler):
             The batch.
         y : None
             Ignored.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -231,15 +238,15 @@ class RobustScaler(StreamingScaler):
             As `fit` does, and if the channels are others than before, or the scaler was fitted by `fit` on more than
             1000 samples, of which it keeps nothing to go on from. The scaler stays as it was.
         """
-        return self._fit_batch(X)
+        return self._fit_batch(X, mask=mask)
 
     def _empty(self) -> Quantiles:
         return Quantiles(self._wanted(), self.channel_axis)
 
-    def _update(self, statistics: Quantiles, X: Any, sample_weight: Any) -> None:
+    def _update(self, statistics: Quantiles, X: Any, sample_weight: Any, mask: Any = None) -> None:
         if issparse(X):
             raise TypeError("partial_fit takes a dense X; fit takes a sparse one")
-        statistics._update_as("Input X", X)
+        statistics._update_as("Input X", X, mask)
 
     def _learn(self, statistics: Quantiles, samples: int, dtype: Any) -> None:
         self._take_over(statistics.quantiles, dtype)

@@ -207,7 +207,14 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         scaler.scale_ = np.where(spread == 0, 1.0, spread)[()] if std is not None else None
         return scaler
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> Self:
         """Compute mean and standard deviation of each channel.
 
         Parameters
@@ -218,6 +225,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples along the first axis; finite and not negative.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -232,9 +242,16 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             If `X` is empty, of the wrong dimension or contains infinity, or the weights do not fit.
         """
         self._reset()
-        return self.partial_fit(X, y, sample_weight)
+        return self.partial_fit(X, y, sample_weight, mask=mask)
 
-    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> Self:
         """Go on with another batch: the result is that of all batches at once.
 
         Not to be called on one scaler from several threads at once: give each its own, and `merge` them.
@@ -247,6 +264,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples along the first axis; finite and not negative.
+        mask : array-like of bool, default=None
+            True for the elements that count: others (no data, padding, background) are left out. Of a shape that
+            broadcasts to that of `X`.
 
         Returns
         -------
@@ -259,7 +279,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             As `fit` does, and if the channels are others than before. The scaler stays as it was.
         """
         with fit_callbacks(self, X, y, sample_weight):
-            return self._fit_batch(X, sample_weight)
+            return self._fit_batch(X, sample_weight, mask)
 
     def _empty(self) -> Moments | MedianOfMeans:
         return Moments(self.channel_axis) if self.n_blocks is None else MedianOfMeans(self.n_blocks, self.channel_axis)
@@ -273,9 +293,14 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
                 "new fit can change that"
             )
 
-    def _update(self, statistics: Moments | MedianOfMeans, X: Any, sample_weight: Any) -> None:
+    def _update(self, statistics: Moments | MedianOfMeans, X: Any, sample_weight: Any, mask: Any = None) -> None:
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if mask is not None:
+            if not isinstance(statistics, Moments):
+                raise ValueError(f"mask takes n_blocks=None; got n_blocks={self.n_blocks}")
+            statistics._update_as("Input X", X, sample_weight, mask)
+            return
         if not issparse(X):
             statistics._update_as("Input X", X, sample_weight)
             return

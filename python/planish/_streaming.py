@@ -28,7 +28,7 @@ class StreamingScaler(ChannelScaler):
         """Take over `statistics` of `samples` elements a channel, in scikit-learn's terms."""
         raise NotImplementedError
 
-    def _update(self, statistics: Any, X: Any, sample_weight: Any) -> None:
+    def _update(self, statistics: Any, X: Any, sample_weight: Any, mask: Any = None) -> None:
         """Take the batch `X` into `statistics`."""
         raise NotImplementedError
 
@@ -36,7 +36,7 @@ class StreamingScaler(ChannelScaler):
         for name in ("_statistics", *self._learned):
             self.__dict__.pop(name, None)
 
-    def _fit_batch(self, X: Any, sample_weight: Any = None) -> Self:
+    def _fit_batch(self, X: Any, sample_weight: Any = None, mask: Any = None) -> Self:
         """Go on with a batch."""
         first = not self._is_fitted()
         if first:
@@ -44,10 +44,11 @@ class StreamingScaler(ChannelScaler):
         else:
             self._check_streamable()
         X = self._validate(X, reset=first, formats=self._fit_formats)
+        check_mask(X, mask)
         statistics = self._empty()
         if not first:
             statistics += self._statistics
-        self._update(statistics, X, sample_weight)
+        self._update(statistics, X, sample_weight, mask)
         dtype = attribute_dtype(X)
         channels = X.shape[1] if issparse(X) else max(statistics.count.size, 1)
         self._statistics = statistics
@@ -135,12 +136,18 @@ class StreamingScaler(ChannelScaler):
         return tags
 
 
-def update_extrema(statistics: Any, X: Any) -> None:
+def check_mask(X: Any, mask: Any) -> None:
+    """Refuse a mask for what has no place for it."""
+    if mask is not None and issparse(X):
+        raise ValueError("mask takes a dense X; X is sparse")
+
+
+def update_extrema(statistics: Any, X: Any, mask: Any) -> None:
     """Take `X` into an `Extrema`, in the words of scikit-learn's errors."""
     if issparse(X):
         statistic(X, lambda matrix: statistics._update_sparse("Input X", matrix))
     else:
-        statistics._update_as("Input X", X, False)
+        statistics._update_as("Input X", X, False, mask)
 
 
 @contextmanager

@@ -4,9 +4,10 @@ use super::arrays::{doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
-use super::stream::{State, Stream, damaged, rows, saved, saved_shape};
+use super::stream::{Mask, State, Stream, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::stats::extrema::{Cell, Extrema};
+use crate::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -73,6 +74,8 @@ impl PyExtrema {
     /// ----------
     /// x : array-like
     ///     Any shape and any strides; read where it lies. NaN is left out.
+    /// mask : array-like of bool, default=None
+    ///     True for the elements that count; of a shape that broadcasts to that of `x`.
     ///
     /// Returns
     /// -------
@@ -84,24 +87,34 @@ impl PyExtrema {
     /// TypeError
     ///     If `x` has a dtype that is not accepted.
     /// ValueError
-    ///     If `x` has other channels than before. The state stays as it was.
-    fn update<'py>(slf: Bound<'py, Self>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
-        Self::update_as(slf, "x", x, true)
+    ///     If `x` has other channels than before, or the mask does not fit. The state stays as it was.
+    #[pyo3(signature = (x, mask=None))]
+    fn update<'py>(
+        slf: Bound<'py, Self>,
+        x: &Bound<'py, PyAny>,
+        mask: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        Self::update_as(slf, "x", x, true, mask)
     }
 
     /// `update`, with the name that error messages are to use for `x`, and whether infinity is accepted.
-    #[pyo3(name = "_update_as")]
+    #[pyo3(name = "_update_as", signature = (name, x, allow_infinity, mask=None))]
     fn update_as<'py>(
         slf: Bound<'py, Self>,
         name: &str,
         x: &Bound<'py, PyAny>,
         allow_infinity: bool,
+        mask: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
         let stream = &slf.get().stream;
         let batch = stream.batch(x, name)?;
+        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
         let extrema = with_element!(batch.x.dtype, T => {
-            let (view, kept) = (batch.x.view::<T>(), &batch.kept);
-            threads::run(slf.py(), batch.x.bytes(), move |threads| Extrema::of(view, kept, threads))
+            let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));
+            threads::run(slf.py(), batch.x.bytes(), move |threads| match mask {
+                Some(mask) => Extrema::of(Masked { x, mask }, kept, threads),
+                None => Extrema::of(x, kept, threads),
+            })
         });
         let extrema = extrema.map_err(|error| to_python(&error, name))?;
         if !allow_infinity && extrema.has_infinity() {

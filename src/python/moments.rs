@@ -4,11 +4,12 @@ use super::arrays::{DType, doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
-use super::stream::{Batch, State, Stream, Weights, damaged, rows, saved, saved_shape};
+use super::stream::{Batch, Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::dd::Dd;
 use crate::error::Error;
 use crate::stats::moments::{FloatCell, IntegerCell, Moments, scale};
+use crate::stats::source::Masked;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -167,6 +168,8 @@ impl PyMoments {
     ///     Any shape and any strides; read where it lies. NaN is left out.
     /// weights : array-like of shape (n_samples,) or of the shape of `x`, default=None
     ///     Weights of the samples (along the first axis) or of the elements; finite and not negative.
+    /// mask : array-like of bool, default=None
+    ///     True for the elements that count; of a shape that broadcasts to that of `x`.
     ///
     /// Returns
     /// -------
@@ -178,35 +181,39 @@ impl PyMoments {
     /// TypeError
     ///     If `x` has a dtype that is not accepted.
     /// ValueError
-    ///     If `x` contains infinity or has other channels than before, or the weights do not fit. The state stays as
-    ///     it was.
-    #[pyo3(signature = (x, weights=None))]
+    ///     If `x` contains infinity or has other channels than before, or the weights or the mask do not fit. The state
+    ///     stays as it was.
+    #[pyo3(signature = (x, weights=None, mask=None))]
     fn update<'py>(
         slf: Bound<'py, Self>,
         x: &Bound<'py, PyAny>,
         weights: Option<&Bound<'py, PyAny>>,
+        mask: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        Self::update_as(slf, "x", x, weights)
+        Self::update_as(slf, "x", x, weights, mask)
     }
 
     /// `update`, with the name that error messages are to use for `x`.
-    #[pyo3(name = "_update_as", signature = (name, x, weights=None))]
+    #[pyo3(name = "_update_as", signature = (name, x, weights=None, mask=None))]
     fn update_as<'py>(
         slf: Bound<'py, Self>,
         name: &str,
         x: &Bound<'py, PyAny>,
         weights: Option<&Bound<'py, PyAny>>,
+        mask: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
         let py = slf.py();
         let stream = &slf.get().stream;
         let batch = stream.batch(x, name)?;
         let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
+        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
         let moments = with_element!(batch.x.dtype, T => {
-            let (view, kept) = (batch.x.view::<T>(), &batch.kept);
-            let weights = weights.as_ref().map(Weights::view);
-            threads::run(py, batch.x.bytes(), move |threads| match weights {
-                Some(weights) => Moments::of_weighted(view, weights, kept, threads),
-                None => Moments::of(view, kept, threads),
+            let (x, kept) = (batch.x.view::<T>(), &batch.kept);
+            let (weights, mask) = (weights.as_ref().map(Weights::view), mask.as_ref().map(Mask::view));
+            threads::run(py, batch.x.bytes(), move |threads| match (mask, weights) {
+                (Some(mask), weights) => Moments::of_weighted(Masked { x, mask }, weights, kept, threads),
+                (None, Some(_)) => Moments::of_weighted(x, weights, kept, threads),
+                (None, None) => Moments::of(x, kept, threads),
             })
         });
         let moments = moments.map_err(|error| refused(name, batch.x.dtype, &error))?;

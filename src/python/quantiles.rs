@@ -3,9 +3,11 @@
 use super::arrays::{Array, to_numpy, with_element};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{infinite, to_python};
+use super::stream::Mask;
 use super::threads;
 use crate::error::Error;
-use crate::stats::quantiles::Between;
+use crate::stats::quantiles::{Between, quantiles as exact};
+use crate::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -32,21 +34,28 @@ pub fn table<'py>(
     to_numpy(py, values, &[&[q.len()], shape].concat())
 }
 
-/// Exact quantiles `q` of every channel, interpolated linearly, NaN left out: an array with an axis for `q` first.
+/// Exact quantiles `q` of every channel, interpolated linearly, NaN and what `mask` says left out: an array with an axis for
+/// `q` first.
 #[pyfunction]
+#[pyo3(signature = (name, x, q, channel_axis, mask=None))]
 pub fn quantiles<'py>(
     py: Python<'py>,
     name: &str,
     x: &Bound<'py, PyAny>,
     q: Vec<f64>,
     channel_axis: &Bound<'py, PyAny>,
+    mask: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     check_q(&q)?;
     let x = Array::new(x, name)?;
     let kept = ChannelAxes::new(channel_axis)?.kept(x.shape.len())?;
+    let mask = mask.map(|mask| Mask::new(mask, &x)).transpose()?;
     let between = with_element!(x.dtype, T => {
-        let (view, kept, q) = (x.view::<T>(), &kept, &q);
-        threads::run(py, x.bytes(), move |threads| crate::stats::quantiles::quantiles(view, kept, q, threads))
+        let (view, kept, q, mask) = (x.view::<T>(), &kept, &q, mask.as_ref().map(Mask::view));
+        threads::run(py, x.bytes(), move |threads| match mask {
+            Some(mask) => exact(Masked { x: view, mask }, kept, q, threads),
+            None => exact(view, kept, q, threads),
+        })
     });
     let between = between.map_err(|error| match error {
         Error::Infinite => infinite(name, x.dtype),

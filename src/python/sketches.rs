@@ -4,11 +4,12 @@ use super::arrays::{to_numpy, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
-use super::stream::{State, Stream, damaged, rows, saved, saved_shape};
+use super::stream::{Mask, State, Stream, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::error::Error;
 use crate::stats::sketch::Sketch;
 use crate::stats::sketches::{Channel, Sketches};
+use crate::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -120,6 +121,8 @@ impl PyQuantiles {
     /// ----------
     /// x : array-like
     ///     Any shape and any strides; read where it lies. NaN is left out.
+    /// mask : array-like of bool, default=None
+    ///     True for the elements that count; of a shape that broadcasts to that of `x`.
     ///
     /// Returns
     /// -------
@@ -131,19 +134,34 @@ impl PyQuantiles {
     /// TypeError
     ///     If `x` has a dtype that is not accepted.
     /// ValueError
-    ///     If `x` contains infinity or has other channels than before. The state stays as it was.
-    fn update<'py>(slf: Bound<'py, Self>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
-        Self::update_as(slf, "x", x)
+    ///     If `x` contains infinity or has other channels than before, or the mask does not fit. The state stays as it
+    ///     was.
+    #[pyo3(signature = (x, mask=None))]
+    fn update<'py>(
+        slf: Bound<'py, Self>,
+        x: &Bound<'py, PyAny>,
+        mask: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        Self::update_as(slf, "x", x, mask)
     }
 
     /// `update`, with the name that error messages are to use for `x`.
-    #[pyo3(name = "_update_as")]
-    fn update_as<'py>(slf: Bound<'py, Self>, name: &str, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
+    #[pyo3(name = "_update_as", signature = (name, x, mask=None))]
+    fn update_as<'py>(
+        slf: Bound<'py, Self>,
+        name: &str,
+        x: &Bound<'py, PyAny>,
+        mask: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Self>> {
         let (stream, size) = (&slf.get().stream, slf.get().size());
         let batch = stream.batch(x, name)?;
+        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
         let sketches = with_element!(batch.x.dtype, T => {
-            let (view, kept) = (batch.x.view::<T>(), &batch.kept);
-            threads::run(slf.py(), batch.x.bytes(), move |threads| Sketches::of(view, kept, size, threads))
+            let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));
+            threads::run(slf.py(), batch.x.bytes(), move |threads| match mask {
+                Some(mask) => Sketches::of(Masked { x, mask }, kept, size, threads),
+                None => Sketches::of(x, kept, size, threads),
+            })
         });
         let sketches = sketches.map_err(|error| match error {
             Error::Infinite => infinite(name, batch.x.dtype),

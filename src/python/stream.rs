@@ -4,13 +4,14 @@ use super::arrays::{Array, tuple};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::to_python;
 use super::threads;
+use crate::element::Bool;
 use crate::error::Error;
 use crate::stats::extrema::Extrema;
 use crate::view::View;
 use numpy::{PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A state that grows batch by batch.
@@ -157,6 +158,37 @@ pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_
     }
     let values: Vec<T> = table.try_readonly()?.as_array().iter().copied().collect();
     Ok(values.as_chunks::<N>().0.to_vec())
+}
+
+/// A mask for `x`, with its shape by broadcasting strides.
+pub struct Mask<'py>(Array<'py>);
+
+impl<'py> Mask<'py> {
+    /// Truth values that NumPy broadcasts to the shape of `x`: which of its elements count.
+    pub fn new(mask: &Bound<'py, PyAny>, x: &Array<'py>) -> PyResult<Self> {
+        let numpy = mask.py().import("numpy")?;
+        let array = numpy.call_method1("asarray", (mask,))?;
+        let dtype = array.getattr("dtype")?;
+        if dtype.getattr("kind")?.extract::<String>()? != "b" {
+            return Err(PyTypeError::new_err(format!(
+                "mask has dtype {dtype}; truth values are accepted: True for the elements that count"
+            )));
+        }
+        let shape = PyTuple::new(mask.py(), &x.shape)?;
+        let broadcast = numpy.call_method1("broadcast_to", (&array, shape)).map_err(|_| {
+            let theirs = array.getattr("shape").map_or_else(|_| "no shape".into(), |shape| shape.to_string());
+            PyValueError::new_err(format!(
+                "mask has shape {theirs}, which does not broadcast to that of x, {}",
+                tuple(&x.shape)
+            ))
+        })?;
+        Ok(Self(Array::new(&broadcast, "mask")?))
+    }
+
+    /// To read along with `x`.
+    pub fn view(&self) -> View<'_, Bool> {
+        self.0.view()
+    }
 }
 
 /// Weights for `x`, with its shape by broadcasting strides.

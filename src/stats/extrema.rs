@@ -1,11 +1,11 @@
 //! Minimum and maximum.
 
+use super::source::Source;
 use super::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Element, Key};
 use crate::error::Error;
 use crate::kernels::extrema::Bounds;
 use crate::tiles::Rows;
-use crate::view::View;
 
 /// Extrema of one channel. Infinite values are values like any other.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,15 +42,22 @@ pub struct Extrema {
 
 impl Extrema {
     /// Extrema of `x` along the axes that are not kept. NaN is left out.
-    pub fn of<T: Element>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Self, Error> {
-        let channels = x.shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
+    pub fn of<S: Source>(x: S, kept: &[bool], threads: usize) -> Result<Self, Error> {
+        let channels = x.shape().iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
         let mut cells = vec![Cell::EMPTY; channels];
         let mut joined = Ok(());
-        reduce(x, None, kept, threads, BoundsAccumulator::<T::Key>::default, |channel, cell: Cell| {
-            if let Err(error) = cells[channel].merge(&cell) {
-                joined = Err(error);
-            }
-        })?;
+        reduce(
+            x,
+            None,
+            kept,
+            threads,
+            BoundsAccumulator::<<S::Element as Element>::Key>::default,
+            |channel, cell: Cell| {
+                if let Err(error) = cells[channel].merge(&cell) {
+                    joined = Err(error);
+                }
+            },
+        )?;
         joined.map(|()| Self { cells })
     }
 

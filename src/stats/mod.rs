@@ -11,6 +11,7 @@ pub mod norms;
 pub mod quantiles;
 pub mod sketch;
 pub mod sketches;
+pub mod source;
 pub(crate) mod sums;
 
 use crate::element::Element;
@@ -18,8 +19,9 @@ use crate::error::Error;
 use crate::kernels::{self, Kernel};
 use crate::layout::{Place, Plan, Task};
 use crate::parallel;
-use crate::tiles::{Access, Rows, access, block, widening};
+use crate::tiles::{Access, Rows, block, widening};
 use crate::view::View;
+use source::{OPERANDS, Source};
 use std::ops::{AddAssign, Range};
 
 /// Bytes of a tile: it stays in the second-level cache, so that it can be read again, and no sum in it is long.
@@ -69,7 +71,7 @@ impl Slots {
     }
 
     /// Go to a kept position. The last block of a row may be narrower.
-    fn set_place(&mut self, place: &Place<2>) {
+    fn set_place(&mut self, place: &Place<OPERANDS>) {
         if self.slot_of.is_none() {
             self.count = place.width;
         }
@@ -141,23 +143,53 @@ pub trait Accumulator<T: Element> {
 
 /// Some units of a kept position, which can be read as often as needed.
 pub struct Tile<'a, 'm, T> {
-    array: &'a Array<'m, T>,
-    place: Place<2>,
+    array: &'a Array<'m>,
+    blocks: &'a mut dyn Blocks<T>,
+    weights: &'a mut Vec<f64>,
+    place: Place<OPERANDS>,
     units: Range<usize>,
     times: usize,
-    scratch: &'a mut Scratch<T>,
 }
 
-struct Scratch<T> {
-    elements: Vec<T>,
-    weights: Vec<f64>,
-}
-
-struct Array<'m, T> {
-    plan: Plan<2>,
-    x: View<'m, T>,
+struct Array<'m> {
+    plan: Plan<OPERANDS>,
     weights: Option<View<'m, f64>>,
+}
+
+/// A source with memory for its blocks.
+trait Blocks<T> {
+    /// See [`Source::block`].
+    ///
+    /// # Safety
+    /// As for that.
+    unsafe fn block(
+        &mut self,
+        plan: &Plan<OPERANDS>,
+        offset: [isize; OPERANDS],
+        rows: usize,
+        width: usize,
+        times: usize,
+    ) -> Rows<'_, T>;
+}
+
+struct Reader<S: Source> {
+    source: S,
     access: Access,
+    scratch: S::Scratch,
+}
+
+impl<S: Source> Blocks<S::Element> for Reader<S> {
+    unsafe fn block(
+        &mut self,
+        plan: &Plan<OPERANDS>,
+        offset: [isize; OPERANDS],
+        rows: usize,
+        width: usize,
+        times: usize,
+    ) -> Rows<'_, S::Element> {
+        // SAFETY: the caller's promise; `reduce` took `access` from this source.
+        unsafe { self.source.block(plan, self.access, offset, rows, width, times, &mut self.scratch) }
+    }
 }
 
 impl<T: Element> Tile<'_, '_, T> {
@@ -168,48 +200,45 @@ impl<T: Element> Tile<'_, '_, T> {
 
     /// Visit the blocks of the tile, in order, with their weights if there are any.
     pub fn each(&mut self, mut visit: impl FnMut(Rows<'_, T>, Option<Rows<'_, f64>>)) {
-        let Array { plan, x, weights, access } = self.array;
+        let Array { plan, weights } = self.array;
         let width = self.place.width;
         for unit in self.units.clone() {
             let (offset, rows) = plan.unit(&self.place, unit);
-            let at = x.at(offset[0]);
-            // SAFETY: the plan visits elements of the view only, which promises that they can be read.
-            let elements = unsafe { block(plan, 0, *access, at, rows, width, self.times, &mut self.scratch.elements) };
+            // SAFETY: the plan visits elements of the source only.
+            let elements = unsafe { self.blocks.block(plan, offset, rows, width, self.times) };
             let weights = weights.as_ref().map(|weights| {
                 let at = weights.at(offset[1]);
-                // SAFETY: as above.
-                unsafe { block(plan, 1, Access::Gather, at, rows, width, self.times, &mut self.scratch.weights) }
+                // SAFETY: as above; the view promises that they can be read.
+                unsafe { block(plan, 1, Access::Gather, at, rows, width, self.times, self.weights) }
             });
             visit(elements, weights);
         }
     }
 }
 
-/// Accumulate every channel of `x`. `cell` receives each channel's cells in a fixed order. `weights`, broadcast to the
-/// shape of `x` by its strides, goes along with the elements.
-pub fn reduce<T: Element, A: Accumulator<T>>(
-    x: View<'_, T>,
+/// Accumulate every channel of `source`. `cell` receives each channel's cells in a fixed order. `weights`, broadcast to the
+/// shape of the source by its strides, goes along with the elements.
+pub fn reduce<S: Source, A: Accumulator<S::Element>>(
+    source: S,
     weights: Option<View<'_, f64>>,
     kept: &[bool],
     threads: usize,
     accumulator: impl Fn() -> A + Sync,
     cell: impl FnMut(usize, A::Cell),
 ) -> Result<(), Error> {
-    let tile_elements = TILE_BYTES / size_of::<T>();
-    let unweighted = [0; crate::layout::MAX_AXES];
-    let weight_strides = weights.as_ref().map_or(&unweighted[..x.shape.len()], |w| w.strides);
-    let plan = Plan::new(x.shape, kept, [x.strides, weight_strides], [size_of::<T>(), 8], tile_elements);
-    let access = access::<T, 2>(&plan, 0, x.start);
+    let tile_elements = TILE_BYTES / size_of::<S::Element>();
+    let plan = source.plan(kept, weights, tile_elements);
+    let access = source.access(&plan);
     let times = if access == Access::Strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     let slots = Slots::new(&plan, times);
     let unit_elements = plan.unit_rows() * plan.max_width();
     let grouped = (tile_elements / unit_elements.max(1)).max(1);
-    let array = Array { plan, x, weights, access };
+    let array = Array { plan, weights };
     let tasks = array.plan.tasks();
-    let run = |(accumulator, scratch): &mut (A, Scratch<T>), task: usize| {
-        run_task(&array, &tasks[task], &slots, grouped, accumulator, scratch)
+    let run = |(accumulator, reader, weights): &mut (A, Reader<S>, Vec<f64>), task: usize| {
+        run_task(&array, &tasks[task], &slots, grouped, accumulator, reader, weights)
     };
-    let worker = || (accumulator(), Scratch { elements: Vec::new(), weights: Vec::new() });
+    let worker = || (accumulator(), Reader { source, access, scratch: S::Scratch::default() }, Vec::new());
     let results = parallel::map(tasks.len(), threads, worker, run);
     let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
     kernels::run(Join { plan: &array.plan, tasks: &tasks, slots: &slots, results, cell });
@@ -218,7 +247,7 @@ pub fn reduce<T: Element, A: Accumulator<T>>(
 
 /// Hands out the cells of all tasks, in their order; a kernel, so that joining them has fused multiply-add.
 struct Join<'a, C, F> {
-    plan: &'a Plan<2>,
+    plan: &'a Plan<OPERANDS>,
     tasks: &'a [Task],
     slots: &'a Slots,
     results: Vec<Vec<C>>,
@@ -244,12 +273,13 @@ impl<C, F: FnMut(usize, C)> Kernel for Join<'_, C, F> {
 }
 
 fn run_task<T: Element, A: Accumulator<T>>(
-    array: &Array<'_, T>,
+    array: &Array<'_>,
     task: &Task,
     slots: &Slots,
     grouped: usize,
     accumulator: &mut A,
-    scratch: &mut Scratch<T>,
+    blocks: &mut dyn Blocks<T>,
+    weights: &mut Vec<f64>,
 ) -> Result<Vec<A::Cell>, Error> {
     let mut slots = slots.clone();
     slots.rows = task.units.len() * array.plan.unit_rows();
@@ -259,7 +289,8 @@ fn run_task<T: Element, A: Accumulator<T>>(
         let place = array.plan.place(position);
         slots.set_place(&place);
         let first = task.units.start..task.units.start + 1;
-        let mut tile = Tile { array, place, units: first, times: slots.times, scratch: &mut *scratch };
+        let mut tile =
+            Tile { array, place, units: first, times: slots.times, blocks: &mut *blocks, weights: &mut *weights };
         tile.each(|rows, _| accumulator.start(&slots, rows));
         loop {
             for start in task.units.clone().step_by(grouped) {

@@ -8,6 +8,7 @@
 
 use super::exact::scaled_variance;
 use super::reduce;
+use super::source::Source;
 use super::sums::{FloatAccumulator, IntegerAccumulator};
 use crate::dd::Dd;
 use crate::element::{Bool, Element, bf16, f16};
@@ -104,13 +105,13 @@ fn channels(shape: &[usize], kept: &[bool]) -> usize {
     shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product()
 }
 
-fn float_moments<T: Element>(
-    x: View<'_, T>,
+fn float_moments(
+    x: impl Source,
     weights: Option<View<'_, f64>>,
     kept: &[bool],
     threads: usize,
 ) -> Result<Moments, Error> {
-    let mut floats = vec![FloatCell::default(); channels(x.shape, kept)];
+    let mut floats = vec![FloatCell::default(); channels(x.shape(), kept)];
     let weighted = weights.is_some();
     reduce(x, weights, kept, threads, FloatAccumulator::default, |channel, cell: FloatCell| {
         floats[channel].merge(&cell);
@@ -174,14 +175,15 @@ impl Moments {
         Ok(total)
     }
 
-    /// Weighted moments; `weights` has the shape of `x` (by broadcasting strides) and holds finite values >= 0.
-    pub fn of_weighted<T: Element>(
-        x: View<'_, T>,
-        weights: View<'_, f64>,
+    /// Moments of elements that may have a mask or weights: those have the shape of `x` (by broadcasting strides) and
+    /// hold finite values >= 0. Integers are summed as floats.
+    pub fn of_weighted(
+        x: impl Source,
+        weights: Option<View<'_, f64>>,
         kept: &[bool],
         threads: usize,
     ) -> Result<Self, Error> {
-        float_moments(x, Some(weights), kept, threads)
+        float_moments(x, weights, kept, threads)
     }
 
     /// Moments that are known: for each channel the number of its elements, their mean and their variance, which do not

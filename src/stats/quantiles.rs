@@ -6,14 +6,17 @@
 //! the sample has about `3 n^(2/3)` and a bracket misses in one of some ten thousand cases, which the counts show: a wider
 //! one, of another sample, then takes its place. The result is exact in any case, and does not depend on the sample.
 
+use super::source::Source;
 use super::{Accumulator, Slots, Tile, reduce, sums::has_infinity};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::kernels::brackets::Brackets;
 use crate::parallel;
 use crate::tiles::Rows;
-use crate::view::View;
 use std::cmp::Ordering;
+
+/// What the elements of a source are compared as.
+type KeyOf<S> = <<S as Source>::Element as Element>::Key;
 
 /// Channels of no more elements than this are collected whole.
 const COLLECTED: usize = 3000;
@@ -165,14 +168,9 @@ impl<K: Key> Found<K> {
 
 /// Quantiles `q` (each within 0 and 1) of every channel of `x`, along the axes that are not kept: for each channel, one
 /// for each of `q`. NaN is left out; infinity is an error.
-pub fn quantiles<T: Element>(
-    x: View<'_, T>,
-    kept: &[bool],
-    q: &[f64],
-    threads: usize,
-) -> Result<Vec<Vec<Between>>, Error> {
+pub fn quantiles<S: Source>(x: S, kept: &[bool], q: &[f64], threads: usize) -> Result<Vec<Vec<Between>>, Error> {
     let product = |wanted: bool| -> usize {
-        x.shape.iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
+        x.shape().iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
     };
     if q.is_empty() {
         // Nothing is asked for, but infinity is an error all the same.
@@ -188,7 +186,7 @@ pub fn quantiles<T: Element>(
         } else {
             sampled(x, kept, q, &results, len, attempt, threads)?
         };
-        let mut found: Vec<Resolved<T::Key>> = (0..channels).map(|_| Err(Found::new(q.len()))).collect();
+        let mut found: Vec<Resolved<KeyOf<S>>> = (0..channels).map(|_| Err(Found::new(q.len()))).collect();
         let accumulator = || Collector {
             q,
             ends: &ends,
@@ -229,20 +227,20 @@ fn whole_range<K: Key>(known: &[Vec<Option<Between>>]) -> Vec<Vec<Ends<K>>> {
 type Sampled<K> = (Vec<Vec<Ends<K>>>, f64);
 
 /// Brackets by a sample for what is not yet known.
-fn sampled<T: Element>(
-    x: View<'_, T>,
+fn sampled<S: Source>(
+    x: S,
     kept: &[bool],
     q: &[f64],
     known: &[Vec<Option<Between>>],
     len: usize,
     attempt: u32,
     threads: usize,
-) -> Result<Sampled<T::Key>, Error> {
+) -> Result<Sampled<KeyOf<S>>, Error> {
     let size = 3.0 * (len as f64).powf(2.0 / 3.0);
     let stride = ((len as f64 / size) as usize).max(1);
-    let mut samples: Vec<Vec<Vec<T::Key>>> = (0..known.len()).map(|_| Vec::new()).collect();
+    let mut samples: Vec<Vec<Vec<KeyOf<S>>>> = (0..known.len()).map(|_| Vec::new()).collect();
     let sampler = || Sampler { stride, seed: attempt, row: 0, samples: Vec::new() };
-    reduce(x, None, kept, threads, sampler, |channel, sample: Vec<T::Key>| samples[channel].push(sample))?;
+    reduce(x, None, kept, threads, sampler, |channel, sample: Vec<KeyOf<S>>| samples[channel].push(sample))?;
     // A bracket that missed says that the elements are not as random as the sample would have them.
     let deviations = DEVIATIONS * f64::from(4u32.pow(attempt));
     let samples = samples.into_iter().zip(known).collect();

@@ -7,13 +7,13 @@
 
 use super::quantiles::Between;
 use super::sketch::{Sketch, between};
+use super::source::Source;
 use super::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::kernels::{self, Kernel, radix};
 use crate::parallel;
 use crate::tiles::Rows;
-use crate::view::View;
 
 /// Elements of a block at most: those that are sorted stay in the first-level cache.
 const BLOCK: usize = 1 << 12;
@@ -85,16 +85,16 @@ pub struct Sketches {
 
 impl Sketches {
     /// What `x` has along the axes that are not kept, in sketches of `size`. NaN is left out; infinity is an error.
-    pub fn of<T: Element>(x: View<'_, T>, kept: &[bool], size: usize, threads: usize) -> Result<Self, Error> {
+    pub fn of<S: Source>(x: S, kept: &[bool], size: usize, threads: usize) -> Result<Self, Error> {
         let product = |wanted: bool| -> usize {
-            x.shape.iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
+            x.shape().iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
         };
         let (channels, len) = (product(true), product(false));
         let mut parts: Vec<Vec<Channel>> = (0..channels).map(|_| Vec::new()).collect();
-        if T::IS_SMALL && size_of::<T>() == 1 {
+        if S::Element::IS_SMALL && size_of::<S::Element>() == 1 {
             reduce(x, None, kept, threads, Counter::default, |channel, cell| parts[channel].push(cell))?;
         } else {
-            let sorter = || Sorter::<T::Key>::new(size, len, T::IS_SMALL);
+            let sorter = || Sorter::<<S::Element as Element>::Key>::new(size, len, S::Element::IS_SMALL);
             reduce(x, None, kept, threads, sorter, |channel, cell| parts[channel].push(cell))?;
         }
         let join = |(): &mut (), parts: Vec<Channel>| {

@@ -1,0 +1,181 @@
+//! Where statistics take their elements from: an array as it is, or one of which a mask leaves elements out.
+
+use crate::element::{Bool, Element, bf16, f16};
+use crate::kernels::{self, Kernel};
+use crate::layout::{MAX_AXES, Plan};
+use crate::tiles::{Access, Rows, access, block};
+use crate::view::View;
+
+/// The operands of a plan for statistics: the elements, their weights and their mask.
+pub const OPERANDS: usize = 3;
+/// Strides of an operand that is not there.
+const NOTHING: [isize; MAX_AXES] = [0; MAX_AXES];
+
+/// Elements with a shape, block by block.
+pub trait Source: Copy + Sync {
+    /// What they are read as.
+    type Element: Element;
+    /// Memory for a block.
+    type Scratch: Default;
+
+    /// Length of each axis.
+    fn shape(&self) -> &[usize];
+
+    /// A walk over them, and over weights of these strides, in units of about so many elements.
+    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS>;
+
+    /// How their memory can be used.
+    fn access(&self, plan: &Plan<OPERANDS>) -> Access;
+
+    /// The block of `rows` x `width` elements at these offsets, in rows of `width * times`.
+    ///
+    /// # Safety
+    /// The plan, which is this source's, has such a block there; `access` came from [`Self::access`].
+    #[allow(clippy::too_many_arguments)] // A block is that many things.
+    unsafe fn block<'s>(
+        &'s self,
+        plan: &Plan<OPERANDS>,
+        access: Access,
+        offset: [isize; OPERANDS],
+        rows: usize,
+        width: usize,
+        times: usize,
+        scratch: &'s mut Self::Scratch,
+    ) -> Rows<'s, Self::Element>;
+}
+
+fn plan<T>(
+    x: View<'_, T>,
+    kept: &[bool],
+    weights: Option<View<'_, f64>>,
+    mask: &[isize],
+    unit_elements: usize,
+) -> Plan<OPERANDS> {
+    let weights = weights.as_ref().map_or(&NOTHING[..x.shape.len()], |weights| weights.strides);
+    Plan::new(x.shape, kept, [x.strides, weights, mask], [size_of::<T>(), 8, 1], unit_elements)
+}
+
+impl<T: Element> Source for View<'_, T> {
+    type Element = T;
+    type Scratch = Vec<T>;
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
+        plan(*self, kept, weights, &NOTHING[..self.shape.len()], unit_elements)
+    }
+
+    fn access(&self, plan: &Plan<OPERANDS>) -> Access {
+        access::<T, OPERANDS>(plan, 0, self.start)
+    }
+
+    unsafe fn block<'s>(
+        &'s self,
+        plan: &Plan<OPERANDS>,
+        access: Access,
+        offset: [isize; OPERANDS],
+        rows: usize,
+        width: usize,
+        times: usize,
+        scratch: &'s mut Vec<T>,
+    ) -> Rows<'s, T> {
+        // SAFETY: the caller's promise; a view promises that its elements can be read.
+        unsafe { block(plan, 0, access, self.at(offset[0]), rows, width, times, scratch) }
+    }
+}
+
+/// An element type that can be told to be missing.
+pub trait Maskable: Element {
+    /// A floating-point type that holds its values: exactly up to 32 bits, else rounded to `f64`.
+    type Float: Element;
+    /// What is left out.
+    const MISSING: Self::Float;
+    /// The value.
+    fn to_float(self) -> Self::Float;
+}
+
+macro_rules! maskable {
+    ($($t:ty => $float:ty, $convert:ident;)*) => {$(
+        impl Maskable for $t {
+            type Float = $float;
+            const MISSING: $float = <$float>::NAN;
+            #[inline(always)]
+            fn to_float(self) -> $float { self.$convert() }
+        }
+    )*};
+}
+maskable! {
+    Bool => f32, to_f32; u8 => f32, to_f32; i8 => f32, to_f32; u16 => f32, to_f32; i16 => f32, to_f32;
+    f16 => f32, to_f32; bf16 => f32, to_f32; f32 => f32, key;
+    u32 => f64, to_f64; i32 => f64, to_f64; u64 => f64, to_f64; i64 => f64, to_f64; f64 => f64, key;
+}
+
+/// An array, and for each of its elements whether it counts: the others are read as NaN.
+#[derive(Debug, Clone, Copy)]
+pub struct Masked<'m, T> {
+    /// The elements.
+    pub x: View<'m, T>,
+    /// Whether they count; of the shape of `x`, by broadcasting strides.
+    pub mask: View<'m, Bool>,
+}
+
+impl<T: Maskable> Source for Masked<'_, T> {
+    type Element = T::Float;
+    type Scratch = (Vec<T>, Vec<Bool>, Vec<T::Float>);
+
+    fn shape(&self) -> &[usize] {
+        self.x.shape
+    }
+
+    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
+        plan(self.x, kept, weights, self.mask.strides, unit_elements)
+    }
+
+    fn access(&self, _plan: &Plan<OPERANDS>) -> Access {
+        // The elements that are read lie side by side.
+        Access::Flat
+    }
+
+    unsafe fn block<'s>(
+        &'s self,
+        plan: &Plan<OPERANDS>,
+        _access: Access,
+        offset: [isize; OPERANDS],
+        rows: usize,
+        width: usize,
+        times: usize,
+        (elements, mask, floats): &'s mut Self::Scratch,
+    ) -> Rows<'s, T::Float> {
+        let (x, counts) =
+            (access::<T, OPERANDS>(plan, 0, self.x.start), access::<Bool, OPERANDS>(plan, 2, self.mask.start));
+        // SAFETY: the caller's promise; views promise that their elements can be read.
+        let x = unsafe { block(plan, 0, x, self.x.at(offset[0]), rows, width, 1, elements) };
+        // SAFETY: as above.
+        let counts = unsafe { block(plan, 2, counts, self.mask.at(offset[2]), rows, width, 1, mask) };
+        floats.clear();
+        floats.reserve(rows * width);
+        kernels::run(Combine { x, counts, floats: &mut *floats });
+        Rows::flat(floats, width * times)
+    }
+}
+
+/// Puts NaN in the place of what does not count.
+struct Combine<'a, 'm, T: Maskable> {
+    x: Rows<'m, T>,
+    counts: Rows<'m, Bool>,
+    floats: &'a mut Vec<T::Float>,
+}
+
+impl<T: Maskable> Kernel for Combine<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for row in 0..self.x.count {
+            let pairs = self.x.row(row).iter().zip(self.counts.row(row));
+            self.floats.extend(pairs.map(|(x, counts)| if counts.0 != 0 { x.to_float() } else { T::MISSING }));
+        }
+    }
+}
