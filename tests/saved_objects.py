@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from planish import ImageNormalizer, MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
+from planish import ImageNormalizer, LogScaler, MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
 
 ACCUMULATORS = (Extrema, MedianOfMeans, Moments, Quantiles)
@@ -86,6 +86,10 @@ STATES = {
     "robust, from sklearn": lambda: taken_over(RobustScaler, TABLE),
     "length": lambda: Normalizer("max", channel_axis=(1, 2)),
     "length, names": lambda: named(Normalizer("l1")),
+    "logarithms": lambda: LogScaler(10, -1.5, 2, log1p=True, dtype="bfloat16"),
+    "logarithms, channels": lambda: LogScaler(offset=np.float32([1, 2, 3]), scale=np.array([1, -2, 4]), invalid="nan"),
+    "logarithms, no axis": lambda: LogScaler(2.5, channel_axis=None, copy=False),
+    "logarithms, names": lambda: named(LogScaler(invalid="nan")),
     "images, imagenet": ImageNormalizer.imagenet,
     "images, not fitted": lambda: ImageNormalizer(layout="NCHW->NHWC", clip=(-np.inf, 3), dtype="bfloat16"),
     "images": lambda: ImageNormalizer().fit(IMAGES),
@@ -186,6 +190,8 @@ def exercise(obj):
         learned = [v for k, v in vars(obj).items() if k.endswith("_") and k[0] != "_" and isinstance(v, np.ndarray)]
         learned = [value.shape for value in learned if value.dtype != object]
         shape = learned[0] if learned else None
+    if isinstance(obj, LogScaler):
+        return exercise_logarithms(obj)
     axis = obj.channel_axis
     axes = 0 if axis is None else len(axis) if isinstance(axis, tuple) else 1
     if shape is None:
@@ -215,6 +221,16 @@ def exercise(obj):
             results.append(bits(obj.merge(copy.deepcopy(obj))))
             results.append(bits(np.asarray(obj.inverse_transform(X))))
     return results
+
+
+def exercise_logarithms(obj):
+    shape = max((np.shape(value) for value in (obj.offset, obj.scale)), key=len)
+    X = example(obj.channel_axis if shape else None, shape)
+    if X is None or X.size == 0:
+        return []
+    obj.set_output(transform="default")
+    y = obj.fit(X + 1).transform(X + 1)
+    return [bits(y), bits(obj.inverse_transform(X))]
 
 
 def exercise_images(obj):

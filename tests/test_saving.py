@@ -163,7 +163,7 @@ def test_only_objects_of_planish(tmp_path):
     from sklearn.preprocessing import StandardScaler as Theirs
 
     path = tmp_path / "x.json"
-    for wrong in (Mine(), Theirs(), StandardScaler, None, 3, "x", np.ones(3), {"class": "Moments"}):
+    for wrong in (Mine(), Theirs(), StandardScaler, None, 3, "x", np.ones(3), [Moments()]):
         with pytest.raises(TypeError, match="obj must be one of planish's StandardScaler, .*Moments.*; got a"):
             save(wrong, path)
     assert not path.exists()

@@ -8,8 +8,10 @@ first scaler.
 `StandardScaler`, `MinMaxScaler`,         scikit-learn's scalers, per channel of arrays of any shape
 `MaxAbsScaler`, `RobustScaler`,
 `Normalizer`
+`GroupedScaler`                           one of these for each device, site or subject
 `scale`, `minmax_scale`, `maxabs_scale`,  the same in one call
 `robust_scale`, `normalize`
+`LogScaler`                               logarithms of any base, moved and scaled by given constants
 `ImageNormalizer`                         pictures: from decoded pixels to network input in one pass
 `planish.stats`                           streaming accumulators: `Moments`, `Extrema`, `Quantiles`, `MedianOfMeans`
 `save`, `load`                            all of these in files of JSON
@@ -27,7 +29,9 @@ from planish._threads import num_threads
 if TYPE_CHECKING:
     from planish import stats
     from planish._functions import maxabs_scale, minmax_scale, normalize, robust_scale, scale
+    from planish._grouped import GroupedScaler
     from planish._images import ImageNormalizer
+    from planish._log import LogScaler
     from planish._maxabs import MaxAbsScaler
     from planish._minmax import MinMaxScaler
     from planish._normalizer import Normalizer
@@ -38,7 +42,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "GroupedScaler",
     "ImageNormalizer",
+    "LogScaler",
     "MaxAbsScaler",
     "MinMaxScaler",
     "Normalizer",
@@ -58,7 +64,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "GroupedScaler": "planish._grouped",
     "ImageNormalizer": "planish._images",
+    "LogScaler": "planish._log",
     "MaxAbsScaler": "planish._maxabs",
     "MinMaxScaler": "planish._minmax",
     "Normalizer": "planish._normalizer",

@@ -138,13 +138,13 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Check the parameters as scikit-learn does, where they have not been found valid before."""
         values = tuple((type(value), value) for value in map(self.__dict__.get, self._parameter_constraints))
         try:
-            known = (type(self), values) in _VALID
-        except TypeError:  # not hashable
-            known = False
+            known, hashable = (type(self), values) in _VALID, True
+        except TypeError:
+            known = hashable = False
         if known or get_config()["skip_parameter_validation"]:
             return
         self._validate_params()
-        if len(_VALID) < 1000:
+        if hashable and len(_VALID) < 1000:
             _VALID.add((type(self), values))
 
     def _is_table(self, X: Any) -> bool:

@@ -8,6 +8,7 @@ __all__ = [
     "DuplicateEntriesError",
     "Extrema",
     "Moments",
+    "Quantiles",
     "accepts",
     "affine",
     "get_num_threads",
@@ -34,9 +35,7 @@ class Moments:
     def from_stats(
         count: ArrayLike, mean: ArrayLike, var: ArrayLike, channel_axis: int | tuple[int, ...] | None = -1
     ) -> Moments: ...
-    def update(
-        self, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> Self: ...
+    def update(self, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None) -> Self: ...
     def _update_as(
         self, name: str, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None
     ) -> Self: ...
@@ -74,9 +73,7 @@ class Extrema:
         count: int, min: ArrayLike, max: ArrayLike, channel_axis: int | tuple[int, ...] | None = -1
     ) -> Extrema: ...
     def update(self, x: ArrayLike, mask: ArrayLike | None = None) -> Self: ...
-    def _update_as(
-        self, name: str, x: ArrayLike, allow_infinity: bool, mask: ArrayLike | None = None
-    ) -> Self: ...
+    def _update_as(self, name: str, x: ArrayLike, allow_infinity: bool, mask: ArrayLike | None = None) -> Self: ...
     def _update_sparse(self, name: str, matrix: _Matrix) -> Self: ...
     def merge(self, other: Extrema) -> Self: ...
     def __add__(self, other: Extrema, /) -> Extrema: ...
@@ -100,7 +97,7 @@ class Extrema:
 class Quantiles:
     def __new__(
         cls,
-        q: float | Sequence[float] | None = None,
+        q: float | Sequence[float] = (0.25, 0.5, 0.75),
         channel_axis: int | tuple[int, ...] | None = -1,
         *,
         rank_error: float = 0.002,

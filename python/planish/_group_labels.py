@@ -1,6 +1,7 @@
 """Labels of groups: which there are, and which one each row has."""
 
 from itertools import islice
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,8 +33,8 @@ def ascending(labels: Any) -> NDArray[Any]:
     except TypeError:
         kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
         raise ValueError(f"the labels of groups must be of one kind, which can be sorted; got {kinds}") from None
-    kinds = set(map(type, labels))
-    if len(kinds) == 1 and kinds <= {str, int, float, bool}:
+    types = set(map(type, labels))
+    if len(types) == 1 and types <= {str, int, float, bool}:
         return np.array(labels)
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
@@ -46,6 +47,34 @@ def some(labels: list[Any]) -> str:
     return f"{named} and {len(labels) - _NAMED} more" if len(labels) > _NAMED else named
 
 
+def locate(X: Any, groups: str | int) -> int:
+    """Find the position of the column of labels in a table."""
+    columns = getattr(X, "column_names", None)  # pyarrow
+    columns = getattr(X, "columns", None) if columns is None else columns
+    if columns is None:
+        raise TypeError(f"groups={groups!r} is a column of a DataFrame; X is a {type(X).__name__}")
+    columns = list(columns)
+    if isinstance(groups, Integral):
+        position = int(groups)
+        if not -len(columns) <= position < len(columns):
+            raise ValueError(f"groups={position} is no column of X, which has {len(columns)}")
+        return position % len(columns)
+    if columns.count(groups) != 1:
+        raise ValueError(f"groups={groups!r} must be one column of X; X has {columns.count(groups)} of it")
+    return columns.index(groups)
+
+
+def take_off(X: Any, position: int) -> tuple[Any, Any]:
+    """Take a column off a table of pandas, polars or pyarrow."""
+    if hasattr(X, "iloc"):
+        rest = [i for i in range(X.shape[1]) if i != position]
+        return X.iloc[:, rest], X.iloc[:, position]
+    if hasattr(X, "column_names"):
+        return X.remove_column(position), X.column(position).combine_chunks()
+    name = X.columns[position]
+    return X.drop(name), X[name]
+
+
 def _categories(groups: Any) -> Coded | None:
     """Take the codes that a categorical of pandas or polars has; nothing, where it is none."""
     if hasattr(groups, "to_physical") and hasattr(groups, "cat") and _is_categorical(groups.dtype):  # polars
@@ -54,7 +83,7 @@ def _categories(groups: Any) -> Coded | None:
         names, physical = present.to_list(), present.to_physical().to_numpy()
         codes = groups.to_physical().to_numpy()
     else:
-        series = getattr(groups, "cat", groups) if _is_categorical(getattr(groups, "dtype", None)) else None
+        series: Any = getattr(groups, "cat", groups) if _is_categorical(getattr(groups, "dtype", None)) else None
         if not hasattr(series, "categories") or not hasattr(series, "codes"):
             return None
         codes = np.asarray(series.codes)
@@ -74,14 +103,17 @@ def _is_categorical(dtype: Any) -> bool:
 
 def _values(groups: Any) -> Coded:
     """Code labels that are no categorical."""
-    array = np.asarray(groups)
-    if array.ndim != 1 or array.dtype.kind in "OSUTV":
-        # Strings are hashed, not sorted: there are fewer groups than rows.
-        values = groups.tolist() if type(groups) is np.ndarray else array.tolist()
-        if isinstance(groups, list | tuple) and array.dtype.kind in "SU":
-            # NumPy makes strings of whatever stands beside strings.
-            values = list(groups)
-        return _hashed(values) if array.ndim == 1 else (array[:0], np.empty(array.shape, np.intp))
+    try:
+        array = np.asarray(groups)
+    except ValueError:
+        raise ValueError("groups must be one label for each sample; got lists of several lengths") from None
+    if array.ndim != 1:
+        return np.empty(0), np.empty(array.shape, np.intp)  # for the caller to refuse
+    if array.dtype.kind in "OSUTV":
+        # NumPy makes strings of whatever stands beside strings.
+        listed = isinstance(groups, list | tuple) and array.dtype.kind in "SU"
+        # Objects are hashed, not sorted: there are fewer groups than rows.
+        return _hashed(list(groups) if listed else array.tolist())
     if array.dtype.kind in "fc":
         _refuse_missing(int(np.count_nonzero(np.isnan(array))))
     elif array.dtype.kind in "mM":

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from planish import _core
 from planish._threads import num_threads
@@ -76,9 +78,9 @@ class Rows:
             step = min(step, most or step)
             for at in range(start, stop, step):
                 end = min(at + step, stop)
-                index: Index = self._order[self._ends[at] - size : self._ends[end - 1]]
-                if self._adjacent[at]:
-                    index = slice(int(index[0]), int(index[0]) + size)
+                numbers = self._order[self._ends[at] - size : self._ends[end - 1]]
+                first = int(numbers[0])
+                index: Index = slice(first, first + size) if self._adjacent[at] else numbers
                 yield Batch(self._by_size[at:end], size, index)
 
     def pieces(self, index: Index) -> Iterator[Index]:
@@ -92,7 +94,9 @@ class Rows:
     def for_each(self, work: Callable[[Batch], Any], batches: Iterable[Batch]) -> list[Any]:
         """Do `work` for each batch, on several threads where gathering takes most of the time; results in order."""
         threads = _core.get_num_threads()
-        if threads == 1 or self.gathered < _WORTH_THREADS or len(self._sizes) == 1:
+        # The work on small groups is mostly Python's, which one thread does as fast as two.
+        small = self.gathered < len(self._sizes) * _WORTH_A_CALL
+        if threads == 1 or self.gathered < _WORTH_THREADS or len(self._sizes) == 1 or small:
             return [work(batch) for batch in batches]
 
         def alone(batch: Batch) -> Any:
@@ -116,6 +120,39 @@ def gather(X: NDArray[Any], index: Index) -> NDArray[Any]:
     if flags.f_contiguous and flags.aligned:
         return X.T.take(index, axis=-1).T
     return X[index]
+
+
+def scatter(rows: NDArray[Any], index: Index, out: NDArray[Any]) -> None:
+    """Write `rows` as the rows `index` of `out`."""
+    if out.flags.c_contiguous and rows.flags.c_contiguous and not isinstance(index, slice):
+        # As one item each, rows are copied whole.
+        item = np.dtype((np.void, out[:1].nbytes))
+        out.reshape(len(out), -1).view(item)[index] = rows.reshape(len(rows), -1).view(item)
+    else:
+        out[index] = rows
+
+
+def kept_axes(X: NDArray[Any], scaler: Any) -> tuple[int, ...]:
+    """List the axes that keep their own statistics in each group, in ascending order."""
+    axis = scaler.channel_axis
+    axes = () if axis is None else tuple(sorted(normalize_axis_tuple(axis, X.ndim, "channel_axis")))
+    if 0 in axes:
+        raise ValueError(
+            f"channel_axis={axis} keeps the first axis of X, of shape {X.shape}; that is the axis of the samples, "
+            "which the groups share out"
+        )
+    return axes
+
+
+def kept_shape(X: NDArray[Any], scaler: Any) -> tuple[int, ...]:
+    """Give the shape of the channels."""
+    return tuple(X.shape[axis] for axis in kept_axes(X, scaler))
+
+
+def refuse_sparse(X: Any) -> None:
+    """Refuse a sparse matrix."""
+    if issparse(X):
+        raise ValueError("GroupedScaler takes a dense X; X is sparse")
 
 
 def _counting_sort(rank: NDArray[np.intp], codes: NDArray[Any]) -> NDArray[np.intp]:

@@ -34,6 +34,7 @@ _LEARNED = {
     "MaxAbsScaler": ("scale_", "max_abs_"),
     "RobustScaler": ("center_", "scale_"),
     "Normalizer": (),
+    "LogScaler": (),
 }
 #: Classes that leave out, as None, what their parameters do not ask for.
 _WITH_NONE = ("StandardScaler", "RobustScaler")
@@ -70,6 +71,8 @@ def scaler_from_json(cls: Any, document: Json) -> Any:
     low, high = getattr(scaler, "quantile_range", (0, 100))
     if not 0 <= low <= high <= 100:
         raise ValueError(f"quantile_range must ascend within 0 and 100; got {scaler.quantile_range}")
+    if hasattr(scaler, "_check_constants"):
+        scaler._check_constants()
     _restore(scaler, found["state"])
     return scaler
 
@@ -110,16 +113,37 @@ def _blocks(name: str, value: Any) -> int | None:
     return None if value is None else whole(name, number_to_json(name, value), 1, MOST_BLOCKS)
 
 
+def _base_to_json(name: str, value: Any) -> Any:
+    return _text(name, value) if isinstance(value, str) else number_to_json(name, value)
+
+
+def _base_from_json(name: str, value: Any) -> Any:
+    return value if value == "e" else number_from_json(name, value)
+
+
+def _constants_to_json(name: str, value: Any) -> Any:
+    """Write a number, or numbers for channels, which come back as an array."""
+    if isinstance(value, float | int | np.integer | np.floating):
+        return number_to_json(name, value)
+    return array_to_json(name, np.asarray(value), NUMBERS)
+
+
+def _constants_from_json(name: str, value: Any) -> Any:
+    return array_from_json(name, value, NUMBERS) if isinstance(value, dict) else number_from_json(name, value)
+
+
 _TRUTH, _PAIR = (truth, truth), (_pair_to_json, _pair_from_json)
 #: How each parameter is written and read.
 _PARAMETERS: dict[str, tuple[Callable[[str, Any], Any], Callable[[str, Any], Any]]] = {
     **dict.fromkeys(
-        ("copy", "clip", "with_mean", "with_std", "with_centering", "with_scaling", "unit_variance"), _TRUTH
+        ("copy", "clip", "with_mean", "with_std", "with_centering", "with_scaling", "unit_variance", "log1p"), _TRUTH
     ),
     **dict.fromkeys(("feature_range", "quantile_range"), _PAIR),
     "channel_axis": (lambda name, value: axes_to_json(value), lambda name, value: axes_from_json(value)),
     "dtype": (_dtype, _dtype_from_json),
-    "norm": (_text, _text),
+    **dict.fromkeys(("norm", "invalid"), (_text, _text)),
+    "base": (_base_to_json, _base_from_json),
+    **dict.fromkeys(("offset", "scale"), (_constants_to_json, _constants_from_json)),
     "n_blocks": (_blocks, _blocks),
 }
 

@@ -27,6 +27,8 @@ _LARGEST = 2**28
 #: Objects, lists and fields, and how deep they may be nested: far more than any object needs.
 _MOST_PARTS = 100_000
 _DEEPEST = 32
+#: How many dicts an object may be in.
+_NESTED = 2
 #: Whatever changes the depth or starts a part, outside strings. An open string runs to the end of the text.
 _STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}:]', re.DOTALL)
 
@@ -55,6 +57,7 @@ _KINDS: dict[str, _Kind] = {
     "MaxAbsScaler": _scaler("planish._maxabs"),
     "RobustScaler": _scaler("planish._robust"),
     "Normalizer": _scaler("planish._normalizer"),
+    "LogScaler": _scaler("planish._log"),
     "ImageNormalizer": _Kind("planish._images", images_to_json, images_from_json),
     **{
         name: _Kind("planish.stats", to_json, partial(_read_accumulator, name))
@@ -64,7 +67,7 @@ _KINDS: dict[str, _Kind] = {
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
-    """Write a scaler, an accumulator or an `ImageNormalizer` to a file.
+    """Write a scaler, an accumulator, an `ImageNormalizer` or a dict of such to a file.
 
     The file is JSON that says by name what the object was made with and what it has learnt. `load` makes an object of
     it that gives the same bits and goes on with the same bits. If `path` exists it is replaced at once: whatever
@@ -72,15 +75,17 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    obj : scaler, accumulator or ImageNormalizer
-        Fitted or not. Of the very class: what a subclass adds would be lost.
+    obj : scaler, accumulator, ImageNormalizer or dict
+        Fitted or not. Of the very class: what a subclass adds would be lost. A dict has strings as keys, and such
+        objects, or dicts of them, as values.
     path : str or path-like
         Where to write.
 
     Raises
     ------
     TypeError
-        If `obj` is of another class, or `path` is no path.
+        If `obj` or a value in it is of another class, a key is no string, dicts are nested more than once, or `path` is
+        no path.
     ValueError
         If a parameter or an attribute of `obj` has been set to what it cannot have, or the file would be larger than
         256 MiB, which is more than `load` reads.
@@ -107,17 +112,12 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     array([ 3., 30.])
     """
     path = _checked(path)
-    name = type(obj).__name__
-    kind = _KINDS.get(name)
-    if kind is None or type(obj) is not _class(name):
-        raise TypeError(
-            f"obj must be one of planish's {', '.join(_KINDS)}; got a {type(obj).__module__}.{type(obj).__qualname__}"
-        )
-    with _refusal(f"this {name} cannot be saved"):
-        body = kind.to_json(obj)
+    _check_kind("obj", obj)
+    with _refusal(f"this {type(obj).__name__} cannot be saved"):
+        document = _to_json(obj)
         with np.errstate(all="ignore"):
-            kind.from_json(type(obj), body)  # whatever is written can be read
-        text = _text({"planish": _VERSION, "class": name, **body}) + "\n"
+            _from_json(document)  # whatever is written can be read
+        text = _text({"planish": _VERSION, **document}) + "\n"
         if len(text.encode("utf-8", "backslashreplace")) > _LARGEST:
             raise ValueError(f"it takes {len(text)} bytes; at most {_LARGEST} are accepted")
     write_whole(path, text)
@@ -135,7 +135,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    obj : scaler, accumulator or ImageNormalizer
+    obj : scaler, accumulator, ImageNormalizer or dict
         As it was saved.
 
     Raises
@@ -165,10 +165,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     path = _checked(path)
     with _refusal(f"{path} cannot be loaded"):
-        name, body = _parse(_read(path))
-    cls = _class(name)
-    with _refusal(f"{path} cannot be loaded"), np.errstate(all="ignore"):
-        return _KINDS[name].from_json(cls, body)
+        document = _parse(_read(path))
+        with np.errstate(all="ignore"):
+            return _from_json(document)
 
 
 def _checked(path: Any) -> str:
@@ -196,6 +195,47 @@ def _refusal(what: str) -> Iterator[None]:
         raise ValueError(f"{what}: {error}") from None
 
 
+# --- objects ---------------------------------------------------------------------------------------------------------
+
+
+def _check_kind(what: str, obj: Any, depth: int = 0) -> None:
+    """Check that `obj` can be saved, for `what` it is, as far as its class says."""
+    if type(obj) is dict and depth < _NESTED:
+        for key, value in obj.items():
+            if type(key) is not str:
+                raise TypeError(f"the keys of {what} must be strings; got {brief(key)}")
+            _check_kind(f"{what}[{brief(key)}]", value, depth + 1)
+        return
+    name = type(obj).__name__
+    if name not in _KINDS or type(obj) is not _class(name):
+        kinds = [*_KINDS, *(["a dict of them"] if depth < _NESTED else [])]
+        raise TypeError(
+            f"{what} must be one of planish's {', '.join(kinds)}; got a {type(obj).__module__}.{type(obj).__qualname__}"
+        )
+
+
+def _to_json(obj: Any) -> dict[str, Any]:
+    """Write an object as a document with a class."""
+    if type(obj) is dict:
+        return {"class": "dict", "items": {key: _to_json(value) for key, value in obj.items()}}
+    name = type(obj).__name__
+    return {"class": name, **_KINDS[name].to_json(obj)}
+
+
+def _from_json(document: Any, depth: int = 0) -> Any:
+    """Read an object from a document with a class."""
+    name = document.get("class") if isinstance(document, dict) else None
+    if name == "dict" and depth < _NESTED:
+        items = fields("a dict", document, ("class", "items"))["items"]
+        if not isinstance(items, dict):
+            raise ValueError(f"items must be an object; got {brief(items)}")
+        return {key: _from_json(value, depth + 1) for key, value in items.items()}
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ValueError(f"its class {brief(name)} is none of {', '.join(_KINDS)}")
+    body = fields("it", document, ("class", "parameters", "state"))
+    return _KINDS[name].from_json(_class(name), {field: body[field] for field in ("parameters", "state")})
+
+
 # --- text ------------------------------------------------------------------------------------------------------------
 
 
@@ -221,19 +261,16 @@ def _read(path: str) -> str:
     return data.decode("utf-8")
 
 
-def _parse(text: str) -> tuple[str, dict[str, Any]]:
-    """Read JSON in strict terms, and take off what says what it is."""
+def _parse(text: str) -> dict[str, Any]:
+    """Read JSON in strict terms, and take off what says that it is planish's."""
     _check_structure(text)
     document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     if not isinstance(document, dict) or "planish" not in document:
         raise ValueError("it is no file of planish.save")
-    version, name = document["planish"], document.get("class")
+    version = document.pop("planish")
     if type(version) is not int or version != _VERSION:
         raise ValueError(f"its format has version {brief(version)}; this planish reads {_VERSION}")
-    if not isinstance(name, str) or name not in _KINDS:
-        raise ValueError(f"its class {brief(name)} is none of {', '.join(_KINDS)}")
-    body = fields("it", document, ("planish", "class", "parameters", "state"))
-    return name, {field: body[field] for field in ("parameters", "state")}
+    return document
 
 
 def _check_structure(text: str) -> None:

@@ -322,7 +322,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         self.scale_ = statistics.scale if self.with_std else None
 
     def _restore(self) -> None:
-        if self._is_fitted() and self.mean_ is not None and self.var_ is not None:
+        # Constants without a number of samples are nothing to go on from.
+        counted = self._is_fitted() and np.any(self.n_samples_seen_)
+        if counted and self.mean_ is not None and self.var_ is not None:
             self._statistics = Moments.from_stats(self.n_samples_seen_, self.mean_, self.var_, self.channel_axis)
 
     def __sklearn_tags__(self) -> Any:

@@ -7,6 +7,8 @@ use crate::tiles::{Rows, RowsMut};
 
 /// Columns whose accumulators share the registers.
 const LANES: usize = 16;
+/// The same where elements are looked at one by one: there are more accumulators.
+const NUMBER_LANES: usize = 8;
 /// Rows that are summed on their own, and then added to the accumulators.
 pub const GROUP: usize = 4;
 /// The same for integers, whose lanes are narrower and widened once for each group.
@@ -43,12 +45,12 @@ impl FloatSums {
 
     /// Add those elements of `rows` that are numbers, and count them.
     pub fn add_numbers<T: Element>(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Numbers(self) });
+        super::run(Walk::<_, _, NUMBER_LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Numbers(self) });
     }
 
     /// Add those elements of `rows` that are numbers, each times its weight. Zero weight leaves an element out.
     pub fn add_weighted<T: Element>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) {
-        super::run(Walk::<_, _, LANES, GROUP> {
+        super::run(Walk::<_, _, NUMBER_LANES, GROUP> {
             rows,
             out: RowsMut::none(&rows),
             columns: &mut Weighted(self, weights),
@@ -109,6 +111,7 @@ impl<T: Element> Columns<T> for Numbers<'_> {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
         let (mut sum, mut square, mut weight) = ([0.0; L], [0.0; L], [0.0; L]);
         for x in elements {
+            let x: [T; L] = *x;
             for j in 0..L {
                 let d = x[j].to_f64() - pivot[j];
                 let number = !d.is_nan();
@@ -140,7 +143,8 @@ impl<T: Element> Columns<T> for Weighted<'_> {
         let pivot: [f64; L] = *lanes(&self.0.pivot, at);
         let (mut sum, mut square, mut weight) = ([0.0; L], [0.0; L], [0.0; L]);
         for (u, x) in elements.into_iter().enumerate() {
-            let w: &[f64; L] = lanes(self.1.row(row + u), at);
+            let w: [f64; L] = *lanes(self.1.row(row + u), at);
+            let x: [T; L] = *x;
             for j in 0..L {
                 let d = x[j].to_f64() - pivot[j];
                 let counts = !d.is_nan() && w[j] != 0.0;

@@ -1,0 +1,187 @@
+"""Fits of many scalers at once, one for the rows of each group."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish import _core
+from planish._channels import attribute_dtype
+from planish._group_rows import Batch, Rows, gather
+from planish._maxabs import MaxAbsScaler
+from planish._minmax import MinMaxScaler
+from planish._robust import _KEPT, RobustScaler
+from planish._standard import StandardScaler
+from planish._streaming import StreamingScaler
+
+#: Scalers that `_split` knows how to take apart.
+_TOGETHER = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
+
+
+def twin(scaler: Any) -> Any:
+    """Copy a scaler in its own state: what it has learnt is replaced by fits, never changed."""
+    copy = object.__new__(type(scaler))
+    copy.__dict__.update(scaler.__dict__)
+    return copy
+
+
+def merged(ours: Any, theirs: Any) -> Any:
+    """Join the scalers of one group."""
+    if not ours._learned:
+        return ours
+    if not hasattr(ours, "merge"):
+        raise ValueError(f"both have statistics of the same group, and {type(ours).__name__} cannot merge")
+    return twin(ours).merge(theirs)
+
+
+class Fits:
+    """Fits of groups of the rows of `X`.
+
+    Parameters
+    ----------
+    X : ndarray
+        The samples, along the first axis.
+    axes : tuple of int
+        The axes that keep their own statistics.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the samples.
+    exact : bool
+        Whether a group is fitted as a whole where that is more exact than going on piece by piece.
+    """
+
+    def __init__(self, X: NDArray[Any], axes: tuple[int, ...], weights: NDArray[Any] | None, exact: bool) -> None:
+        self.X = X
+        self.weights = weights
+        self.exact = exact
+        self.dtype = attribute_dtype(X)
+        #: Kept axes of groups that are stacked.
+        self.axes = (0, *(axis + 1 for axis in axes))
+        self.channels = int(np.prod([X.shape[axis] for axis in axes], dtype=np.intp))
+        self.samples_of_row = X[0].size // self.channels
+
+    def fit(self, scalers: Sequence[Any], rows: Rows) -> list[Any]:
+        """Fit a copy of each of `scalers`, by the code of the group; those that are fitted go on."""
+        fitted = list(scalers)
+
+        def work(batch: Batch) -> list[Any]:
+            those = [scalers[group] for group in batch.groups]
+            # Where not all are new, each goes on from its own.
+            if len(those) > 1 and self._can_stack(those):
+                return self._fit_together(those, batch)
+            size = batch.size
+            parts = [
+                batch.index if isinstance(batch.index, slice) else batch.index[i * size : (i + 1) * size]
+                for i in range(len(those))
+            ]
+            return [self._fit_one(twin(one), part, rows) for one, part in zip(those, parts, strict=True)]
+
+        batches = list(rows.batches())
+        for batch, done in zip(batches, rows.for_each(work, batches), strict=True):
+            for group, scaler in zip(batch.groups.tolist(), done, strict=True):
+                fitted[group] = scaler
+        return fitted
+
+    def join(self, template: Any, scalers: Sequence[Any]) -> Any:
+        """Make one scaler of those of all groups."""
+        whole = twin(template)
+        statistics = whole._empty()
+        for scaler in scalers:
+            statistics += scaler._statistics
+        whole._statistics = statistics
+        whole.n_features_in_ = self.channels
+        whole._learn(statistics, len(self.X) * self.samples_of_row, self.dtype)
+        return whole
+
+    def _can_stack(self, scalers: list[Any]) -> bool:
+        first = scalers[0]
+        known = type(first) in _TOGETHER and getattr(first, "n_blocks", None) is None
+        streaming = type(first) is RobustScaler and not self.exact
+        return known and not streaming and self.weights is None and not any(one._is_fitted() for one in scalers)
+
+    def _fit_together(self, scalers: list[Any], batch: Batch) -> list[Any]:
+        """Fit groups of equal size as one more axis that keeps its own statistics."""
+        stacked = gather(self.X, batch.index).reshape(len(scalers), batch.size, *self.X.shape[1:])
+        whole = twin(scalers[0])
+        for name in ("n_features_in_", "feature_names_in_"):
+            whole.__dict__.pop(name, None)
+        whole.channel_axis = self.axes
+        if not isinstance(whole, RobustScaler):
+            return _split(whole.fit(stacked), scalers, self.channels)
+        whole._take_over(_core.quantiles("Input X", stacked, whole._wanted(), self.axes), self.dtype)
+        fitted = _split(whole, scalers, self.channels)
+        if batch.size * self.samples_of_row <= _KEPT:
+            for scaler, rows in zip(fitted, stacked, strict=True):
+                scaler._statistics = scaler._empty()._update_as("Input X", rows)
+        return fitted
+
+    def _fit_one(self, scaler: Any, index: Any, rows: Rows) -> Any:
+        X, weights = self.X, self.weights
+        if not isinstance(scaler, StreamingScaler) or (self.exact and isinstance(scaler, RobustScaler)):
+            names = scaler.__dict__.get("feature_names_in_")
+            scaler.fit(gather(X, index))
+            if names is not None:
+                scaler.feature_names_in_ = names
+            return scaler
+        statistics = scaler._empty()
+        if scaler._is_fitted():
+            scaler._check_streamable()
+            statistics += scaler._statistics
+        for piece in rows.pieces(index):
+            if weights is None:
+                scaler._update(statistics, gather(X, piece), None)
+            else:
+                statistics._update_as("Input X", gather(X, piece), weights[piece])
+        samples = index.stop - index.start if isinstance(index, slice) else len(index)
+        scaler._statistics = statistics
+        scaler.n_features_in_ = self.channels
+        scaler._learn(statistics, samples * self.samples_of_row, self.dtype)
+        return scaler
+
+
+def _split(whole: Any, scalers: list[Any], channels: int) -> list[Any]:
+    """Give each of `scalers` its part of what `whole` has learnt of all, along the first of its axes."""
+    known = whole.__dict__
+    count = len(scalers)
+    parts = {name: _each(known[name], count) for name in whole._learned if name in known and name != "_exact"}
+    samples = parts.get("n_samples_seen_")
+    if samples is not None and isinstance(known["n_samples_seen_"], np.ndarray):
+        # One number for all channels where there is one.
+        flat = known["n_samples_seen_"].reshape(count, -1)
+        same = (flat == flat[:, :1]).all(axis=1)
+        parts["n_samples_seen_"] = [n[0] if alike else part for n, alike, part in zip(flat, same, samples, strict=True)]
+    if "_statistics" in known:
+        parts["_statistics"] = _accumulators(scalers[0], known["_statistics"], count)
+    split = []
+    for scaler, values in zip(scalers, zip(*parts.values(), strict=True), strict=True):
+        part = twin(scaler)
+        part.__dict__.update(zip(parts, values, strict=True))
+        part.n_features_in_ = channels
+        split.append(part)
+    if "_exact" in known:
+        low, divisor, end, _ = known["_exact"][1]
+        for part, a, b, c in zip(split, _each(low, count), _each(divisor, count), _each(end, count), strict=True):
+            part._exact = (part._attributes(), (a, b, c, True), (c, b, a, False))
+    return split
+
+
+def _each(value: Any, count: int) -> Any:
+    return value if isinstance(value, np.ndarray) else [value] * count
+
+
+def _accumulators(scaler: Any, whole: Any, count: int) -> list[Any]:
+    """Take accumulators apart, along the first of their axes."""
+    state = whole.__getstate__()
+    shape = state["shape"][1:]
+    # One row for each channel; none where there is nothing to say.
+    tables = {
+        name: value.reshape(count, -1, value.shape[1]) if value.size else [value] * count
+        for name, value in state.items()
+        if isinstance(value, np.ndarray)
+    }
+    accumulators = []
+    for rows in zip(*tables.values(), strict=True):
+        accumulator = scaler._empty()
+        accumulator.__setstate__({**state, "shape": shape, **dict(zip(tables, rows, strict=True))})
+        accumulators.append(accumulator)
+    return accumulators
