@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pictures
 import planish
+import robust
 import sklearn.preprocessing
 from measuring import THREADS, Job, copy, cv2, fastest, measure, one_thread, optional, read, torch
 from planish import StandardScaler
@@ -169,15 +170,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README")
-    parser.add_argument("--only", choices=["tables", "pictures"], help="half of it")
+    parser.add_argument("--only", choices=["tables", "robust", "pictures"], help="a part of it")
     arguments = parser.parse_args()
     versions = {m.__name__: m.__version__ for m in (np, sklearn, cv2, numbagg, torch) if m is not None}
     print(f"{THREADS} thread(s) of {os.cpu_count()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "\n")
     print("| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |")
     print("|---|---|---|---|---|")
     results = {"threads": THREADS, "versions": versions, "jobs": {}}
-    everything = [] if arguments.only == "pictures" else [jobs(arguments.scale)]
-    everything += [] if arguments.only == "tables" else [pictures.jobs(arguments.scale)]
+    parts = {"tables": jobs, "robust": robust.jobs, "pictures": pictures.jobs}
+    everything = [part(arguments.scale) for name, part in parts.items() if arguments.only in (None, name)]
     for job in (job for part in everything for job in part):
         limits = {} if job.limit is None else {job.limit[0]: job.limit[1]}
         with one_thread() if job.alone else nullcontext():

@@ -70,7 +70,8 @@ class LogScaler(ArrayTransformer):
     error: an ulp or two, in float64, of what it was before.
 
     Blocks that fit the second-level cache take all steps at once, so that memory is read once and written once; large
-    arrays are spread over threads.
+    arrays are spread over threads. On one thread, float32 to the bases 'e' and 2 takes two to three times as long as
+    NumPy's float32 functions, which are off by up to four ulp, and by far more where `offset` cancels the logarithm.
 
     Examples
     --------
