@@ -21,6 +21,8 @@ const BLOCK: usize = 1 << 12;
 const COUNTED_BLOCK: usize = 1 << 15;
 /// Elements of the blocks of all channels that a thread works on.
 const BLOCKS: usize = 1 << 20;
+/// Of the elements that one stands for, the part that it may be away from its place.
+const SLACK: usize = 2;
 /// Rows and columns that are turned into columns of their own at a time.
 const ROWS: usize = 32;
 const COLUMNS: usize = 8;
@@ -134,13 +136,13 @@ struct Sorter<K: Key> {
     block: usize,
     blocks: Vec<Vec<K::Count>>,
     channels: Vec<Channel>,
-    scratch: Vec<K::Count>,
+    scratch: radix::Scratch<K::Count>,
     infinite: bool,
 }
 
 impl<K: Key> Sorter<K> {
     fn new(size: usize, len: usize, exact: bool) -> Self {
-        let (blocks, channels, scratch) = (Vec::new(), Vec::new(), Vec::new());
+        let (blocks, channels, scratch) = (Vec::new(), Vec::new(), radix::Scratch::default());
         Self { size, exact, len, block: BLOCK, blocks, channels, scratch, infinite: false }
     }
 
@@ -187,7 +189,7 @@ impl<K: Key> Sorter<K> {
     fn hand_on(&mut self, slot: usize) {
         let (block, channel) = (&mut self.blocks[slot], &mut self.channels[slot]);
         if self.exact {
-            radix::sort(block, &mut self.scratch);
+            radix::sort::<K>(block, &mut self.scratch, 0);
             let runs = block.chunk_by(|a, b| a == b);
             // Integers of at most 16 bits.
             let counts = runs.map(|run| (K::from_ordered(run[0]).to_f64() as i32, run.len() as u64)).collect();
@@ -205,9 +207,9 @@ impl<K: Key> Sorter<K> {
             // What does not fill a step goes on as it is: the last elements, in no order yet.
             let rest = block.split_off(block.len() / step * step);
             sketch.push(rest.iter().map(value), 0, self.size);
-            radix::sort(block, &mut self.scratch);
-            if let (Some(min), Some(max)) = (block.first(), block.last()) {
-                sketch.reach(value(min), value(max));
+            if !block.is_empty() {
+                let (min, max) = radix::sort::<K>(block, &mut self.scratch, step / SLACK);
+                sketch.reach(value(&min), value(&max));
             }
             let start = sketch.coin() as usize % step;
             sketch.push(block[start..].iter().step_by(step).map(value), level as usize, self.size);
