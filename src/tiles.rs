@@ -48,6 +48,11 @@ impl<'a, T> Rows<'a, T> {
         (self.stride == self.width).then(|| unsafe { std::slice::from_raw_parts(self.start, len) })
     }
 
+    /// Bytes from one row to that `count` rows later.
+    pub fn bytes(&self, count: usize) -> usize {
+        count * self.stride * size_of::<T>()
+    }
+
     /// The first `count` rows, and the others with the tail; the second is nothing where the first is all.
     pub fn split(self, count: usize) -> (Self, Option<Self>) {
         if count >= self.count {
@@ -263,7 +268,7 @@ pub unsafe fn block<'a, T: Copy, const N: usize>(
 
 /// Call `visit` with the byte offset of each element of a row of `width` columns, in order.
 #[inline(always)]
-fn each_column<const N: usize>(plan: &Plan<N>, k: usize, width: usize, mut visit: impl FnMut(isize)) {
+pub(crate) fn each_column<const N: usize>(plan: &Plan<N>, k: usize, width: usize, mut visit: impl FnMut(isize)) {
     match plan.cols.as_slice() {
         [] => visit(0),
         [only] => (0..width as isize).for_each(|i| visit(i * only.stride[k])),

@@ -15,8 +15,8 @@ from planish._robust import _KEPT, RobustScaler
 from planish._standard import StandardScaler
 from planish._streaming import StreamingScaler
 
-#: Scalers that `_split` knows how to take apart.
-_TOGETHER = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
+#: Scalers whose statistics the core gathers of all groups at once.
+_IN_CORE = (StandardScaler, MinMaxScaler, MaxAbsScaler)
 
 
 def twin(scaler: Any) -> Any:
@@ -46,15 +46,26 @@ class Fits:
         The axes that keep their own statistics.
     weights : ndarray of shape (n_samples,) or None
         Weights of the samples.
+    mask : ndarray of bool of the shape of `X`, or None
+        Elements that count.
     exact : bool
         Whether a group is fitted as a whole where that is more exact than going on piece by piece.
     """
 
-    def __init__(self, X: NDArray[Any], axes: tuple[int, ...], weights: NDArray[Any] | None, exact: bool) -> None:
+    def __init__(
+        self,
+        X: NDArray[Any],
+        axes: tuple[int, ...],
+        weights: NDArray[Any] | None,
+        mask: NDArray[Any] | None,
+        exact: bool,
+    ) -> None:
         self.X = X
         self.weights = weights
+        self.mask = mask
         self.exact = exact
         self.dtype = attribute_dtype(X)
+        self.kept = axes
         #: Kept axes of groups that are stacked.
         self.axes = (0, *(axis + 1 for axis in axes))
         self.channels = int(np.prod([X.shape[axis] for axis in axes], dtype=np.intp))
@@ -62,6 +73,8 @@ class Fits:
 
     def fit(self, scalers: Sequence[Any], rows: Rows) -> list[Any]:
         """Fit a copy of each of `scalers`, by the code of the group; those that are fitted go on."""
+        if type(scalers[0]) in _IN_CORE and getattr(scalers[0], "n_blocks", None) is None and self.mask is None:
+            return self._fit_in_core(scalers, rows)
         fitted = list(scalers)
 
         def work(batch: Batch) -> list[Any]:
@@ -93,21 +106,56 @@ class Fits:
         whole._learn(statistics, len(self.X) * self.samples_of_row, self.dtype)
         return whole
 
-    def _can_stack(self, scalers: list[Any]) -> bool:
-        first = scalers[0]
-        known = type(first) in _TOGETHER and getattr(first, "n_blocks", None) is None
-        streaming = type(first) is RobustScaler and not self.exact
-        return known and not streaming and self.weights is None and not any(one._is_fitted() for one in scalers)
+    def _fit_in_core(self, scalers: Sequence[Any], rows: Rows) -> list[Any]:
+        """Fit groups in one pass over all rows."""
+        codes = np.ascontiguousarray(rows.codes, np.uint32)
+        more = () if self.weights is None else (self.weights,)
+        empty = scalers[0]._empty()
+        whole = type(empty)._of_groups("Input X", self.X, codes, rows.n_groups, self.kept, *more)
+        samples = (rows.sizes * self.samples_of_row).tolist()
+        if not any(scaler._is_fitted() for scaler in scalers):
+            stacked = self._stacked(scalers[0])
+            stacked._statistics = whole
+            stacked._learn(whole, 0, self.dtype)
+            fitted = _split(stacked, list(scalers), self.channels)
+            if not isinstance(stacked, StandardScaler):  # which counts elements
+                for scaler, number in zip(fitted, samples, strict=True):
+                    scaler.n_samples_seen_ = number
+            return fitted
+        fitted = [twin(scaler) for scaler in scalers]
+        parts = _accumulators(scalers[0], whole, len(fitted))
+        for scaler, part, number in zip(fitted, parts, samples, strict=True):
+            statistics = scaler._empty()
+            if scaler._is_fitted():
+                scaler._check_streamable()
+                statistics += scaler._statistics
+            statistics += part
+            scaler._statistics = statistics
+            scaler.n_features_in_ = self.channels
+            scaler._learn(statistics, number, self.dtype)
+        return fitted
 
-    def _fit_together(self, scalers: list[Any], batch: Batch) -> list[Any]:
-        """Fit groups of equal size as one more axis that keeps its own statistics."""
-        stacked = gather(self.X, batch.index).reshape(len(scalers), batch.size, *self.X.shape[1:])
-        whole = twin(scalers[0])
+    def _stacked(self, scaler: Any) -> Any:
+        """Make a scaler of many groups, which are one more axis that keeps its own statistics."""
+        whole = twin(scaler)
         for name in ("n_features_in_", "feature_names_in_"):
             whole.__dict__.pop(name, None)
         whole.channel_axis = self.axes
-        if not isinstance(whole, RobustScaler):
-            return _split(whole.fit(stacked), scalers, self.channels)
+        return whole
+
+    def _can_stack(self, scalers: list[Any]) -> bool:
+        return (
+            type(scalers[0]) is RobustScaler
+            and self.exact
+            and self.weights is None
+            and self.mask is None
+            and not any(one._is_fitted() for one in scalers)
+        )
+
+    def _fit_together(self, scalers: list[Any], batch: Batch) -> list[Any]:
+        """Find the quantiles of groups of equal size at once."""
+        stacked = gather(self.X, batch.index).reshape(len(scalers), batch.size, *self.X.shape[1:])
+        whole = self._stacked(scalers[0])
         whole._take_over(_core.quantiles("Input X", stacked, whole._wanted(), self.axes), self.dtype)
         fitted = _split(whole, scalers, self.channels)
         if batch.size * self.samples_of_row <= _KEPT:
@@ -119,7 +167,7 @@ class Fits:
         X, weights = self.X, self.weights
         if not isinstance(scaler, StreamingScaler) or (self.exact and isinstance(scaler, RobustScaler)):
             names = scaler.__dict__.get("feature_names_in_")
-            scaler.fit(gather(X, index))
+            scaler.fit(gather(X, index), **({} if self.mask is None else {"mask": gather(self.mask, index)}))
             if names is not None:
                 scaler.feature_names_in_ = names
             return scaler
@@ -128,10 +176,8 @@ class Fits:
             scaler._check_streamable()
             statistics += scaler._statistics
         for piece in rows.pieces(index):
-            if weights is None:
-                scaler._update(statistics, gather(X, piece), None)
-            else:
-                statistics._update_as("Input X", gather(X, piece), weights[piece])
+            mask = None if self.mask is None else gather(self.mask, piece)
+            scaler._update(statistics, gather(X, piece), None if weights is None else weights[piece], mask)
         samples = index.stop - index.start if isinstance(index, slice) else len(index)
         scaler._statistics = statistics
         scaler.n_features_in_ = self.channels

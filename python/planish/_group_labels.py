@@ -132,7 +132,7 @@ def _tabled(array: NDArray[Any], low: int, high: int) -> Coded:
     offsets -= low
     present = np.zeros(high - low + 1, bool)
     present[offsets] = True
-    table = np.cumsum(present) - 1
+    table = np.cumsum(present).astype(np.uint32) - np.uint32(1)
     return (np.flatnonzero(present) + low).astype(array.dtype), table[offsets]
 
 

@@ -1,6 +1,6 @@
 """The rows of each group, in whatever order they come.
 
-One stable counting sort of row numbers puts the rows of a group side by side, groups of equal size next to each other.
+Most statistics are the core's work, which takes the group of each row as it comes. For what is left, one stable counting sort of row numbers puts the rows of a group side by side, groups of equal size next to each other.
 Rows are then gathered in pieces that stay in the cache. Groups of equal size are taken together, as an array with one
 more axis: what has its own statistics is again a choice of axes, and 100,000 small groups are a few hundred calls.
 """
@@ -8,6 +8,7 @@ more axis: what has its own statistics is again a choice of axes, and 100,000 sm
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +42,21 @@ class Batch:
     index: Index
 
 
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """Row numbers, groups of few rows first."""
+
+    #: The codes of the groups in that order, and the rows of each.
+    by_size: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+    #: Where the rows of each end among all.
+    ends: NDArray[np.intp]
+    #: All row numbers.
+    order: NDArray[np.intp]
+    #: Whether those of a group are worth reading where they are.
+    adjacent: NDArray[np.bool_]
+
+
 class Rows:
     """The rows of an array by the code of their group.
 
@@ -55,33 +71,42 @@ class Rows:
     """
 
     def __init__(self, codes: NDArray[Any], n_groups: int, row_bytes: int) -> None:
+        self.codes = codes
+        self.n_groups = n_groups
+        self._row_bytes = row_bytes
         self._per_piece = max(1, PIECE_BYTES // max(row_bytes, 1))
-        self._worth = max(2, -(-_WORTH_A_CALL // max(row_bytes, 1)))
-        counts = np.bincount(codes, minlength=n_groups)
-        self._by_size = np.argsort(counts, kind="stable")
-        self._sizes = counts[self._by_size]
-        self._ends = np.cumsum(self._sizes)
-        rank = np.empty(n_groups, np.intp)
-        rank[self._by_size] = np.arange(n_groups)
-        self._order = _counting_sort(rank, codes)
-        first, last = self._order[self._ends - self._sizes], self._order[self._ends - 1]
-        self._adjacent = (last - first + 1 == self._sizes) & (self._sizes >= self._worth)
-        #: Bytes that have to be gathered.
-        self.gathered = int(self._sizes[~self._adjacent].sum()) * row_bytes
+
+    @cached_property
+    def sizes(self) -> NDArray[np.intp]:
+        """Number of rows of each group."""
+        return np.bincount(self.codes, minlength=self.n_groups)
+
+    @cached_property
+    def _sorted(self) -> _Sorted:
+        by_size = np.argsort(self.sizes, kind="stable")
+        sizes = self.sizes[by_size]
+        ends = np.cumsum(sizes)
+        rank = np.empty(self.n_groups, np.intp)
+        rank[by_size] = np.arange(self.n_groups)
+        order = _counting_sort(rank, self.codes)
+        first, last = order[ends - sizes], order[ends - 1]
+        worth = max(2, -(-_WORTH_A_CALL // max(self._row_bytes, 1)))
+        return _Sorted(by_size, sizes, ends, order, (last - first + 1 == sizes) & (sizes >= worth))
 
     def batches(self, most: int | None = None) -> Iterator[Batch]:
         """Go through all groups, at most `most` at a time."""
-        starts = np.flatnonzero(np.diff(self._sizes, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(self._sizes)], strict=True):
-            size = int(self._sizes[start])
-            step = 1 if self._adjacent[start:stop].any() else max(1, self._per_piece // size)
+        rows = self._sorted
+        starts = np.flatnonzero(np.diff(rows.sizes, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], self.n_groups], strict=True):
+            size = int(rows.sizes[start])
+            step = 1 if rows.adjacent[start:stop].any() else max(1, self._per_piece // size)
             step = min(step, most or step)
             for at in range(start, stop, step):
                 end = min(at + step, stop)
-                numbers = self._order[self._ends[at] - size : self._ends[end - 1]]
+                numbers = rows.order[rows.ends[at] - size : rows.ends[end - 1]]
                 first = int(numbers[0])
-                index: Index = slice(first, first + size) if self._adjacent[at] else numbers
-                yield Batch(self._by_size[at:end], size, index)
+                index: Index = slice(first, first + size) if rows.adjacent[at] else numbers
+                yield Batch(rows.by_size[at:end], size, index)
 
     def pieces(self, index: Index) -> Iterator[Index]:
         """Cut the rows of a group where they have to be gathered."""
@@ -95,8 +120,10 @@ class Rows:
         """Do `work` for each batch, on several threads where gathering takes most of the time; results in order."""
         threads = _core.get_num_threads()
         # The work on small groups is mostly Python's, which one thread does as fast as two.
-        small = self.gathered < len(self._sizes) * _WORTH_A_CALL
-        if threads == 1 or self.gathered < _WORTH_THREADS or len(self._sizes) == 1 or small:
+        rows = self._sorted
+        gathered = int(rows.sizes[~rows.adjacent].sum()) * self._row_bytes
+        small = gathered < self.n_groups * _WORTH_A_CALL
+        if threads == 1 or gathered < _WORTH_THREADS or self.n_groups == 1 or small:
             return [work(batch) for batch in batches]
 
         def alone(batch: Batch) -> Any:

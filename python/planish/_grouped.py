@@ -108,7 +108,13 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self.unseen = unseen
 
     def fit(
-        self, X: ArrayLike, y: object = None, groups: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: object = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
     ) -> Self:
         """Fit a scaler for each group.
 
@@ -122,6 +128,9 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             The label of each sample; not where a column of `X` holds them.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, where the scaler takes them.
+        mask : array-like of bool, default=None
+            True for the elements that count, where the scaler takes it: others (no data, padding, background) are left
+            out. Of a shape that broadcasts to that of `X`, less a column of labels.
 
         Returns
         -------
@@ -137,12 +146,18 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         """
         for name in self._fitted:
             self.__dict__.pop(name, None)
-        self._fit(*self._read(X, groups, reset=True), sample_weight, exact=True)
+        self._fit(*self._read(X, groups, reset=True), sample_weight, mask, exact=True)
         return self
 
     @available_if(_can_partial_fit)
     def partial_fit(
-        self, X: ArrayLike, y: object = None, groups: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: object = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
     ) -> Self:
         """Go on with another batch, which may have groups that were not there before.
 
@@ -156,6 +171,9 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             The label of each sample; not where a column of `X` holds them.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, where the scaler takes them.
+        mask : array-like of bool, default=None
+            True for the elements that count, where the scaler takes it: others (no data, padding, background) are left
+            out. Of a shape that broadcasts to that of `X`, less a column of labels.
 
         Returns
         -------
@@ -167,17 +185,23 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         TypeError, ValueError
             As `fit` does, and if the channels are others than before. The scaler stays as it was.
         """
-        self._fit(*self._read(X, groups, reset="scalers_" not in self.__dict__), sample_weight, exact=False)
+        self._fit(*self._read(X, groups, reset="scalers_" not in self.__dict__), sample_weight, mask, exact=False)
         return self
 
     def fit_transform(
-        self, X: ArrayLike, y: object = None, groups: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: object = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
     ) -> Any:
         """Fit a scaler for each group, and map `X`: labels are looked up once.
 
         Parameters
         ----------
-        X, y, groups, sample_weight
+        X, y, groups, sample_weight, mask
             As for `fit`.
 
         Returns
@@ -193,7 +217,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         for name in self._fitted:
             self.__dict__.pop(name, None)
         array, labels, codes = self._read(X, groups, reset=True)
-        rows = self._fit(array, labels, codes, sample_weight, exact=True)
+        rows = self._fit(array, labels, codes, sample_weight, mask, exact=True)
         return map_groups(X, array, self._chosen(labels), codes, rows, None, None, inverse=False)
 
     def transform(
@@ -408,13 +432,24 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     # --- fitting -----------------------------------------------------------------------------------------------------
 
     def _fit(
-        self, array: NDArray[Any], labels: NDArray[Any], codes: NDArray[Any], sample_weight: Any, *, exact: bool
+        self,
+        array: NDArray[Any],
+        labels: NDArray[Any],
+        codes: NDArray[Any],
+        sample_weight: Any,
+        mask: Any,
+        *,
+        exact: bool,
     ) -> Rows:
         template = self._template()
         if sample_weight is not None:
             if not has_fit_parameter(template, "sample_weight"):
                 raise TypeError(f"{type(template).__name__} takes no sample_weight")
             sample_weight = _check_sample_weight(sample_weight, array, dtype=np.float64, ensure_non_negative=True)
+        if mask is not None:
+            if not has_fit_parameter(template, "mask"):
+                raise TypeError(f"{type(template).__name__} takes no mask")
+            mask = _as_mask(mask, array)
         rows = Rows(codes, len(labels), array[0].nbytes)
         known = self.__dict__.get("scalers_", {})
         names = labels.tolist()
@@ -422,7 +457,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             template.fit(array)  # for what it refuses; there is nothing to learn of a group
             fitted = [known.get(label) or twin(template) for label in names]
         else:
-            fits = Fits(array, kept_axes(array, template), sample_weight, exact)
+            fits = Fits(array, kept_axes(array, template), sample_weight, mask, exact)
             fitted = fits.fit([known.get(label, template) for label in names], rows)
         scalers = {**known, **dict(zip(names, fitted, strict=True))}
         overall = None
@@ -489,6 +524,19 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         tags.transformer_tags.preserves_dtype = inner.transformer_tags.preserves_dtype
         return tags
+
+
+def _as_mask(mask: Any, X: NDArray[Any]) -> NDArray[np.bool_]:
+    """Give a mask the shape of `X`, as the accumulators would."""
+    array = np.asarray(mask)
+    if array.dtype != bool:
+        raise TypeError(
+            f"mask has dtype {array.dtype}; truth values are accepted: True for the elements that count"
+        )
+    try:
+        return np.broadcast_to(array, X.shape)
+    except ValueError:
+        raise ValueError(f"mask has shape {array.shape}, which does not broadcast to that of X, {X.shape}") from None
 
 
 # After scikit-learn has wrapped the method for `set_output`.

@@ -126,7 +126,7 @@ class MedianOfMeans:
         axes = self._axes
         return () if axes is None else axes if isinstance(axes, tuple) else (axes,)
 
-    def update(self, x: ArrayLike, weights: ArrayLike | None = None) -> Self:
+    def update(self, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None) -> Self:
         """Take in a batch.
 
         Parameters
@@ -135,6 +135,8 @@ class MedianOfMeans:
             Any shape and any strides; read where it lies. NaN is left out.
         weights : array-like of shape (n_samples,) or of the shape of `x`, default=None
             Weights of the samples (along the first axis) or of the elements; finite and not negative.
+        mask : array-like of bool, default=None
+            True for the elements that count; of a shape that broadcasts to that of `x`.
 
         Returns
         -------
@@ -146,12 +148,14 @@ class MedianOfMeans:
         TypeError
             If `x` has a dtype that is not accepted.
         ValueError
-            If `x` contains infinity, has other channels than before or no axis that is not kept, or the weights do not
-            fit. The state stays as it was.
+            If `x` contains infinity, has other channels than before or no axis that is not kept, or the weights or the
+            mask do not fit. The state stays as it was.
         """
-        return self._update_as("x", x, weights)
+        return self._update_as("x", x, weights, mask)
 
-    def _update_as(self, name: str, x: ArrayLike, weights: ArrayLike | None = None) -> Self:
+    def _update_as(
+        self, name: str, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> Self:
         """`update`, with the name that error messages are to use for `x`."""
         array = _as_array(name, x)
         kept = self._kept(array.ndim)
@@ -164,9 +168,11 @@ class MedianOfMeans:
                 "be left, along which samples are dealt to blocks"
             )
         order = (reduced[0], *kept, *reduced[1:])
-        arrays = [array.transpose(order)]
         if weights is not None:
-            arrays.append(_as_weights(weights, array, 0 in kept, self._axes).transpose(order))
+            weights = _as_weights(weights, array, 0 in kept, self._axes)
+        if mask is not None:
+            mask = _as_mask(mask, array)
+        arrays = [None if each is None else each.transpose(order) for each in (array, weights, mask)]
         batch, samples = self._deal(name, arrays, len(kept)), array.shape[order[0]]
         with self._lock:
             self._check_channels(name, channels)
@@ -179,17 +185,19 @@ class MedianOfMeans:
         state = self._state
         self._state = _State(state.moments + moments, (state.following + samples) % self._n_blocks, channels)
 
-    def _deal(self, name: str, arrays: list[NDArray[Any]], channel_axes: int) -> Moments:
-        """Deal an array (and its weights), samples first, then channels, from block 0 on."""
-        samples = len(arrays[0])
+    def _deal(self, name: str, arrays: list[NDArray[Any] | None], channel_axes: int) -> Moments:
+        """Deal an array, its weights and its mask, samples first, then channels, from block 0 on."""
+
+        def part(start: int, stop: int, blocks: int) -> list[NDArray[Any] | None]:
+            return [None if each is None else split(each[start:stop], blocks, channel_axes) for each in arrays]
+
+        samples = len(arrays[0])  # type: ignore[arg-type]
         rest = samples % self._n_blocks
         batch = self._empty()
         if rest < samples or samples == 0:
-            full = [split(array[: samples - rest], self._n_blocks, channel_axes) for array in arrays]
-            batch._update_as(name, *full)
+            batch._update_as(name, *part(0, samples - rest, self._n_blocks))
         if rest:
-            last = [split(array[samples - rest :], rest, channel_axes) for array in arrays]
-            batch += self._shifted(self._empty()._update_as(name, *last), 0)
+            batch += self._shifted(self._empty()._update_as(name, *part(samples - rest, samples, rest)), 0)
         return batch
 
     def _shifted(self, moments: Moments, first: int) -> Moments:
@@ -393,6 +401,15 @@ def _as_array(name: str, x: Any) -> NDArray[Any]:
         return np.from_dlpack(x) if hasattr(x, "__dlpack__") and not hasattr(x, "__array__") else np.asarray(x)
     except Exception:
         Moments(())._update_as(name, x)
+        raise
+
+
+def _as_mask(mask: Any, x: NDArray[Any]) -> NDArray[np.bool_]:
+    """A mask with the shape of `x`; what `Moments` refuses is left to it, for its words."""
+    try:
+        return np.broadcast_to(np.asarray(mask), x.shape)
+    except ValueError:
+        Moments(None)._update_as("x", x, None, mask)
         raise
 
 

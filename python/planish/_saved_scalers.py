@@ -54,7 +54,7 @@ def scaler_to_json(scaler: Any) -> Json:
     values = scaler.get_params(deep=False)
     return {
         "parameters": {name: _PARAMETERS[name][0](name, value) for name, value in values.items()},
-        "state": _state_to_json(scaler, vars(scaler)),
+        "state": state_to_json(scaler),
     }
 
 
@@ -73,7 +73,7 @@ def scaler_from_json(cls: Any, document: Json) -> Any:
         raise ValueError(f"quantile_range must ascend within 0 and 100; got {scaler.quantile_range}")
     if hasattr(scaler, "_check_constants"):
         scaler._check_constants()
-    _restore(scaler, found["state"])
+    restore(scaler, found["state"])
     return scaler
 
 
@@ -151,14 +151,21 @@ _PARAMETERS: dict[str, tuple[Callable[[str, Any], Any], Callable[[str, Any], Any
 # --- what was learnt -------------------------------------------------------------------------------------------------
 
 
-def _state_to_json(scaler: Any, known: dict[str, Any]) -> Json:
-    state: Json = {}
+def books_to_json(scaler: Any) -> Json:
+    """Write what scikit-learn keeps of every estimator."""
+    known, state = vars(scaler), {}
     if "n_features_in_" in known:
         state["n_features_in_"] = number_to_json("n_features_in_", known["n_features_in_"])
     if "feature_names_in_" in known:
         state["feature_names_in_"] = [_text("a feature name", name) for name in known["feature_names_in_"]]
     if _OUTPUT in known:
         state["set_output"] = dict(known[_OUTPUT])
+    return state
+
+
+def state_to_json(scaler: Any) -> Json:
+    """Write what a scaler has learnt."""
+    known, state = vars(scaler), books_to_json(scaler)
     if "scale_" not in known:
         return state
     if _SAMPLES in known:
@@ -180,13 +187,13 @@ def _state_to_json(scaler: Any, known: dict[str, Any]) -> Json:
     return state
 
 
-def _restore(scaler: Any, document: Any) -> None:
+def restore(scaler: Any, document: Any) -> None:
     """Read what was learnt, where all of it agrees."""
     name = type(scaler).__name__
     learned = _LEARNED[name]
     books = ("n_features_in_", "feature_names_in_", "set_output")
     state = fields("state", document, (), (*books, *learned, _SAMPLES, "exact", "statistics"))
-    _restore_books(scaler, state)
+    restore_books(scaler, state)
     if not state.keys() - set(books):
         return
     counts = name in _COUNTING
@@ -220,7 +227,7 @@ def _restore(scaler: Any, document: Any) -> None:
         affine()  # a ValueError where a parameter asks for what was not learnt
 
 
-def _restore_books(scaler: Any, state: Json) -> None:
+def restore_books(scaler: Any, state: Json) -> None:
     """Read what scikit-learn keeps of every estimator."""
     if "n_features_in_" in state:
         scaler.n_features_in_ = whole("n_features_in_", state["n_features_in_"])

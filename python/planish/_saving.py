@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from planish._saved_groups import grouped_from_json, grouped_to_json
 from planish._saved_images import images_from_json, images_to_json
 from planish._saved_scalers import scaler_from_json, scaler_to_json
 from planish._saved_states import ACCUMULATORS
@@ -26,6 +27,8 @@ _VERSION = 1
 _LARGEST = 2**28
 #: Objects, lists and fields, and how deep they may be nested: far more than any object needs.
 _MOST_PARTS = 100_000
+#: Characters for each part where there are more: files of many groups have them.
+_PART = 16
 _DEEPEST = 32
 #: How many dicts an object may be in.
 _NESTED = 2
@@ -58,6 +61,7 @@ _KINDS: dict[str, _Kind] = {
     "RobustScaler": _scaler("planish._robust"),
     "Normalizer": _scaler("planish._normalizer"),
     "LogScaler": _scaler("planish._log"),
+    "GroupedScaler": _Kind("planish._grouped", grouped_to_json, grouped_from_json),
     "ImageNormalizer": _Kind("planish._images", images_to_json, images_from_json),
     **{
         name: _Kind("planish.stats", to_json, partial(_read_accumulator, name))
@@ -118,6 +122,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         with np.errstate(all="ignore"):
             _from_json(document)  # whatever is written can be read
         text = _text({"planish": _VERSION, **document}) + "\n"
+        _check_structure(text)
         if len(text.encode("utf-8", "backslashreplace")) > _LARGEST:
             raise ValueError(f"it takes {len(text)} bytes; at most {_LARGEST} are accepted")
     write_whole(path, text)
@@ -180,6 +185,13 @@ def _checked(path: Any) -> str:
 
 def _class(name: str) -> Any:
     return getattr(import_module(_KINDS[name].module), name)
+
+
+def class_of_scaler(name: Any) -> Any:
+    """Look up a class of scalers by its name."""
+    if not isinstance(name, str) or name not in _KINDS or _KINDS[name].to_json is not scaler_to_json:
+        raise ValueError(f"its class {brief(name)} is none of a scaler")
+    return _class(name)
 
 
 @contextmanager
@@ -285,7 +297,7 @@ def _check_structure(text: str) -> None:
             continue
         parts += 1
         depth += character != ":"
-        if depth > _DEEPEST or parts > _MOST_PARTS:
+        if depth > _DEEPEST or parts > max(_MOST_PARTS, len(text) // _PART):
             raise ValueError("it is nested too deeply or has too many parts")
 
 

@@ -296,13 +296,8 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
     def _update(self, statistics: Moments | MedianOfMeans, X: Any, sample_weight: Any, mask: Any = None) -> None:
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if mask is not None:
-            if not isinstance(statistics, Moments):
-                raise ValueError(f"mask takes n_blocks=None; got n_blocks={self.n_blocks}")
-            statistics._update_as("Input X", X, sample_weight, mask)
-            return
         if not issparse(X):
-            statistics._update_as("Input X", X, sample_weight)
+            statistics._update_as("Input X", X, sample_weight, mask)
             return
         if not isinstance(statistics, Moments):
             raise ValueError(

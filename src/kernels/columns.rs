@@ -38,26 +38,96 @@ impl<T, C: Columns<T>, const L: usize, const U: usize> Kernel for Walk<'_, '_, T
     #[inline(always)]
     fn run(self) {
         let Self { rows, mut out, columns } = self;
+        // Where rows are long, what is read next is a whole group of them ahead.
+        let ahead = AHEAD.max(rows.bytes(U));
         let mut row = 0;
         while row + U <= rows.count {
-            group::<T, C, L, U>(rows.group(row), out.group(row), row, columns);
+            group::<T, C, L, U>(rows.group(row), out.group(row), row, ahead, columns);
             row += U;
         }
         while row < rows.count {
-            group::<T, C, L, 1>(rows.group(row), out.group(row), row, columns);
+            group::<T, C, L, 1>(rows.group(row), out.group(row), row, ahead, columns);
             row += 1;
         }
         if rows.tail > 0 {
-            group::<T, C, L, 1>(rows.group(row), out.group(row), row, columns);
+            group::<T, C, L, 1>(rows.group(row), out.group(row), row, ahead, columns);
         }
     }
 }
 
+/// Walk `rows` in some order, each to the columns of its group; `U` of the same group that follow each other together.
+pub struct WalkGroups<'a, 'm, T, C: Columns<T, Out = ()>, const L: usize, const U: usize> {
+    /// The elements.
+    pub rows: Rows<'m, T>,
+    /// The group of each row.
+    pub groups: &'a [u32],
+    /// The numbers of the rows; as many rows more are expected to follow in memory.
+    pub order: &'a [u16],
+    /// What to do with them: its columns are those of a row for each group.
+    pub columns: &'a mut C,
+}
+
+impl<T: Copy, C: Columns<T, Out = ()>, const L: usize, const U: usize> Kernel for WalkGroups<'_, '_, T, C, L, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { rows, groups, order, columns } = self;
+        let group = |at: usize| groups[usize::from(order[at])];
+        let mut at = 0;
+        while at < order.len() {
+            if at + U <= order.len() && (1..U).all(|next| group(at + next) == group(at)) {
+                rows_of_group::<T, C, L, U>(&rows, group(at), &order[at..at + U], at, columns);
+                at += U;
+            } else {
+                rows_of_group::<T, C, L, 1>(&rows, group(at), &order[at..=at], at, columns);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// The chunks of rows of one group; memory is asked for as if they were those from `asked` on.
+#[inline(always)]
+fn rows_of_group<T: Copy, C: Columns<T, Out = ()>, const L: usize, const U: usize>(
+    rows: &Rows<'_, T>,
+    group: u32,
+    order: &[u16],
+    asked: usize,
+    columns: &mut C,
+) {
+    let (first, row) = (group as usize * rows.width, usize::from(order[0]));
+    let mut elements = [rows.group::<1>(row); U];
+    for (elements, row) in elements.iter_mut().zip(order) {
+        *elements = rows.group(usize::from(*row));
+    }
+    let mut none = RowsMut::none(rows);
+    let mut out = none.group::<U>(0);
+    let next: [*const T; U] =
+        std::array::from_fn(|u| rows.row(asked + u).as_ptr().wrapping_byte_add(rows.bytes(rows.count)));
+    let mut at = 0;
+    while at + L <= rows.width {
+        next.iter().for_each(|row| prefetch_at::<T, L>(row.wrapping_add(at)));
+        columns.chunk::<L, U>(first + at, row, elements.map(|row| row.lanes(at)[0]), out.lanes(at));
+        at += L;
+    }
+    while at + 4 <= rows.width {
+        columns.chunk::<4, U>(first + at, row, elements.map(|row| row.lanes(at)[0]), out.lanes(at));
+        at += 4;
+    }
+    while at < rows.width {
+        columns.chunk::<1, U>(first + at, row, elements.map(|row| row.lanes(at)[0]), out.lanes(at));
+        at += 1;
+    }
+}
+
+/// The chunks of a few rows; `ahead` lies what is read later.
 #[inline(always)]
 fn group<T, C: Columns<T>, const L: usize, const U: usize>(
     rows: Group<'_, T, U>,
     mut out: GroupMut<'_, C::Out, U>,
     row: usize,
+    ahead: usize,
     columns: &mut C,
 ) {
     let width = rows.width;
@@ -65,7 +135,7 @@ fn group<T, C: Columns<T>, const L: usize, const U: usize>(
     let mut at = 0;
     while at + L <= width {
         let elements = rows.lanes(at);
-        elements.iter().for_each(|lanes| prefetch::<T, L>(lanes.as_ptr()));
+        elements.iter().for_each(|lanes| prefetch_at::<T, L>(lanes.as_ptr().wrapping_byte_add(ahead)));
         columns.chunk::<L, U>(at, row, elements, out.lanes(at));
         at += L;
     }

@@ -1,7 +1,7 @@
 //! Sums and sums of squares of columns.
 
 use super::Kernel;
-use super::columns::{Columns, Walk, lanes, lanes_mut};
+use super::columns::{Columns, Walk, WalkGroups, lanes, lanes_mut};
 use crate::element::{Bool, Element};
 use crate::tiles::{Rows, RowsMut};
 
@@ -10,7 +10,7 @@ const LANES: usize = 16;
 /// The same where elements are looked at one by one: there are more accumulators.
 const NUMBER_LANES: usize = 8;
 /// Rows that are summed on their own, and then added to the accumulators.
-pub const GROUP: usize = 4;
+pub const GROUP: usize = 8;
 /// The same for integers, whose lanes are narrower and widened once for each group.
 const INTEGER_LANES: usize = 32;
 const INTEGER_GROUP: usize = 8;
@@ -41,6 +41,12 @@ impl FloatSums {
     /// Add `rows`. NaN and infinity spoil the sums of their column.
     pub fn add<T: Element>(&mut self, rows: Rows<'_, T>) {
         super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Plain(self) });
+    }
+
+    /// Add each of `rows`, in this order, to the columns of its group, which are as many as a row has, from the first group's
+    /// on.
+    pub fn add_each<T: Element>(&mut self, rows: Rows<'_, T>, groups: &[u32], order: &[u16]) {
+        super::run(WalkGroups::<_, _, LANES, 4> { rows, groups, order, columns: &mut Plain(self) });
     }
 
     /// Add those elements of `rows` that are numbers, and count them.

@@ -4,7 +4,7 @@ use super::arrays::{doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
-use super::stream::{Mask, State, Stream, damaged, rows, saved, saved_shape};
+use super::stream::{Groups, Mask, State, Stream, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::stats::extrema::{Cell, Extrema};
 use crate::stats::source::Masked;
@@ -122,6 +122,28 @@ impl PyExtrema {
         }
         stream.join(&batch.shape, name, |state| state.merge(&extrema))?;
         Ok(slf)
+    }
+
+    /// Extrema of `count` groups of the samples of `x`, the groups being one more axis, the first; infinity is an error.
+    #[staticmethod]
+    fn _of_groups(
+        name: &str,
+        x: &Bound<'_, PyAny>,
+        codes: &Bound<'_, PyAny>,
+        count: usize,
+        channel_axis: ChannelAxes,
+    ) -> PyResult<Self> {
+        let py = x.py();
+        let groups = Groups::new(x, name, codes, count, &channel_axis)?;
+        let extrema = with_element!(groups.x.dtype, T => {
+            let (x, codes, kept) = (groups.x.view::<T>(), groups.codes(), &groups.kept);
+            threads::run(py, groups.x.bytes(), move |threads| Extrema::of_groups(x, codes, count, kept, threads))
+        });
+        let extrema = extrema.map_err(|error| to_python(&error, name))?;
+        if extrema.has_infinity() {
+            return Err(infinite(name, groups.x.dtype));
+        }
+        Ok(Self { stream: groups.stream(extrema) })
     }
 
     /// `update` with the parts of a sparse matrix; infinity is an error.

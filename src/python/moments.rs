@@ -4,7 +4,7 @@ use super::arrays::{DType, doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
-use super::stream::{Batch, Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
+use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::dd::Dd;
 use crate::error::Error;
@@ -264,6 +264,34 @@ impl PyMoments {
         let moments = moments.map_err(refused)?;
         stream.join(&shape, "the arrays", |state| state.merge(&moments))?;
         Ok(slf)
+    }
+
+    /// Moments of `count` groups of the samples of `x`, the groups being one more axis, the first.
+    #[staticmethod]
+    #[pyo3(signature = (name, x, codes, count, channel_axis, weights=None))]
+    fn _of_groups(
+        name: &str,
+        x: &Bound<'_, PyAny>,
+        codes: &Bound<'_, PyAny>,
+        count: usize,
+        channel_axis: ChannelAxes,
+        weights: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = x.py();
+        let groups = Groups::new(x, name, codes, count, &channel_axis)?;
+        let weights = weights.map(|weights| doubles(weights, "weights")).transpose()?;
+        let weights = weights.as_ref().map(|(_, weights)| weights.as_slice());
+        if weights.is_some_and(|weights| weights.len() != groups.x.shape[0]) {
+            return Err(PyValueError::new_err("one weight for each sample is accepted"));
+        }
+        let moments = with_element!(groups.x.dtype, T => {
+            let (x, codes, kept) = (groups.x.view::<T>(), groups.codes(), &groups.kept);
+            threads::run(py, groups.x.bytes(), move |threads| {
+                Moments::of_groups(x, codes, count, weights, kept, threads)
+            })
+        });
+        let moments = moments.map_err(|error| refused(name, groups.x.dtype, &error))?;
+        Ok(Self { stream: groups.stream(moments), ddof: 0.0 })
     }
 
     /// `update` with the parts of a sparse matrix.

@@ -8,7 +8,7 @@ use crate::element::Bool;
 use crate::error::Error;
 use crate::stats::extrema::Extrema;
 use crate::view::View;
-use numpy::{PyArray2, PyArrayMethods, PyUntypedArrayMethods};
+use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -158,6 +158,56 @@ pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_
     }
     let values: Vec<T> = table.try_readonly()?.as_array().iter().copied().collect();
     Ok(values.as_chunks::<N>().0.to_vec())
+}
+
+/// The samples of an array, along its first axis, by the code of their group.
+pub struct Groups<'py> {
+    /// The array.
+    pub x: Array<'py>,
+    /// For each of its axes whether it is kept.
+    pub kept: Vec<bool>,
+    codes: PyReadonlyArray1<'py, u32>,
+    count: usize,
+}
+
+impl<'py> Groups<'py> {
+    /// Look at an array, the codes of its samples, all below `count`, and the axes that it keeps in every group.
+    pub fn new(
+        x: &Bound<'py, PyAny>,
+        name: &str,
+        codes: &Bound<'py, PyAny>,
+        count: usize,
+        axes: &ChannelAxes,
+    ) -> PyResult<Self> {
+        let x = Array::new(x, name)?;
+        let kept = axes.kept(x.shape.len())?;
+        let codes: PyReadonlyArray1<'py, u32> = codes.extract()?;
+        let valid = codes.as_slice().is_ok_and(|codes| {
+            x.shape.first() == Some(&codes.len()) && codes.iter().all(|code| (*code as usize) < count)
+        });
+        if !valid || kept.first() == Some(&true) {
+            return Err(PyValueError::new_err(format!(
+                "one code below {count} for each sample of {name} is accepted, and channels along other axes"
+            )));
+        }
+        Ok(Self { x, kept, codes, count })
+    }
+
+    /// The code of each sample.
+    pub fn codes(&self) -> &[u32] {
+        self.codes.as_slice().unwrap_or_default()
+    }
+
+    /// A stream that has seen `statistics` of all groups: these are its first axis.
+    pub fn stream<S: Clone + Default>(&self, statistics: S) -> Stream<S> {
+        let kept = self.kept.iter().enumerate().filter(|(_, kept)| **kept);
+        let axes = std::iter::once(0).chain(kept.map(|(axis, _)| axis as isize + 1)).collect();
+        let mut shape = kept_shape(&self.x.shape, &self.kept);
+        shape.insert(0, self.count);
+        let stream = Stream::new(ChannelAxes::Several(axes));
+        *stream.lock() = State { shape: Some(shape), statistics };
+        stream
+    }
 }
 
 /// A mask for `x`, with its shape by broadcasting strides.

@@ -1,11 +1,13 @@
 //! Minimum and maximum.
 
+use super::groups::Groups;
 use super::source::Source;
 use super::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Element, Key};
 use crate::error::Error;
 use crate::kernels::extrema::Bounds;
 use crate::tiles::Rows;
+use crate::view::View;
 
 /// Extrema of one channel. Infinite values are values like any other.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +61,20 @@ impl Extrema {
             },
         )?;
         joined.map(|()| Self { cells })
+    }
+
+    /// Extrema of `groups` of the rows of `x`, the channels of the first group first. The group of each row is one of `codes`,
+    /// which are below `groups`.
+    pub fn of_groups<T: Element>(
+        x: View<'_, T>,
+        codes: &[u32],
+        groups: usize,
+        kept: &[bool],
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let numbers = Groups::new(codes, groups, |_| true);
+        let parts = numbers.each(x, None, threads, |_| true, |x, _, threads| Self::of(x, kept, threads))?;
+        Ok(Self { cells: parts.into_iter().flat_map(|(_, part)| part.cells).collect() })
     }
 
     /// Whether an element is infinite.

@@ -6,6 +6,8 @@
 
 pub mod exact;
 pub mod extrema;
+mod group_sums;
+pub mod groups;
 pub mod moments;
 pub mod norms;
 pub mod quantiles;

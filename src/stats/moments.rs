@@ -7,6 +7,8 @@
 //! Sandia report SAND2008-6212. Integers of up to 32 bits are summed exactly.
 
 use super::exact::scaled_variance;
+use super::group_sums::{self, Cells};
+use super::groups::Groups;
 use super::reduce;
 use super::source::Source;
 use super::sums::{FloatAccumulator, IntegerAccumulator};
@@ -98,22 +100,33 @@ pub struct Moments {
 /// An element type together with the accumulator that suits it.
 pub trait MomentsElement: Element {
     /// Moments of `x` along the axes that are not kept.
-    fn moments(x: View<'_, Self>, kept: &[bool], threads: usize) -> Result<Moments, Error>;
+    fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error>;
+    /// Moments of groups of rows, where there is a quick way.
+    fn quick_moments(
+        _x: View<'_, Self>,
+        _kept: &[bool],
+        _codes: &[u32],
+        _groups: usize,
+        _threads: usize,
+    ) -> Option<Cells> {
+        None
+    }
 }
 
 fn channels(shape: &[usize], kept: &[bool]) -> usize {
     shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product()
 }
 
-fn float_moments(
-    x: impl Source,
+fn float_moments<S: Source>(
+    x: S,
     weights: Option<View<'_, f64>>,
     kept: &[bool],
     threads: usize,
 ) -> Result<Moments, Error> {
     let mut floats = vec![FloatCell::default(); channels(x.shape(), kept)];
     let weighted = weights.is_some();
-    reduce(x, weights, kept, threads, FloatAccumulator::default, |channel, cell: FloatCell| {
+    let accumulator = || FloatAccumulator::new(S::HAS_MISSING);
+    reduce(x, weights, kept, threads, accumulator, |channel, cell: FloatCell| {
         floats[channel].merge(&cell);
     })?;
     Ok(Moments { floats, integers: Vec::new(), weighted })
@@ -122,8 +135,18 @@ fn float_moments(
 macro_rules! float_elements {
     ($($t:ty),*) => {$(
         impl MomentsElement for $t {
-            fn moments(x: View<'_, Self>, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+            fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
                 float_moments(x, None, kept, threads)
+            }
+
+            fn quick_moments(
+                x: View<'_, Self>,
+                kept: &[bool],
+                codes: &[u32],
+                groups: usize,
+                threads: usize,
+            ) -> Option<Cells> {
+                group_sums::moments(x, kept, codes, groups, threads)
             }
         }
     )*};
@@ -133,8 +156,8 @@ float_elements!(f16, bf16, f32, f64, i64, u64);
 macro_rules! integer_elements {
     ($($t:ty),*) => {$(
         impl MomentsElement for $t {
-            fn moments(x: View<'_, Self>, kept: &[bool], threads: usize) -> Result<Moments, Error> {
-                let mut integers = vec![IntegerCell::default(); channels(x.shape, kept)];
+            fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+                let mut integers = vec![IntegerCell::default(); channels(x.shape(), kept)];
                 let mut joined = Ok(());
                 reduce(x, None, kept, threads, IntegerAccumulator::default, |channel, cell: IntegerCell| {
                     if let Err(error) = integers[channel].merge(&cell) {
@@ -150,8 +173,43 @@ integer_elements!(Bool, u8, i8, u16, i16, u32, i32);
 
 impl Moments {
     /// Moments of `x` along the axes that are not kept. NaN is left out; infinity is an error.
-    pub fn of<T: MomentsElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Self, Error> {
-        T::moments(x, kept, threads)
+    pub fn of<S: Source<Element: MomentsElement>>(x: S, kept: &[bool], threads: usize) -> Result<Self, Error> {
+        S::Element::moments(x, kept, threads)
+    }
+
+    /// Moments of `groups` of the rows of `x`, the channels of the first group first. The group of each row is one of `codes`,
+    /// which are below `groups`; rows may have weights, finite and >= 0.
+    pub fn of_groups<T: MomentsElement>(
+        x: View<'_, T>,
+        codes: &[u32],
+        groups: usize,
+        weights: Option<&[f64]>,
+        kept: &[bool],
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let quick = match weights {
+            None => T::quick_moments(x, kept, codes, groups, threads),
+            Some(_) => None,
+        };
+        let Cells { mut cells, done } = quick.unwrap_or_else(|| Cells { cells: Vec::new(), done: vec![false; groups] });
+        let wanted = |group: usize| !done[group];
+        let mut integers = Vec::new();
+        if done.contains(&false) {
+            let numbers = Groups::new(codes, groups, wanted);
+            let parts = numbers.each(x, weights, threads, wanted, |x, weights, threads| match weights {
+                Some(_) => Self::of_weighted(x, weights, kept, threads),
+                None => Self::of(x, kept, threads),
+            })?;
+            for (group, part) in parts {
+                if cells.len() < groups * part.floats.len() {
+                    cells.resize(groups * part.floats.len(), FloatCell::default());
+                }
+                let len = part.floats.len();
+                cells[group * len..][..len].copy_from_slice(&part.floats);
+                integers.extend(part.integers);
+            }
+        }
+        Ok(Self { floats: cells, integers, weighted: weights.is_some() })
     }
 
     /// Moments of several arrays, each along the axes that are not kept in it, as if they came one after the other. The

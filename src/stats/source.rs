@@ -17,6 +17,8 @@ pub trait Source: Copy + Sync {
     type Element: Element;
     /// Memory for a block.
     type Scratch: Default;
+    /// Whether some elements are sure to be missing.
+    const HAS_MISSING: bool;
 
     /// Length of each axis.
     fn shape(&self) -> &[usize];
@@ -58,6 +60,7 @@ fn plan<T>(
 impl<T: Element> Source for View<'_, T> {
     type Element = T;
     type Scratch = Vec<T>;
+    const HAS_MISSING: bool = false;
 
     fn shape(&self) -> &[usize] {
         self.shape
@@ -124,6 +127,7 @@ pub struct Masked<'m, T> {
 impl<T: Maskable> Source for Masked<'_, T> {
     type Element = T::Float;
     type Scratch = (Vec<T>, Vec<Bool>, Vec<T::Float>);
+    const HAS_MISSING: bool = true;
 
     fn shape(&self) -> &[usize] {
         self.x.shape

@@ -18,20 +18,21 @@ pub const PIVOT_DISTANCE: f64 = 4.0;
 /// Sums with the rounding errors of their additions beside them (Neumaier's variant of Kahan's summation): as good as
 /// double-double for adding up, and a loop that vectorises.
 #[derive(Debug, Default)]
-struct Compensated {
+pub(super) struct Compensated {
     sum: Vec<f64>,
     error: Vec<f64>,
 }
 
 impl Compensated {
-    fn clear(&mut self, count: usize) {
+    pub fn clear(&mut self, count: usize) {
         for values in [&mut self.sum, &mut self.error] {
             values.clear();
             values.resize(count, 0.0);
         }
     }
 
-    fn add(&mut self, values: &[f64]) {
+    #[inline(always)]
+    pub fn add(&mut self, values: &[f64]) {
         for ((sum, error), value) in self.sum.iter_mut().zip(&mut self.error).zip(values) {
             let (total, lost) = two_sum(*sum, *value);
             *sum = total;
@@ -40,7 +41,7 @@ impl Compensated {
     }
 
     #[inline(always)]
-    fn get(&self, slot: usize) -> Dd {
+    pub fn get(&self, slot: usize) -> Dd {
         let error = self.error[slot];
         Dd::from(self.sum[slot]).add_f64(if error.is_nan() { 0.0 } else { error })
     }
@@ -58,9 +59,16 @@ pub struct FloatAccumulator {
     /// Weights of the other tiles.
     weight: Compensated,
     settled: bool,
+    /// Whether every tile is expected to have elements that are missing.
+    has_missing: bool,
 }
 
 impl FloatAccumulator {
+    /// Nothing seen yet.
+    pub fn new(has_missing: bool) -> Self {
+        Self { has_missing, ..Self::default() }
+    }
+
     /// Forget all sums and spread the pivots over the columns.
     fn restart(&mut self, slots: &Slots) {
         for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
@@ -104,6 +112,27 @@ fn pivot(elements: impl Iterator<Item = f64>) -> f64 {
     numbers.get(count / 2).copied().unwrap_or(0.0)
 }
 
+/// Whether the mean is so near the pivot that no digit of the variance that matters was lost.
+#[inline(always)]
+pub(super) fn is_near(sum: f64, square: f64, weight: f64) -> bool {
+    let distance = sum / weight;
+    let m2 = square - sum * distance;
+    sum == 0.0 || !distance.is_finite() || sum * distance <= PIVOT_DISTANCE * m2
+}
+
+/// The moments that sums of differences from a pivot, and of their squares, stand for.
+#[inline(always)]
+pub(super) fn cell(sum: Dd, square: Dd, weight: Dd, pivot: f64) -> FloatCell {
+    if weight.hi == 0.0 {
+        return FloatCell::default();
+    }
+    let distance = sum / weight;
+    // A square that overflowed is an infinite variance, not an unknown one.
+    let rest = square - sum * distance;
+    let m2 = if rest.hi.is_nan() { square } else { rest.max_zero() };
+    FloatCell { weight, mean: distance.add_f64(pivot), m2 }
+}
+
 impl<T: Element> Accumulator<T> for FloatAccumulator {
     type Cell = FloatCell;
 
@@ -126,10 +155,11 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
         let width = slots.kernel_width();
-        let mut plain = true;
+        let mut plain = !self.has_missing;
         self.sums.clear(width);
         tile.each(|rows, weights| match weights {
-            None => self.sums.add(rows),
+            None if plain => self.sums.add(rows),
+            None => self.sums.add_numbers(rows),
             Some(weights) => {
                 plain = false;
                 self.sums.add_weighted(rows, weights);
@@ -143,17 +173,15 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
             tile.each(|rows, _| self.sums.add_numbers(rows));
             self.fold(slots);
         }
+        slots.fold(&mut self.sums.weight);
         if plain {
             self.count += (tile.rows() * slots.columns_per_slot()) as f64;
         } else {
-            slots.fold(&mut self.sums.weight);
             if self.is_spoiled() && has_infinity(tile) {
                 return Err(Error::Infinite);
             }
-            self.weight.add(&self.sums.weight);
         }
-        self.sum.add(&self.sums.sum);
-        self.square.add(&self.sums.square);
+        kernels::run(Gather(self));
         Ok(())
     }
 
@@ -163,15 +191,13 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
         }
         self.settled = true;
         for slot in 0..slots.count {
-            let (sum, square) = (self.sum.sum[slot], self.square.sum[slot]);
-            let distance = sum / self.weight(slot).hi;
-            let m2 = square - sum * distance;
+            let (sum, square, weight) = (self.sum.sum[slot], self.square.sum[slot], self.weight(slot).hi);
             if !sum.is_finite() {
                 // Differences overflowed; the elements themselves may sum.
                 self.settled = self.settled && self.pivot[slot] == 0.0;
                 self.pivot[slot] = 0.0;
-            } else if sum != 0.0 && distance.is_finite() && sum * distance > PIVOT_DISTANCE * m2 {
-                self.pivot[slot] += distance;
+            } else if !is_near(sum, square, weight) {
+                self.pivot[slot] += sum / weight;
                 self.settled = false;
             }
         }
@@ -185,6 +211,21 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<FloatCell>) {
         kernels::run(Finish { sums: self, count: slots.count, cells });
+    }
+}
+
+/// Adds the sums of a tile to those of all.
+struct Gather<'a>(&'a mut FloatAccumulator);
+
+impl Kernel for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let FloatAccumulator { sums, sum, square, weight, .. } = self.0;
+        sum.add(&sums.sum);
+        square.add(&sums.square);
+        weight.add(&sums.weight);
     }
 }
 
@@ -203,15 +244,7 @@ impl Kernel for Finish<'_> {
         let Self { sums, count, cells } = self;
         for slot in 0..count {
             let (sum, square, weight) = (sums.sum.get(slot), sums.square.get(slot), sums.weight(slot));
-            if weight.hi == 0.0 {
-                cells.push(FloatCell::default());
-                continue;
-            }
-            let distance = sum / weight;
-            // A square that overflowed is an infinite variance, not an unknown one.
-            let rest = square - sum * distance;
-            let m2 = if rest.hi.is_nan() { square } else { rest.max_zero() };
-            cells.push(FloatCell { weight, mean: distance.add_f64(sums.pivot[slot]), m2 });
+            cells.push(cell(sum, square, weight, sums.pivot[slot]));
         }
     }
 }
