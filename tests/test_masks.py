@@ -8,7 +8,7 @@ from arrays import DTYPES, arrays, channel_axes
 from hypothesis import given
 from hypothesis import strategies as st
 from planish import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
-from planish.stats import Extrema, Moments, Quantiles
+from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
 
 rng = np.random.default_rng(0)
 SCALERS = [StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler()]
@@ -102,6 +102,21 @@ def test_weights_and_mask_together():
     np.testing.assert_allclose(scaler.mean_, expected.mean, rtol=1e-13, atol=1e-15)
 
 
+def test_medians_of_means():
+    x, mask = rng.normal(size=(203, 4, 3)), rng.random((203, 4, 1)) < 0.6
+    spoiled, missing = np.where(mask, x, np.inf), np.where(mask, x, np.nan)
+    for axis in (-1, (1, 2), None):
+        ours, expected = MedianOfMeans(5, axis), MedianOfMeans(5, axis)
+        for start in range(0, 203, 50):
+            ours.update(spoiled[start : start + 50], mask=mask[start : start + 50])
+            expected.update(missing[start : start + 50])
+        np.testing.assert_array_equal(ours.count, expected.count)
+        np.testing.assert_allclose(ours.mean, expected.mean, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(ours.var, expected.var, rtol=1e-13)
+    fitted = StandardScaler(n_blocks=5).fit(spoiled, mask=mask)
+    np.testing.assert_allclose(fitted.var_, StandardScaler(n_blocks=5).fit(missing).var_, rtol=1e-13)
+
+
 def test_nan_and_mask_together():
     x = rng.normal(size=(100, 2))
     x[::3] = np.nan
@@ -127,7 +142,7 @@ def test_bad_masks(scaler, mask, error, words):
     with pytest.raises(error, match=words):
         fitted.partial_fit(x, mask=mask)
     np.testing.assert_array_equal(fitted.scale_, before)
-    for accumulator in (Moments(), Extrema(), Quantiles()):
+    for accumulator in (Moments(), Extrema(), Quantiles(), MedianOfMeans(2)):
         with pytest.raises(error, match=words):
             accumulator.update(x, mask=mask)
 
@@ -138,5 +153,3 @@ def test_what_takes_no_mask():
         StandardScaler(with_mean=False).fit(scipy.sparse.csr_array(x), mask=x > 0)
     with pytest.raises(ValueError, match="dense"):
         RobustScaler(with_centering=False).fit(scipy.sparse.csc_array(x), mask=x > 0)
-    with pytest.raises(ValueError, match="n_blocks"):
-        StandardScaler(n_blocks=3).fit(x, mask=x > 0)

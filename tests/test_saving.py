@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -314,3 +315,20 @@ def test_readers_never_see_half_a_file(tmp_path):
     for writer in writers:
         writer.join()
     assert [entry.name for entry in tmp_path.iterdir()] == ["object.json"]
+
+
+def test_names_that_look_like_structure(tmp_path):
+    """What is in strings is no part of the file, wherever it is cut while its parts are counted."""
+    names = [f'{"[{:" * 9}\\"{i}\\\\' for i in range(50_000)]
+    pd = pytest.importorskip("pandas")
+    scaler = StandardScaler().fit(pd.DataFrame(np.eye(2, 50_000), columns=names))
+    save(scaler, tmp_path / "names.json")
+    assert load(tmp_path / "names.json").feature_names_in_.tolist() == names
+
+
+def test_sums_that_overflowed(tmp_path):
+    with np.errstate(all="ignore"):
+        moments = Moments().update([[1.797e308], [0.0], [-1.797e308]])
+    save(moments, tmp_path / "moments.json")
+    np.testing.assert_array_equal(load(tmp_path / "moments.json").var, moments.var)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(moments)).mean, moments.mean)

@@ -112,13 +112,15 @@ class Fits:
         more = () if self.weights is None else (self.weights,)
         empty = scalers[0]._empty()
         whole = type(empty)._of_groups("Input X", self.X, codes, rows.n_groups, self.kept, *more)
-        samples = (rows.sizes * self.samples_of_row).tolist()
+        # A StandardScaler counts elements itself.
+        counted = isinstance(scalers[0], StandardScaler)
+        samples = [0] * rows.n_groups if counted else (rows.sizes * self.samples_of_row).tolist()
         if not any(scaler._is_fitted() for scaler in scalers):
             stacked = self._stacked(scalers[0])
             stacked._statistics = whole
             stacked._learn(whole, 0, self.dtype)
             fitted = _split(stacked, list(scalers), self.channels)
-            if not isinstance(stacked, StandardScaler):  # which counts elements
+            if not counted:
                 for scaler, number in zip(fitted, samples, strict=True):
                     scaler.n_samples_seen_ = number
             return fitted

@@ -128,8 +128,9 @@ def _values(groups: Any) -> Coded:
 
 def _tabled(array: NDArray[Any], low: int, high: int) -> Coded:
     """Code integers of a small range, without sorting."""
-    offsets = array.astype(np.intp)
-    offsets -= low
+    offsets = array.astype(np.intp, copy=False)
+    if low != 0:
+        offsets = offsets - low
     present = np.zeros(high - low + 1, bool)
     present[offsets] = True
     table = np.cumsum(present).astype(np.uint32) - np.uint32(1)

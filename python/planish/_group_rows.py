@@ -1,8 +1,9 @@
 """The rows of each group, in whatever order they come.
 
-Most statistics are the core's work, which takes the group of each row as it comes. For what is left, one stable counting sort of row numbers puts the rows of a group side by side, groups of equal size next to each other.
-Rows are then gathered in pieces that stay in the cache. Groups of equal size are taken together, as an array with one
-more axis: what has its own statistics is again a choice of axes, and 100,000 small groups are a few hundred calls.
+Most statistics are the core's work, which takes the group of each row as it comes. For what is left, one stable
+counting sort of row numbers puts the rows of a group side by side, groups of equal size next to each other. Rows are
+then gathered in pieces that stay in the cache. Groups of equal size are taken together, as an array with one more axis:
+what has its own statistics is again a choice of axes, and 100,000 small groups are a few hundred calls.
 """
 
 from collections.abc import Callable, Iterable, Iterator

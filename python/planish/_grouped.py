@@ -69,13 +69,14 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Row numbers are sorted by group, stably and by counting. Rows are read where they are if those of a group lie side
-    by side, else gathered in pieces of about a megabyte; only the exact quantiles of `RobustScaler.fit` need the rows
-    of a group at once. Groups of equal size that are small go through the core together.
+    Mean, variance and extrema are gathered in one pass over the rows of a table, as they lie, where the groups are few
+    enough for their sums to stay in the cache; else by the numbers of the rows of each group, which are sorted by counting.
+    No more than about a megabyte of rows is copied at a time; only the exact quantiles of `RobustScaler.fit` need the
+    rows of a group at once.
 
-    Results of `transform` are those of the group's own scaler, to the last bit. Statistics are as exact as those of a
-    scaler fitted on the rows of the group alone; their last bits may be others where a group was gathered in pieces.
-    Nothing depends on the number of threads.
+    Results of `transform` are those of the group's own scaler, to the last bit. Statistics are as precise as those of a
+    scaler fitted on the rows of the group alone, but mean and variance are summed in another order: their last bits may
+    be others. Nothing depends on the number of threads.
 
     Labels may be integers, strings, dates, or a categorical of pandas or polars. With metadata routing, a pipeline
     hands them on after ``set_fit_request(groups=True).set_transform_request(groups=True)``.
@@ -530,9 +531,7 @@ def _as_mask(mask: Any, X: NDArray[Any]) -> NDArray[np.bool_]:
     """Give a mask the shape of `X`, as the accumulators would."""
     array = np.asarray(mask)
     if array.dtype != bool:
-        raise TypeError(
-            f"mask has dtype {array.dtype}; truth values are accepted: True for the elements that count"
-        )
+        raise TypeError(f"mask has dtype {array.dtype}; truth values are accepted: True for the elements that count")
     try:
         return np.broadcast_to(array, X.shape)
     except ValueError:

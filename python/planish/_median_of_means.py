@@ -188,7 +188,7 @@ class MedianOfMeans:
     def _deal(self, name: str, arrays: list[NDArray[Any] | None], channel_axes: int) -> Moments:
         """Deal an array, its weights and its mask, samples first, then channels, from block 0 on."""
 
-        def part(start: int, stop: int, blocks: int) -> list[NDArray[Any] | None]:
+        def part(start: int, stop: int, blocks: int) -> list[Any]:
             return [None if each is None else split(each[start:stop], blocks, channel_axes) for each in arrays]
 
         samples = len(arrays[0])  # type: ignore[arg-type]
@@ -405,7 +405,7 @@ def _as_array(name: str, x: Any) -> NDArray[Any]:
 
 
 def _as_mask(mask: Any, x: NDArray[Any]) -> NDArray[np.bool_]:
-    """A mask with the shape of `x`; what `Moments` refuses is left to it, for its words."""
+    """Give a mask the shape of `x`; what `Moments` refuses is left to it, for its words."""
     try:
         return np.broadcast_to(np.asarray(mask), x.shape)
     except ValueError:

@@ -1,5 +1,6 @@
 """`GroupedScaler` as JSON, and back: the scaler of each group by its label."""
 
+from collections.abc import Callable
 from reprlib import repr as brief
 from typing import Any, TypeAlias
 
@@ -51,15 +52,13 @@ def grouped_to_json(grouped: Any) -> Json:
     }
 
 
-def grouped_from_json(cls: Any, document: Json) -> Any:
-    """Read a `GroupedScaler`, which is one that works."""
-    from planish._saving import class_of_scaler
-
+def grouped_from_json(cls: Any, document: Json, class_of_scaler: Callable[[Any], Any]) -> Any:
+    """Read a `GroupedScaler`, which is one that works. `class_of_scaler` is asked for a class by its name."""
     found = fields("a GroupedScaler", document, ("parameters", "state"))
     parameters = fields("parameters", found["parameters"], _PARAMETERS)
     inner = fields("scaler", parameters["scaler"], ("class", "parameters", "state"))
-    kind = class_of_scaler(inner.pop("class"))
-    template = scaler_from_json(kind, inner)
+    kind = class_of_scaler(inner["class"])
+    template = scaler_from_json(kind, {name: inner[name] for name in ("parameters", "state")})
     grouped = cls(template, _column_name(parameters["groups"]), parameters["unseen"])
     grouped._validate_params()
     state = fields("state", found["state"], (), (*_STATE, *_OPTIONAL))

@@ -25,15 +25,16 @@ from planish._whole_files import write_whole
 _VERSION = 1
 #: Bytes of the largest file: a million channels of a `StandardScaler` with statistics take about as much.
 _LARGEST = 2**28
-#: Objects, lists and fields, and how deep they may be nested: far more than any object needs.
+#: Objects, lists and fields: far more than any object needs.
 _MOST_PARTS = 100_000
 #: Characters for each part where there are more: files of many groups have them.
-_PART = 16
-_DEEPEST = 32
+_PART = 14
 #: How many dicts an object may be in.
 _NESTED = 2
-#: Whatever changes the depth or starts a part, outside strings. An open string runs to the end of the text.
-_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}:]', re.DOTALL)
+#: Characters that are looked at at a time for them; what is escaped in a string; strings without that.
+_WINDOW = 1 << 20
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_STRING = re.compile(r'"[^"]*"?')
 
 
 class _Kind(NamedTuple):
@@ -53,6 +54,10 @@ def _read_accumulator(name: str, cls: Any, document: dict[str, Any]) -> Any:
     return ACCUMULATORS[name][1](document)
 
 
+def _read_grouped(cls: Any, document: dict[str, Any]) -> Any:
+    return grouped_from_json(cls, document, _class_of_scaler)
+
+
 #: All that can be saved, by the name of the class.
 _KINDS: dict[str, _Kind] = {
     "StandardScaler": _scaler("planish._standard"),
@@ -61,7 +66,7 @@ _KINDS: dict[str, _Kind] = {
     "RobustScaler": _scaler("planish._robust"),
     "Normalizer": _scaler("planish._normalizer"),
     "LogScaler": _scaler("planish._log"),
-    "GroupedScaler": _Kind("planish._grouped", grouped_to_json, grouped_from_json),
+    "GroupedScaler": _Kind("planish._grouped", grouped_to_json, _read_grouped),
     "ImageNormalizer": _Kind("planish._images", images_to_json, images_from_json),
     **{
         name: _Kind("planish.stats", to_json, partial(_read_accumulator, name))
@@ -80,8 +85,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     obj : scaler, accumulator, ImageNormalizer or dict
-        Fitted or not. Of the very class: what a subclass adds would be lost. A dict has strings as keys, and such
-        objects, or dicts of them, as values.
+        Fitted or not; a `GroupedScaler` with labels that are strings, numbers or truth values. Of the very class: what
+        a subclass adds would be lost. A dict has strings as keys, and such objects, or dicts of them, as values.
     path : str or path-like
         Where to write.
 
@@ -187,7 +192,7 @@ def _class(name: str) -> Any:
     return getattr(import_module(_KINDS[name].module), name)
 
 
-def class_of_scaler(name: Any) -> Any:
+def _class_of_scaler(name: Any) -> Any:
     """Look up a class of scalers by its name."""
     if not isinstance(name, str) or name not in _KINDS or _KINDS[name].to_json is not scaler_to_json:
         raise ValueError(f"its class {brief(name)} is none of a scaler")
@@ -287,17 +292,19 @@ def _parse(text: str) -> dict[str, Any]:
 
 def _check_structure(text: str) -> None:
     """Refuse what would take far more memory as objects than as text, before there are objects."""
-    depth = parts = 0
-    for match in _STRUCTURE.finditer(text):
-        character = text[match.start()]
-        if character == '"':
-            continue
-        if character in "]}":
-            depth -= 1
-            continue
-        parts += 1
-        depth += character != ":"
-        if depth > _DEEPEST or parts > max(_MOST_PARTS, len(text) // _PART):
+    most, found, at, inside = max(_MOST_PARTS, len(text) // _PART), 0, 0, False
+    while at < len(text):
+        window = text[at : at + _WINDOW]
+        if (len(window) - len(window.rstrip("\\"))) % 2:
+            window = text[at : at + _WINDOW + 1]  # what a backslash escapes is not cut off from it
+        at += len(window)
+        window = _ESCAPED.sub("", window)
+        if inside:
+            window = '"' + window
+        inside = window.count('"') % 2 == 1
+        structure = _STRING.sub("", window)
+        found += sum(map(structure.count, "[{:"))
+        if found > most:
             raise ValueError("it is nested too deeply or has too many parts")
 
 

@@ -452,8 +452,9 @@ impl PyMoments {
                 })
                 .collect(),
         };
+        // Where sums have overflowed, the mean and what goes with it may be anything.
         let sound =
-            |c: &FloatCell| c.weight.hi.is_finite() && c.weight.hi >= 0.0 && !c.mean.hi.is_nan() && c.m2.hi >= 0.0;
+            |c: &FloatCell| c.weight.hi.is_finite() && c.weight.hi >= 0.0 && (c.m2.hi >= 0.0 || c.m2.hi.is_nan());
         if !statistics.floats.iter().all(sound) {
             return Err(damaged("impossible moments"));
         }

@@ -25,7 +25,7 @@ const TILE: usize = 512;
 /// Rows that are summed before their sums are added to those of all, with what that rounds; more where there are many
 /// groups, which have less of them.
 const ROWS: usize = 1024;
-const ROWS_OF_GROUP: usize = 16;
+const ROWS_OF_GROUP: usize = 128;
 /// Rows of a group in a tile that are worth sorting.
 const ROWS_TOGETHER: usize = 2;
 /// Rows of a group whose mean is its pivot.
@@ -201,14 +201,14 @@ impl Kernel for Join<'_> {
         let mut done = Vec::with_capacity(counts.len());
         for (group, count) in counts.iter().enumerate() {
             let mut good = true;
-            for channel in group * width..(group + 1) * width {
+            for (at, pivot) in pivots[group * width..(group + 1) * width].iter().enumerate() {
                 let (mut sum, mut square) = (Dd::default(), Dd::default());
                 for [sums, squares] in &tasks {
-                    sum = sum + sums.get(channel);
-                    square = square + squares.get(channel);
+                    sum = sum + sums.get(group * width + at);
+                    square = square + squares.get(group * width + at);
                 }
                 good &= square.hi.is_finite() && is_near(sum.hi, square.hi, *count);
-                cells.push(cell(sum, square, Dd::from(*count), pivots[channel]));
+                cells.push(cell(sum, square, Dd::from(*count), *pivot));
             }
             done.push(good);
         }
