@@ -69,10 +69,10 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Mean and variance are gathered in one pass over the rows of a table, as they lie, where the groups are few enough for
-    their sums to stay in the cache; all else by the numbers of the rows of each group, which are sorted by counting. No
-    more than about a megabyte of rows is copied at a time; only the exact quantiles of `RobustScaler.fit` need the rows
-    of a group at once.
+    Mean and variance are gathered in one pass over the rows of a table, as they lie, where the groups are few enough
+    for their sums to stay in the cache; all else by the numbers of the rows of each group, which are sorted by
+    counting. No more than about a megabyte of rows is copied at a time; only the exact quantiles of `RobustScaler.fit`
+    need the rows of a group at once.
 
     Results of `transform` are those of the group's own scaler, to the last bit. Statistics are as precise as those of a
     scaler fitted on the rows of the group alone, but mean and variance are summed in another order: their last bits may
