@@ -20,7 +20,7 @@ use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
 
 const LANES: usize = 16;
-const GROUP: usize = 4;
+const GROUP: usize = 2;
 /// As in [`super::affine`]: one row at a time past the cache.
 const STREAM_GROUP: usize = 1;
 
