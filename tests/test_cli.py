@@ -1,5 +1,6 @@
 """The command line: every kind of file against NumPy, damaged files, checkpoints, Ctrl-C, large arrays."""
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import planish
 import pyarrow as pa
 import pyarrow.csv
@@ -16,6 +18,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from planish._cli import sources
 from planish._cli.commands import planish as command
 from planish._cli.survey import Survey
 
@@ -274,6 +277,39 @@ def test_damaged_files_are_listed(tmp_path, colours):
         stats_of_nothing(tmp_path / name)
 
 
+def test_types_of_a_table_that_change(tmp_path):
+    path = tmp_path / "x.csv"
+    for first, last, mean in (("1\n", "2.5\n", 1 + 1.5 / 700_001), ("\n", "2.5\n", 2.5)):
+        path.write_text("a,b\n" + f"{first.strip()},7\n" * 700_000 + f"{last.strip()},7\n")
+        found = json.loads(run("stats", path, "--json").output)
+        assert found["channels"] == ["a", "b"]
+        np.testing.assert_allclose(found["mean"], [mean, 7], rtol=1e-14)
+    path.write_text("a\n" + "1\n" * 700_000 + "x\n")
+    assert "not read" in run("stats", path, code=1).output
+
+
+def test_columns_without_a_name(tmp_path):
+    pd.DataFrame(np.eye(3, 2)).to_csv(tmp_path / "x.csv")
+    found = json.loads(run("stats", tmp_path / "x.csv", "--json").output)
+    assert found["channels"] == ["Unnamed: 0", "0", "1"]
+
+
+def test_lines_to_paste_tell_channels_apart(tmp_path):
+    """As many digits as the standard deviation asks for."""
+    (tmp_path / "x.csv").write_text("t\n1700000049.25\n1700000049.75\n")
+    assert "from_stats(mean=[1700000049.5], std=[0.25])" in run("stats", tmp_path / "x.csv").output
+    (tmp_path / "x.csv").write_text("a\n9007199254740992\n9007199254740996\n")
+    assert "mean=[9007199254740994.0], std=[2.0]" in run("stats", tmp_path / "x.csv").output
+
+
+def test_pixels_that_are_all_missing(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((5, 3), np.nan, np.float32))
+    np.save(tmp_path / "b.npy", np.arange(15, dtype=np.uint8).reshape(5, 3))
+    found = json.loads(run("stats", tmp_path, "--json").output)
+    np.testing.assert_allclose(found["mean"], np.array([6, 7, 8]) / 255, rtol=1e-15)
+    assert found["count"] == [5, 5, 5]
+
+
 def test_nothing_to_read(tmp_path):
     assert "no file to read" in run("stats", tmp_path, code=1).output
     assert "does not exist" in run("stats", tmp_path / "none", code=2).output
@@ -300,7 +336,7 @@ def test_checkpoint_goes_on_with_the_same_bits(tmp_path):
 
     def stop_after_seven():
         if survey.done == 7:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     survey.run(2, stop_after_seven, checkpoint)
     assert survey.interrupted
@@ -317,6 +353,43 @@ def test_checkpoint_goes_on_with_the_same_bits(tmp_path):
     again.resume(checkpoint)
     again.run(1, lambda: pytest.fail("all files are done"), None)
     assert again.statistics == whole.statistics
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_ctrl_c_within_the_only_file(tmp_path, suffix, monkeypatch):
+    """What has been read of it is shown, and in no checkpoint: a resumed run reads the file from its start."""
+    path = tmp_path / f"x{suffix}"
+    x = rng.normal(size=(400_000, 2))
+    np.save(path, x) if suffix == ".npy" else pd.DataFrame(x, columns=["a", "b"]).to_csv(path, index=False)
+    monkeypatch.setattr("planish._cli.sources._BATCH", 10_000)
+    survey, read = Survey([path], "RGB", -1), sources.batches
+
+    def interrupted(*given):
+        for number, batch in enumerate(read(*given)):
+            if number == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)  # for the signal to reach the main thread
+            yield batch
+
+    monkeypatch.setattr("planish._cli.survey.batches", interrupted)
+    survey.run(1, lambda: pytest.fail("no file is done"), tmp_path / "c.json")
+    assert survey.interrupted
+    assert survey.done == 0
+    assert all(0 < moments.count.sum() < x.size for moments in survey.statistics.values())
+    resumed = Survey([path], "RGB", -1)
+    resumed.resume(tmp_path / "c.json")
+    assert resumed.statistics == {}
+
+
+def test_files_that_cannot_be_written(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((5, 3)))
+    for option in ("--checkpoint", "--save"):
+        output = run("stats", tmp_path / "a.npy", option, "/proc/x.json", code=1).output.replace("\n", " ")
+        assert "/proc/x.json cannot be written" in output
+        assert "None" not in output
+    output = run("stats", tmp_path / "a.npy", "--save", tmp_path / "a.npy", code=1).output
+    assert "one of the files to read" in output.replace("\n", " ")
 
 
 def test_checkpoint_of_something_else(tmp_path):
@@ -359,8 +432,8 @@ def test_ctrl_c_prints_what_is_known(tmp_path):
     pipe = subprocess.PIPE
     with subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as process:
         try:
-            # Reading has begun when there is a checkpoint. A signal while Python imports modules may get lost.
-            while not checkpoint.exists() and process.poll() is None:
+            # A signal while Python imports modules may get lost, and before the first file there is nothing to show.
+            while process.poll() is None and not (checkpoint.exists() and json.loads(checkpoint.read_text())["done"]):
                 time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
@@ -376,6 +449,20 @@ def test_ctrl_c_prints_what_is_known(tmp_path):
 
 
 # --- apply -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_space_for_the_result(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(4, 3))
+    run("stats", tmp_path / "x.npy", "--save", tmp_path / "s.json")
+    output = run("apply", tmp_path / "s.json", tmp_path / "x.npy", tmp_path / "y.npy", code=1).output
+    assert "No space left on device" in output.replace("\n", " ")
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npy", "s.json"}
+    output = run("apply", tmp_path / "s.json", tmp_path / "x.npy", tmp_path / "none" / "y.npy", code=1).output
+    assert "there is no folder" in output.replace("\n", " ")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

@@ -164,6 +164,7 @@ def normalize_images(
     images: ArrayLike | Sequence[ArrayLike],
     mean: ArrayLike,
     std: ArrayLike,
+    learned: tuple[bool, bool],
     scale: float | None,
     statistics: str | None,
     epsilon: float,

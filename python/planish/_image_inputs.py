@@ -1,5 +1,6 @@
 """What `ImageNormalizer` is given: images from any library, and parameters."""
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -32,15 +33,23 @@ def pixel_scale(scale: Any) -> Any:
         return scale
     if isinstance(scale, bool) or not isinstance(scale, int | float | np.integer | np.floating):
         raise TypeError(f"scale={scale!r} must be 'auto' or a number")
-    if not (scale > 0 and np.isfinite(scale) and scale >= np.finfo(np.float64).tiny):
-        raise ValueError(f"scale={scale!r} must be positive, finite and a normal number")
-    return float(scale)
+    try:
+        factor = float(scale)
+    except OverflowError:
+        factor = np.inf
+    if not (np.isfinite(factor) and factor >= np.finfo(np.float64).tiny):
+        raise ValueError(f"scale={factor} must be positive, finite and a normal number")
+    return factor
 
 
 def output_dtype(dtype: DTypeLike) -> str:
     """Name of a dtype of results."""
-    name = dtype if dtype == "bfloat16" else np.dtype(dtype).name
-    if name not in ("float16", "bfloat16", "float32", "float64"):
+    try:
+        name = dtype if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
+    if dtype is None or name not in ("float16", "bfloat16", "float32", "float64"):
+        name = "None" if dtype is None else name
         raise TypeError(f"dtype={name} is no dtype of results; accepted are float16, bfloat16, float32 and float64")
     return str(name)
 
@@ -93,6 +102,8 @@ def array(name: str, image: Any) -> NDArray[Any]:
     if type(image) is np.ndarray:
         return image
     _refuse_mask(name, image)
+    if isinstance(image, str | bytes | os.PathLike):
+        raise TypeError(f"{name} is a {type(image).__name__}; an image that has been read is an array")
     try:
         if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
             return np.from_dlpack(image)

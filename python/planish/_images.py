@@ -131,7 +131,7 @@ class ImageNormalizer:
         self._source, self._target = (_CHANNELS[side] for side in sides)
         self.dtype = dtype
         self._dtype = inputs.output_dtype(dtype)
-        if normalization not in _STATISTICS:
+        if not isinstance(normalization, str) or normalization not in _STATISTICS:
             raise ValueError(f"normalization={normalization!r} is none of {', '.join(map(repr, _STATISTICS))}")
         self.normalization = normalization
         self.clip = inputs.limits(clip)
@@ -142,6 +142,12 @@ class ImageNormalizer:
             raise ValueError(
                 f"channel_axis={channel_axis!r} must name axes of an image, counted from the end: -1, -2 or -3"
             )
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and values.ndim not in (0, len(axes)) and values.size > 1:
+                raise ValueError(
+                    f"{name} has shape {values.shape}; accepted are a number, or an array of {len(axes)} axis or axes: "
+                    f"one number for each position along channel_axis={self._axes}"
+                )
         self._reset()
 
     # --- presets -------------------------------------------------------------------------------------------------
@@ -290,20 +296,24 @@ class ImageNormalizer:
             for dtype, (names, arrays) in of_dtype.items():
                 unit = inputs.largest(dtype) if self.scale == "auto" else 1.0 / self.scale
                 moments = statistics.setdefault(unit, Moments(self._axes))._update_each(names, arrays)
-                self._check_channels(names[0], arrays[0], moments)
+                self._check_channels(f"{names[0]} has shape {arrays[0].shape}, and so", moments)
         if pixels == 0:
             raise ValueError("X has no image; at least one is needed")
         self._take_in(statistics, pixels)
         return self
 
-    def _check_channels(self, name: str, image: NDArray[Any], moments: Moments) -> None:
-        """Constants that were given tell how many channels there are."""
+    def _check_channels(self, what: str, moments: Moments) -> None:
+        """Constants that were given tell how many channels there are, and so do images of before."""
         sizes = {constants.size for constants in (self.mean, self.std) if constants is not None}
-        channels = moments.count.size if sizes else 0
+        channels = moments.count.size
         if not sizes <= {1, channels}:
-            raise ValueError(
-                f"{name} has shape {image.shape}, and so {channels} channel(s); mean or std was given with {max(sizes)}"
-            )
+            raise ValueError(f"{what} {channels} channel(s); mean or std was given with {max(sizes)}")
+        for before in self._statistics.values():
+            if before.count.shape != moments.count.shape:
+                raise ValueError(
+                    f"{what} channels of shape {moments.count.shape}; those of the images before are of shape "
+                    f"{before.count.shape}"
+                )
 
     def merge(self, other: Self) -> Self:
         """Join the statistics of a normaliser that was fitted apart, as if its images had been given to this one.
@@ -333,6 +343,8 @@ class ImageNormalizer:
                     f"other has layout={other.layout!r}, scale={other.scale!r}, channel_axis={other.channel_axis}; "
                     f"this one has layout={self.layout!r}, scale={self.scale!r}, channel_axis={self.channel_axis}"
                 )
+        for moments in other._statistics.values():
+            self._check_channels("other has", moments)
         if other._statistics:
             self._take_in(other._statistics, other.n_pixels_seen_)
         return self
@@ -353,8 +365,10 @@ class ImageNormalizer:
         for unit, moments in statistics.items():
             joined[unit] = joined.get(unit, Moments(self._axes)) + moments
         total = Moments(self._axes)
-        for unit, moments in joined.items():
-            if len(joined) == 1:
+        # What has no element says nothing.
+        telling = {unit: moments for unit, moments in joined.items() if np.any(moments.count)} or joined
+        for unit, moments in telling.items():
+            if len(telling) == 1 or (telling is joined and not np.any(moments.count)):
                 mean, std, constant = moments.mean / unit, moments.std / unit, _constant_channels(moments)
                 break
             total += Moments.from_stats(moments.count, moments.mean / unit, moments.var / unit**2, self._axes)
@@ -407,8 +421,10 @@ class ImageNormalizer:
             mean = divisor = _NOTHING
         scale = None if self.scale == "auto" else self.scale
         axes = self._axes if per_channel else ()
+        # What was learnt is of so many channels, also where that is one.
+        learned = (self.mean is None, self.std is None)
         return _core.normalize_images(
-            *(X, mean, divisor, scale, statistics, _EPSILON, axes),
+            *(X, mean, divisor, learned, scale, statistics, _EPSILON, axes),
             *(self._source, self._target, self._dtype, out, self.clip),
         )
 
@@ -523,7 +539,8 @@ class ImageNormalizer:
         arrays = ("mean", "std", "mean_", "std_")
         pairs: list[tuple[Any, Any]] = [(getattr(self, name, None), getattr(other, name, None)) for name in arrays]
         return all(getattr(self, name) == getattr(other, name) for name in names) and all(
-            np.array_equal(ours, theirs) for ours, theirs in pairs
+            ours is theirs or (ours is not None and theirs is not None and np.array_equal(ours, theirs, equal_nan=True))
+            for ours, theirs in pairs
         )
 
     __hash__ = None  # type: ignore[assignment]

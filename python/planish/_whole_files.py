@@ -36,7 +36,7 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
             temporary.unlink()
         if isinstance(error, OSError) and error.filename is not None:
             # Nobody knows the temporary file.
-            error.filename, error.filename2 = os.fspath(path), None
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
     _keep_name(target.parent)
 

@@ -116,17 +116,18 @@ fn pictures<'a, T, U>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> V
 ///
 /// `images` is one image, a batch, or a list of images of one shape and dtype. `mean` and `std` belong to pixels times
 /// `scale`, or for None to unsigned integers divided by their maximum; each has one value, or one for each position along
-/// the axes `channel_axis` of an image. `statistics` says that they are taken from every image itself: ``"std"``, or
+/// the axes `channel_axis` of an image; one that was `learned` is of just so many. `statistics` says that they are taken from every image itself: ``"std"``, or
 /// ``"range"`` for minimum and range, with `epsilon` added to the latter of each. The channel axis moves from `source` to
 /// `target` (-1 or -3).
 #[pyfunction]
-#[pyo3(signature = (images, mean, std, scale, statistics, epsilon, channel_axis, source, target, dtype, out=None, clip=None))]
+#[pyo3(signature = (images, mean, std, learned, scale, statistics, epsilon, channel_axis, source, target, dtype, out=None, clip=None))]
 #[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.
 pub fn normalize_images<'py>(
     py: Python<'py>,
     images: &Bound<'py, PyAny>,
     mean: &Bound<'py, PyAny>,
     std: &Bound<'py, PyAny>,
+    learned: [bool; 2],
     scale: Option<f64>,
     statistics: Option<&str>,
     epsilon: f64,
@@ -172,7 +173,7 @@ pub fn normalize_images<'py>(
     let mut kept = ChannelAxes::new(channel_axis)?.kept(3)?;
     let (mut shift, mut divisor) = (Vec::new(), Vec::new());
     if !apart {
-        (shift, divisor) = constants(mean, std, scale, pixel, &mut kept, image)?;
+        (shift, divisor) = constants([mean, std], learned, scale, pixel, &mut kept, image)?;
     }
     if batch {
         kept.insert(0, false);
@@ -195,32 +196,42 @@ pub fn normalize_images<'py>(
         threads::run(py, bytes, move |threads| map_pictures(normalization, pictures, kept, clip, kind, threads))
     }));
     done.map_err(|(index, error)| picture_error(index, &error, &x))?;
-    Ok(object.into_any())
+    // What the caller gave, of whatever subclass.
+    Ok(out.cloned().unwrap_or_else(|| object.into_any()))
 }
 
 /// Shift and divisor in units of pixels, one for each channel, or one for all, where `kept` then loses its axes.
 fn constants(
-    mean: &Bound<'_, PyAny>,
-    std: &Bound<'_, PyAny>,
+    given: [&Bound<'_, PyAny>; 2],
+    learned: [bool; 2],
     scale: Option<f64>,
     pixel: DType,
     kept: &mut [bool],
     image: &[usize],
 ) -> PyResult<(Vec<f64>, Vec<f64>)> {
-    let wanted: usize = image.iter().zip(kept.iter()).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
-    let ((_, mut shift), (_, mut divisor)) = (doubles(mean, "mean")?, doubles(std, "std")?);
+    let lengths: Vec<usize> = image.iter().zip(kept.iter()).filter(|(_, kept)| **kept).map(|(len, _)| *len).collect();
+    let wanted: usize = lengths.iter().product();
+    let mut found = [Vec::new(), Vec::new()];
+    for (((name, given), learned), found) in ["mean", "std"].into_iter().zip(given).zip(learned).zip(&mut found) {
+        let (shape, values) = doubles(given, name)?;
+        let for_all = values.len() == 1 && (shape.is_empty() || !learned || wanted == 1);
+        if !for_all && shape != lengths {
+            return Err(PyValueError::new_err(format!(
+                "X has images of shape {}, which take constants of shape {}; {name} has shape {}",
+                tuple(image),
+                tuple(&lengths),
+                tuple(&shape)
+            )));
+        }
+        *found = values;
+    }
+    let [mut shift, mut divisor] = found;
     if shift.len() == 1 && divisor.len() == 1 {
         kept.fill(false);
     } else {
-        for (name, values) in [("mean", &mut shift), ("std", &mut divisor)] {
+        for values in [&mut shift, &mut divisor] {
             if values.len() == 1 {
                 values.resize(wanted, values[0]);
-            } else if values.len() != wanted {
-                return Err(PyValueError::new_err(format!(
-                    "X has images of shape {}, which take {wanted} value(s) of {name}; there are {}",
-                    tuple(image),
-                    values.len()
-                )));
             }
         }
     }

@@ -117,7 +117,9 @@ fn pivot(elements: impl Iterator<Item = f64>) -> f64 {
 pub(super) fn is_near(sum: f64, square: f64, weight: f64) -> bool {
     let distance = sum / weight;
     let m2 = square - sum * distance;
-    sum == 0.0 || !distance.is_finite() || sum * distance <= PIVOT_DISTANCE * m2
+    // Of squares that overflowed nothing is known.
+    let is_far = sum * distance > PIVOT_DISTANCE * m2;
+    sum == 0.0 || !distance.is_finite() || !is_far
 }
 
 /// The moments that sums of differences from a pivot, and of their squares, stand for.

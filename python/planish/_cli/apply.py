@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planish import _core
-from planish._cli.sources import largest, native, open_array
+from planish._cli.sources import NotReadableError, largest, native, open_array
 
 #: Elements that are mapped at a time.
 _BATCH = 1 << 22
@@ -39,7 +39,10 @@ def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: C
 
     `step` is told how many of how many positions of the first axis are done.
     """
-    array = open_array(source)
+    try:
+        array = open_array(source)
+    except NotReadableError as error:
+        raise ValueError(f"{source}: {error}") from None
     axis, channels = saved["channel_axis"], len(saved["mean"])
     shape = array.shape
     if array.ndim == 1 and channels == 1:
@@ -49,6 +52,8 @@ def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: C
             f"{source} has shape {array.shape}; the statistics are of {channels} channel(s) along axis {axis}"
         )
     target = target.resolve()
+    if not target.parent.is_dir():
+        raise ValueError(f"{target} cannot be written: there is no folder {target.parent}")
     if target.exists() and (not target.is_file() or target.samefile(source)):
         raise ValueError(f"{target} is the input itself or no regular file; another file takes the result")
     unit = largest(array.dtype) if saved["kind"] == "pixels" else 1.0
@@ -59,6 +64,7 @@ def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: C
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=shape)
+        _allocate(temporary)
         results = np.asarray(out).reshape(array.shape)
         for first in range(0, length, rows):
             part = (slice(None),) * along + (slice(first, first + rows),)
@@ -67,7 +73,16 @@ def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: C
         out.flush()
         del out, results
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            raise ValueError(f"{target} cannot be written: {error.strerror or error}") from None
         raise
+
+
+def _allocate(path: Path) -> None:
+    """Have the disk hold all of a file: to write to memory for which it has no place is a crash."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

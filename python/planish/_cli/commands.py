@@ -76,19 +76,28 @@ def stats(
     kinds = {kind(file) for file in files}
     if "table" in kinds and len(kinds) > 1:
         raise click.ClickException("tables and pixels have no statistics in common: give one kind at a time")
+    if save is not None and save.resolve() in {file.resolve() for file in files}:
+        raise click.ClickException(f"{save} is one of the files to read; the statistics go into another")
     survey = Survey(files, mode, channel_axis)
     if checkpoint is not None and checkpoint.exists():
         try:
             survey.resume(checkpoint)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-    with _progress("reading", len(files), survey.done) as show:
-        survey.run(threads or get_num_threads(), lambda: show(survey.done, len(files)), checkpoint)
+    try:
+        with _progress("reading", len(files), survey.done) as show:
+            survey.run(threads or get_num_threads(), lambda: show(survey.done, len(files)), checkpoint)
+    except OSError as error:
+        raise click.ClickException(f"{checkpoint} cannot be written: {error.strerror or error}") from None
     for name, reason in survey.failed:
         click.echo(f"not read: {name}: {reason}", err=True)
     if survey.interrupted:
         click.echo(f"interrupted after {survey.done} of {len(files)} file(s)", err=True)
+    if survey.unsaved:
+        click.echo(f"the last checkpoint was not written: {survey.unsaved}", err=True)
     if not survey.statistics:
+        if survey.interrupted:
+            sys.exit(130)
         raise click.ClickException("no file could be read")
     result = report.summary(survey, kinds)
     if as_json:
@@ -99,7 +108,7 @@ def stats(
         try:
             write_whole(save, report.to_json(result))
         except OSError as error:
-            raise click.ClickException(f"{save} cannot be written: {error}") from None
+            raise click.ClickException(f"{save} cannot be written: {error.strerror or error}") from None
     if survey.interrupted:
         sys.exit(130)
     if strict and survey.failed:

@@ -49,7 +49,7 @@ def show(result: dict[str, Any]) -> None:
         column.justify = "right"
     rows = zip(result["channels"], result["count"], result["mean"], result["std"], strict=True)
     for name, count, mean, std in rows:
-        numbers = ("-" if value is None else f"{value:.9g}" for value in (mean, std))
+        numbers = ("-" if value is None else str(_rounded(value, std)) for value in (mean, std))
         table.add_row(Text(name), f"{count:,}", *numbers)
     console.print(table)
     for line in to_paste(result):
@@ -61,7 +61,7 @@ def to_paste(result: dict[str, Any]) -> list[str]:
     # A scaler knows what to do with a constant column; the others would divide by zero.
     if None in result["std"] or (result["kind"] == "pixels" and 0 in result["std"]):
         return ["A channel is empty or constant: there are no constants to paste."]
-    mean, std = (str([float(f"{value:.9g}") for value in result[key]]) for key in ("mean", "std"))
+    mean, std = ([_rounded(*pair) for pair in zip(result[key], result["std"], strict=True)] for key in ("mean", "std"))
     if result["kind"] == "table":
         return [f"planish.StandardScaler.from_stats(mean={mean}, std={std})"]
     largest = result["max_pixel_value"]
@@ -70,3 +70,11 @@ def to_paste(result: dict[str, Any]) -> list[str]:
         f"albumentations.Normalize(mean={mean}, std={std}, max_pixel_value={largest})",
         f"planish.ImageNormalizer(mean={mean}, std={std})",
     ]
+
+
+def _rounded(value: float, std: float | None) -> float:
+    """Round to nine digits, or as many more as make a billionth of the standard deviation."""
+    if not std or not value or not math.isfinite(value / std):
+        return value
+    digits = 9 + max(0, math.ceil(math.log10(abs(value / std)))) if abs(value) > std else 9
+    return float(f"{value:.{min(digits, 17)}g}")

@@ -43,13 +43,16 @@ def open_array(path: Path) -> NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        reason = str(error) if isinstance(error, OSError) else "no .npy file, or a damaged one"
-        raise NotReadableError(f"{path}: {reason}") from None
+        if isinstance(error, OSError):
+            raise NotReadableError(error.strerror or str(error)) from None
+        if "Object arrays" in str(error):
+            raise NotReadableError("an array of Python objects; numbers are read") from None
+        raise NotReadableError("no .npy file, or a damaged one") from None
     if not isinstance(array, np.ndarray):
         array.close()
-        raise NotReadableError(f"{path}: an archive of arrays; one .npy array is read")
+        raise NotReadableError("an archive of arrays; one .npy array is read")
     if array.dtype.kind not in "biuf":
-        raise NotReadableError(f"{path}: an array of dtype {array.dtype}; numbers are read")
+        raise NotReadableError(f"an array of dtype {array.dtype}; numbers are read")
     return array
 
 
@@ -83,8 +86,8 @@ def _known(suffixes: set[str]) -> set[str]:
     return known | set(Image.registered_extensions())
 
 
-def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch]:
-    """Read a file; a NotReadableError says why it cannot be."""
+def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch | None]:
+    """Read a file; a NotReadableError says why it cannot be. None says to forget what came before: it is read anew."""
     try:
         match kind(path):
             case "table":
@@ -189,33 +192,54 @@ def _pieces(array: NDArray[Any], channel_axis: int) -> Iterator[Batch]:
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _table(path: Path) -> Iterator[Batch]:
+def _table(path: Path) -> Iterator[Batch | None]:
     try:
-        import pyarrow.csv
         import pyarrow.parquet
     except ImportError:
         raise NotReadableError("tables need the package pyarrow: pip install pyarrow") from None
     if path.suffix.lower() == ".csv":
-        with pyarrow.csv.open_csv(path) as reader:
+        yield from _csv(path)
+        return
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from _columns(batch)
+
+
+def _csv(path: Path) -> Iterator[Batch | None]:
+    """Read a CSV by the types that its first block has; where they do not hold, its integers are doubles."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    with pyarrow.csv.open_csv(path) as reader:
+        try:
             for batch in reader:
                 yield from _columns(batch)
-    else:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                yield from _columns(batch)
+            return
+        except pa.ArrowInvalid:
+            guessed = reader.schema
+    wider = {
+        field.name: pa.float64() for field in guessed if pa.types.is_integer(field.type) or pa.types.is_null(field.type)
+    }
+    if not wider:
+        raise NotReadableError("its columns change their type, or their number, from one line to another")
+    yield None
+    with pyarrow.csv.open_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=wider)) as reader:
+        for batch in reader:
+            yield from _columns(batch)
 
 
 def _columns(table: Any) -> Iterator[Batch]:
     """Give the columns of numbers of a part of a table; what is missing becomes NaN, which is left out."""
     import pyarrow.types as types
 
-    names = table.schema.names
+    # As pandas names what has no name, such as the index that it writes.
+    names = [name or f"Unnamed: {index}" for index, name in enumerate(table.schema.names)]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise NotReadableError(f"several columns are named {', '.join(twice)}")
-    for field, column in zip(table.schema, table.columns, strict=True):
+    for name, field, column in zip(names, table.schema, table.columns, strict=True):
         if types.is_integer(field.type) or types.is_floating(field.type) or types.is_boolean(field.type):
             values = column.to_numpy(zero_copy_only=False)
             if values.dtype == object:  # truth values with gaps
                 values = values.astype(np.float64)
-            yield Batch(field.name, values.reshape(-1, 1), -1, 1.0)
+            yield Batch(name, values.reshape(-1, 1), -1, 1.0)

@@ -3,12 +3,16 @@
 import hashlib
 import itertools
 import json
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,6 +32,24 @@ _PICTURES = 8
 Statistics = dict[tuple[str, float], Moments]
 
 
+@dataclass(frozen=True)
+class Whole:
+    """Statistics of a file."""
+
+    statistics: Statistics
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Statistics of the part of a file that had been read when there was no more time."""
+
+    statistics: Statistics
+
+
+#: What comes of reading a file.
+Found: TypeAlias = Whole | Partial | NotReadableError
+
+
 @dataclass
 class Survey:
     """What has been learnt of the files so far."""
@@ -41,49 +63,70 @@ class Survey:
     #: Files that could not be read, and why.
     failed: list[tuple[str, str]] = field(default_factory=list)
     interrupted: bool = False
+    #: Why a checkpoint could not be written.
+    unsaved: str = ""
 
     def run(self, threads: int, step: Callable[[], None], checkpoint: Path | None) -> None:
-        """Read what is left on `threads` threads, calling `step` after each file; Ctrl-C ends it early."""
-        pending: deque[Future[list[Statistics | NotReadableError]]] = deque()
-        rest = _tasks(self.files[self.done :])
-        saved = time.monotonic()
-        pool = ThreadPoolExecutor(threads)
-        try:
-            while True:
-                while len(pending) < 4 * threads and (paths := next(rest, None)) is not None:
-                    pending.append(pool.submit(_read_each, paths, self.mode, self.channel_axis))
-                if not pending:
-                    break
-                # Not taken off before it is done: Ctrl-C may come while it is waited for.
-                results = pending[0].result()
-                pending.popleft()
-                for found in results:
-                    self._take_in(found)
-                    step()
-                if checkpoint is not None and time.monotonic() - saved > _INTERVAL:
-                    self.save(checkpoint)
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            self.interrupted = True
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-        if checkpoint is not None:
-            self.save(checkpoint)
+        """Read what is left on `threads` threads, calling `step` after each file.
 
-    def _take_in(self, found: "Statistics | NotReadableError") -> None:
-        if not isinstance(found, NotReadableError):
+        Ctrl-C ends it early: what has been read of the first file that is not finished counts too. An OSError says that
+        there can be no checkpoint.
+        """
+        pending: deque[Future[list[Found]]] = deque()
+        rest = _tasks(self.files[self.done :])
+        stop, partial = threading.Event(), None
+        with _stopped_by_ctrl_c(stop), ThreadPoolExecutor(threads) as pool:
             try:
-                _check_channels(self.statistics, found)
-            except NotReadableError as error:
-                found = error
-        if isinstance(found, NotReadableError):
-            self.failed.append((str(self.files[self.done]), str(found)))
-        else:
-            joined = dict(self.statistics)
-            for key, moments in found.items():
-                joined[key] = joined[key] + moments if key in joined else moments
-            self.statistics = joined
+                if checkpoint is not None:
+                    self.save(checkpoint)
+                saved = time.monotonic()
+                while partial is None:
+                    while not stop.is_set() and len(pending) < 4 * threads and (paths := next(rest, None)) is not None:
+                        pending.append(pool.submit(_read_each, paths, self.mode, self.channel_axis, stop))
+                    if not pending:
+                        break
+                    for found in pending.popleft().result():
+                        if isinstance(found, Partial):
+                            partial = found
+                            break
+                        self._take_in(found)
+                        step()
+                        if stop.is_set():
+                            partial = Partial({})
+                            break
+                    if checkpoint is not None and time.monotonic() - saved > _INTERVAL:
+                        self._try_to_save(checkpoint)
+                        saved = time.monotonic()
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+        self.interrupted = self.done < len(self.files)
+        if checkpoint is not None:
+            self._try_to_save(checkpoint)
+        # No file of its own, and so in no checkpoint.
+        if partial is not None and _conflict(self.statistics, partial.statistics) is None:
+            self._join(partial.statistics)
+
+    def _try_to_save(self, checkpoint: Path) -> None:
+        """Write a checkpoint; a disk that is full must not cost what has been read."""
+        try:
+            self.save(checkpoint)
+        except OSError as error:
+            self.unsaved = str(error)
+
+    def _take_in(self, found: Whole | NotReadableError) -> None:
+        reason = found if isinstance(found, NotReadableError) else _conflict(self.statistics, found.statistics)
+        if reason is not None:
+            self.failed.append((str(self.files[self.done]), str(reason)))
+        elif isinstance(found, Whole):
+            self._join(found.statistics)
         self.done += 1
+
+    def _join(self, statistics: Statistics) -> None:
+        joined = dict(self.statistics)
+        for key, moments in statistics.items():
+            joined[key] = joined[key] + moments if key in joined else moments
+        self.statistics = joined
 
     # --- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -126,6 +169,24 @@ class Survey:
         self.done, self.statistics, self.failed = done, statistics, failed
 
 
+@contextmanager
+def _stopped_by_ctrl_c(stop: threading.Event) -> Iterator[None]:
+    """Have Ctrl-C say so, instead of an exception wherever this thread may be; a second one ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     """Size and time of the last change of a file; what shows that it is another one."""
     try:
@@ -142,22 +203,31 @@ def _tasks(files: list[Path]) -> Iterator[list[Path]]:
             yield paths
 
 
-def _read_each(paths: list[Path], mode: str, channel_axis: int) -> "list[Statistics | NotReadableError]":
-    """Statistics of each of some files, or why there are none."""
-    results: list[Statistics | NotReadableError] = []
+def _read_each(paths: list[Path], mode: str, channel_axis: int, stop: threading.Event) -> "list[Found]":
+    """Statistics of each of some files, or why there are none; up to the first that is not read to its end."""
+    results: list[Found] = []
     for path in paths:
         try:
-            results.append(_read(path, mode, channel_axis))
+            results.append(_read(path, mode, channel_axis, stop))
         except NotReadableError as error:
             results.append(error)
+        if isinstance(results[-1], Partial):
+            break
     return results
 
 
-def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
+def _read(path: Path, mode: str, channel_axis: int, stop: threading.Event) -> "Whole | Partial":
     """Statistics of one file. Files are many: each is one thread's work."""
     found: Statistics = {}
+    if stop.is_set():
+        return Partial(found)
     with num_threads(1):
         for batch in batches(path, mode, channel_axis):
+            if stop.is_set():
+                return Partial(found)
+            if batch is None:
+                found = {}
+                continue
             key = (batch.column, batch.unit)
             moments = found.setdefault(key, Moments(batch.channel_axis))
             try:
@@ -165,17 +235,18 @@ def _read(path: Path, mode: str, channel_axis: int) -> Statistics:
             except (TypeError, ValueError) as error:
                 raise NotReadableError(str(error)) from None
     if not found:
-        raise NotReadableError("nothing in it is a number")
-    return found
+        raise NotReadableError("there is no number in it")
+    return Whole(found)
 
 
-def _check_channels(before: Statistics, found: Statistics) -> None:
+def _conflict(before: Statistics, found: Statistics) -> NotReadableError | None:
     """Pixels of different depths describe the same channels."""
     both = (*before.items(), *found.items())
     plain = {moments.count.size for (column, _), moments in both if not column}
-    if len(plain) > 1:
-        numbers = " and ".join(map(str, sorted(plain)))
-        raise NotReadableError(f"it has other channels than the files before: {numbers}")
+    if len(plain) <= 1:
+        return None
+    numbers = " and ".join(map(str, sorted(plain)))
+    return NotReadableError(f"it has other channels than the files before: {numbers}")
 
 
 def channels(statistics: Statistics) -> Iterator[tuple[str, int, float, float, float]]:
@@ -183,6 +254,8 @@ def channels(statistics: Statistics) -> Iterator[tuple[str, int, float, float, f
     columns = dict.fromkeys(column for column, _ in statistics)
     for column in columns:
         parts = [(unit, moments) for (name, unit), moments in statistics.items() if name == column]
+        # What has no element says nothing.
+        parts = [part for part in parts if part[1].count.any()] or parts[:1]
         if len(parts) == 1:
             unit, moments = parts[0]
             count, mean, std = moments.count, moments.mean / unit, moments.std / unit
