@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,20 @@ def test_pictures(tmp_path):
         loaded = again(fitted, tmp_path / "groups.json")
         assert_same(loaded, fitted)
         assert loaded.transform(X, groups=y).tobytes() == fitted.transform(X, groups=y).tobytes()
+
+
+def test_hostile_labels(tmp_path):
+    """Time in proportion to the size of the file."""
+    path = tmp_path / "groups.json"
+    planish.save(GroupedScaler(StandardScaler()).fit(table(), groups=labels()), path)
+    document = json.loads(path.read_text())
+    document["state"]["labels"] = list(range(100_000))
+    document["state"]["scalers"] = dict.fromkeys(map(str, range(100_000)), 0)
+    path.write_text(json.dumps(document))
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="state must be an object; got 0"):
+        planish.load(path)
+    assert time.perf_counter() - start < 10
 
 
 def test_many_groups(tmp_path):

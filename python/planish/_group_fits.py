@@ -179,7 +179,10 @@ class Fits:
             statistics += scaler._statistics
         for piece in rows.pieces(index):
             mask = None if self.mask is None else gather(self.mask, piece)
-            scaler._update(statistics, gather(X, piece), None if weights is None else weights[piece], mask)
+            if weights is None:
+                scaler._update(statistics, gather(X, piece), None, mask)
+            else:  # which have been checked, and may all be zero for a group
+                statistics._update_as("Input X", gather(X, piece), weights[piece], mask)
         samples = index.stop - index.start if isinstance(index, slice) else len(index)
         scaler._statistics = statistics
         scaler.n_features_in_ = self.channels

@@ -20,6 +20,9 @@ def encode(groups: Any, n_samples: int) -> Coded:
     """Find the labels that are there, and the code of each row's."""
     if groups is None:
         raise ValueError("groups is missing: one label for each sample is needed, as groups=labels")
+    if isinstance(groups, np.ma.MaskedArray):
+        _refuse_missing(int(np.count_nonzero(np.ma.getmaskarray(groups))))
+        groups = groups.data
     labels, codes = _categories(groups) or _values(groups)
     if codes.ndim != 1 or len(codes) != n_samples:
         raise ValueError(f"groups must have shape ({n_samples},), one label for each sample; got shape {codes.shape}")
@@ -35,7 +38,10 @@ def ascending(labels: Any) -> NDArray[Any]:
         raise ValueError(f"the labels of groups must be of one kind, which can be sorted; got {kinds}") from None
     types = set(map(type, labels))
     if len(types) == 1 and types <= {str, int, float, bool}:
-        return np.array(labels)
+        array = np.array(labels)
+        # Integers beyond 64 bits, or on both sides of 2^63, and strings that end in zeros are not kept.
+        if array.tolist() == labels and set(map(type, array.tolist())) == types:
+            return array
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
     return array
@@ -89,7 +95,7 @@ def _categories(groups: Any) -> Coded | None:
         codes = np.asarray(series.codes)
         _refuse_missing(int(np.count_nonzero(codes < 0)))
         physical = np.unique(codes)
-        names = np.asarray(series.categories)[physical].tolist()
+        names = _exact_dates(np.asarray(series.categories))[physical].tolist()
     labels = ascending(names)
     position = {label: i for i, label in enumerate(labels.tolist())}
     table = np.zeros(int(physical.max(initial=0)) + 1, np.intp)
@@ -109,6 +115,9 @@ def _values(groups: Any) -> Coded:
         raise ValueError("groups must be one label for each sample; got lists of several lengths") from None
     if array.ndim != 1:
         return np.empty(0), np.empty(array.shape, np.intp)  # for the caller to refuse
+    if isinstance(groups, list | tuple) and array.dtype.kind == "f" and any(map(_is_large, groups)):
+        array = np.empty(len(groups), dtype=object)  # as which NumPy keeps them apart
+        array[:] = groups
     if array.dtype.kind in "OSUTV":
         # NumPy makes strings of whatever stands beside strings.
         listed = isinstance(groups, list | tuple) and array.dtype.kind in "SU"
@@ -118,6 +127,7 @@ def _values(groups: Any) -> Coded:
         _refuse_missing(int(np.count_nonzero(np.isnan(array))))
     elif array.dtype.kind in "mM":
         _refuse_missing(int(np.count_nonzero(np.isnat(array))))
+        array = _exact_dates(array)
     elif array.dtype.kind in "iu" and array.size:
         low, high = int(array.min()), int(array.max())
         if high - low < max(_SMALL_RANGE, 2 * array.size) and -(2**62) < low <= high < 2**62:
@@ -153,6 +163,21 @@ def _hashed(values: list[Any]) -> Coded:
     table = np.empty(len(plain), np.intp)
     table[[plain[label] for label in labels.tolist()]] = np.arange(len(plain))
     return labels, table[raw]
+
+
+def _is_large(value: Any) -> bool:
+    """Tell an integer that a double may not hold."""
+    return isinstance(value, Integral) and abs(int(value)) > 2**53
+
+
+def _exact_dates(array: NDArray[Any]) -> NDArray[Any]:
+    """Give dates and durations in microseconds, so that they are the same whatever unit they come in."""
+    if array.dtype.kind not in "mM":
+        return array
+    dates = array.astype(f"{array.dtype.kind}8[us]")
+    if (dates.astype(array.dtype) != array).any() or (dates != array).any():
+        raise ValueError("dates and durations among the labels of groups must be whole microseconds")
+    return dates
 
 
 def _is_missing(value: Any) -> bool:

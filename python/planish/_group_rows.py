@@ -9,7 +9,6 @@ what has its own statistics is again a choice of axes, and 100,000 small groups 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,14 +75,24 @@ class Rows:
         self.n_groups = n_groups
         self._row_bytes = row_bytes
         self._per_piece = max(1, PIECE_BYTES // max(row_bytes, 1))
+        self._counts: NDArray[np.intp] | None = None
+        self._known: _Sorted | None = None
 
-    @cached_property
+    # Not `cached_property`, whose lock a process that was forked meanwhile would wait for (before Python 3.12).
+    @property
     def sizes(self) -> NDArray[np.intp]:
         """Number of rows of each group."""
-        return np.bincount(self.codes, minlength=self.n_groups)
+        if self._counts is None:
+            self._counts = np.bincount(self.codes, minlength=self.n_groups)
+        return self._counts
 
-    @cached_property
+    @property
     def _sorted(self) -> _Sorted:
+        if self._known is None:
+            self._known = self._sort()
+        return self._known
+
+    def _sort(self) -> _Sorted:
         by_size = np.argsort(self.sizes, kind="stable")
         sizes = self.sizes[by_size]
         ends = np.cumsum(sizes)

@@ -467,6 +467,8 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             if known and not overall._is_fitted():
                 raise ValueError("unseen='global' needs the statistics of all samples, which were not gathered before")
             joins = isinstance(template, StreamingScaler) and not (exact and isinstance(template, RobustScaler))
+            # The blocks of all samples are not those of the groups.
+            joins = joins and getattr(template, "n_blocks", None) is None
             if not template._learned:
                 pass
             elif known or not joins:
@@ -490,8 +492,8 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     def _take_over(self, scalers: dict[Any, Any], overall: Any) -> None:
         labels = ascending(scalers)
-        self.groups_ = labels
         self.scalers_ = {label: scalers[label] for label in labels.tolist()}
+        self.groups_ = labels
         if overall is not None:
             self.global_scaler_ = overall
 

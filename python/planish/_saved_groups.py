@@ -9,6 +9,7 @@ import numpy as np
 from planish._group_labels import ascending
 from planish._saved_scalers import (
     books_to_json,
+    parameters_to_json,
     restore,
     restore_books,
     scaler_from_json,
@@ -31,8 +32,9 @@ def grouped_to_json(grouped: Any) -> Json:
     state: Json = {}
     if "scalers_" in vars(grouped):
         known = grouped.scalers_
+        parameters = parameters_to_json(template)
         for scaler in known.values():
-            if type(scaler) is not type(template) or scaler_to_json(scaler)["parameters"] != _parameters(template):
+            if type(scaler) is not type(template) or parameters_to_json(scaler) != parameters:
                 raise ValueError("the scalers of its groups have other parameters than its scaler")
         state = {
             "labels": [_label_to_json(label) for label in known],
@@ -90,11 +92,6 @@ def grouped_from_json(cls: Any, document: Json, class_of_scaler: Callable[[Any],
     return grouped
 
 
-def _parameters(template: Any) -> Json:
-    parameters: Json = scaler_to_json(template)["parameters"]
-    return parameters
-
-
 def _list(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{name} must be a list; got {brief(value)}")
@@ -112,13 +109,16 @@ def _label_to_json(label: Any) -> Any:
     if isinstance(label, bool | str):
         return label
     if isinstance(label, int | float):
-        return number_to_json("a label", label)
+        number = number_to_json("a label", label)
+        return {"number": number} if isinstance(number, str) else number
     raise ValueError(f"labels can be saved that are strings, numbers or truth values; got {brief(label)}")
 
 
 def _label_from_json(label: Any) -> Any:
     if isinstance(label, str):
         return label
+    if isinstance(label, dict):
+        label = fields("a label", label, ("number",))["number"]
     return truth("a label", label) if isinstance(label, bool) else number_from_json("a label", label)
 
 

@@ -51,11 +51,13 @@ _CONTAINERS = ("default", "pandas", "polars")
 
 def scaler_to_json(scaler: Any) -> Json:
     """Write the parameters of a scaler, and what it has learnt."""
+    return {"parameters": parameters_to_json(scaler), "state": state_to_json(scaler)}
+
+
+def parameters_to_json(scaler: Any) -> Json:
+    """Write the parameters of a scaler."""
     values = scaler.get_params(deep=False)
-    return {
-        "parameters": {name: _PARAMETERS[name][0](name, value) for name, value in values.items()},
-        "state": state_to_json(scaler),
-    }
+    return {name: _PARAMETERS[name][0](name, value) for name, value in values.items()}
 
 
 def scaler_from_json(cls: Any, document: Json) -> Any:

@@ -27,12 +27,14 @@ NUMBERS = (*FLOATS, *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 1
 def fields(name: str, value: Any, names: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
     """Check that a JSON object has the fields `names`, perhaps the `optional` ones, and no other."""
     if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object with {', '.join(names)}; got {brief(value)}")
+        what = f" with {', '.join(names)}" if 0 < len(names) < 20 else ""
+        raise ValueError(f"{name} must be an object{what}; got {brief(value)}")
     for field in names:
         if field not in value:
             raise ValueError(f"{name} has no {field}")
+    known = {*names, *optional}
     for field in value:
-        if field not in names and field not in optional:
+        if field not in known:
             raise ValueError(f"{name} has the unknown field {brief(field)}")
     return value
 

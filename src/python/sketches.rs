@@ -42,12 +42,14 @@ const LEAST_ERROR: f64 = 1e-7;
 ///
 /// Notes
 /// -----
-/// Integers of at most 16 bits are counted, and their quantiles are exact. The others go into a KLL sketch [1]_ of each
+/// Integers of at most 16 bits are counted, and their quantiles are exact; there may be as many counts, of 16 bytes, as there
+/// are values: 4 KB a channel for 8 bits, a megabyte for 16. The others go into a KLL sketch [1]_ of each
 /// channel, of at most 64 KB at the default error, whose results are elements of the stream, or lie between two of them as
 /// `numpy.quantile` interpolates. Up to 1800 elements (at the default error) nothing is left out, and results are exact as
 /// well. `rank_error` is held in all but about one of ten thousand cases, whatever the elements and their order: it is four
 /// standard deviations of the error. Smallest and largest element are exact. The same batches in the same order
-/// give the same result, with any number of threads. An empty state is the identity of `merge`.
+/// give the same result, with any number of threads; from some ten thousand elements on, another order of axes in memory may
+/// give another, just as good. An empty state is the identity of `merge`.
 ///
 /// References
 /// ----------

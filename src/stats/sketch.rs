@@ -137,6 +137,13 @@ impl Sketch {
         }
     }
 
+    /// Give back memory that levels no longer need, where it is more than that of `4 * size` items.
+    pub fn trim(&mut self, size: usize) {
+        if self.levels.iter().map(Vec::capacity).sum::<usize>() > 4 * size {
+            self.levels.iter_mut().for_each(Vec::shrink_to_fit);
+        }
+    }
+
     /// Random bits, of a generator that has been started.
     pub fn coin(&mut self) -> u64 {
         let [state, ..] = &mut self.coins;

@@ -103,6 +103,7 @@ impl Sketches {
             let mut parts = parts.into_iter();
             let mut channel = parts.next().unwrap_or_default();
             parts.for_each(|part| channel.merge(&part, size));
+            channel.sketch.trim(size);
             channel
         };
         Ok(Self { channels: parallel::map_items(parts, GROUP, threads, || (), join) })
@@ -120,7 +121,10 @@ impl Sketches {
         if self.channels.len() != other.channels.len() {
             return Err(Error::ChannelMismatch { left: self.channels.len(), right: other.channels.len() });
         }
-        self.channels.iter_mut().zip(&other.channels).for_each(|(ours, theirs)| ours.merge(theirs, size));
+        for (ours, theirs) in self.channels.iter_mut().zip(&other.channels) {
+            ours.merge(theirs, size);
+            ours.sketch.trim(size);
+        }
         Ok(())
     }
 }
