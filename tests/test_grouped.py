@@ -150,7 +150,7 @@ KINDS = {
     "wide int": lambda y: y * 10**12,
     "bool": lambda y: y > 3,
     "float": lambda y: y / 4,
-    "dates": lambda y: np.datetime64("2024-01-01") + y,
+    "dates": lambda y: (np.datetime64("2024-01-01") + y).astype("M8[us]"),
     "pandas int": lambda y: pd.Series(y, index=np.arange(len(y))[::-1]),
     "pandas Int64": lambda y: pd.Series(y, dtype="Int64"),
     "pandas str": lambda y: pd.Series([f"site {i}" for i in y]),

@@ -78,7 +78,8 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     scaler fitted on the rows of the group alone, but mean and variance are summed in another order: their last bits may
     be others. Nothing depends on the number of threads.
 
-    Labels may be integers, strings, dates, or a categorical of pandas or polars. With metadata routing, a pipeline
+    Labels may be integers, strings, dates (those of NumPy become `datetime.datetime`), or a categorical of pandas or
+    polars. With metadata routing, a pipeline
     hands them on after ``set_fit_request(groups=True).set_transform_request(groups=True)``.
 
     Examples
