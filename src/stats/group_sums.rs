@@ -57,6 +57,9 @@ pub fn moments<T: Element>(
     groups: usize,
     threads: usize,
 ) -> Option<Cells> {
+    if x.shape.first() != Some(&codes.len()) {
+        return None;
+    }
     let size = size_of::<T>();
     let mut width = 1;
     for axis in (1..x.shape.len()).rev() {

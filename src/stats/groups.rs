@@ -133,6 +133,8 @@ impl<T: Element> Source for Picked<'_, T> {
 /// The numbers of the rows of groups, group after group, in ascending order within each.
 #[derive(Debug, Clone, Default)]
 pub struct Groups {
+    /// Rows of the array that they are of.
+    rows: usize,
     numbers: Vec<usize>,
     ends: Vec<usize>,
 }
@@ -159,7 +161,7 @@ impl Groups {
                 next[group] += 1;
             }
         }
-        Self { numbers, ends }
+        Self { rows: codes.len(), numbers, ends }
     }
 
     /// Places of the rows of a group.
@@ -177,6 +179,8 @@ impl Groups {
         wanted: impl Fn(usize) -> bool,
         of: impl Fn(Picked<'_, T>, Option<View<'_, f64>>, usize) -> Result<R, Error> + Sync,
     ) -> Result<Vec<(usize, R)>, Error> {
+        // No number is beyond the last row.
+        assert_eq!(x.shape.first(), Some(&self.rows), "one code for each row");
         let weights: Option<Vec<f64>> = weights.map(|all| self.numbers.iter().map(|number| all[*number]).collect());
         let one = |group: usize, threads: usize| {
             let range = self.range(group);
