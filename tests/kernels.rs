@@ -228,6 +228,16 @@ fn narrow<T: Element, U: Output>(make: impl Fn(u64) -> T) {
             let ulp = f64::from(f32::from_bits((exact.abs() as f32).to_bits() + 1)) - f64::from(exact.abs() as f32);
             assert!((f64::from(twin) - exact).abs() <= 0.6 * ulp, "{x:?} - {}: {twin} {exact}", parameters.shift[c]);
         }
+        // Rows read as fewer, longer ones.
+        for times in [1, 4] {
+            let mut map = map.clone();
+            map.widen(times);
+            let mut longer = vec![U::from_f64(0.0); len + start];
+            let width = width * times;
+            map.map(Rows::flat(x, width), RowsMut::flat(&mut longer[start..], width), None, false);
+            let same = longer.iter().zip(&ours).all(|(a, b)| a.to_f64() == b.to_f64());
+            assert!(same, "{level}, {width} in {times} x {len} + {start}");
+        }
     });
 }
 

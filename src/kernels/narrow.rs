@@ -13,7 +13,7 @@
 //! zero (then it is the result). So its rounding errors do not count, and the result is within 0.6 ulp of the exact one.
 
 use super::affine::{Parameters, repeat};
-use super::columns::{AHEAD, Columns, Walk, lanes, prefetch_at};
+use super::columns::{AHEAD, Columns, Walk, lanes, lanes_mut, prefetch_at};
 use super::{Kernel, copy};
 use crate::element::{Element, Output};
 use crate::tiles::{Rows, RowsMut};
@@ -23,6 +23,12 @@ const LANES: usize = 16;
 const GROUP: usize = 2;
 /// As in [`super::affine`]: one row at a time past the cache.
 const STREAM_GROUP: usize = 1;
+
+/// Lanes of a block of parameters, how often all blocks are repeated at once, and the most columns that they may have:
+/// blocks and what they map must stay in the first-level cache.
+const BLOCK: usize = 8;
+const REPEATS: usize = 4;
+const MOST_IN_BLOCKS: usize = 256;
 
 /// So near an integer, the shift counts as that integer and a rest.
 const NEAR: f64 = 1.0 / 16.0;
@@ -40,6 +46,8 @@ pub struct Narrow {
     scale: Vec<f32>,
     scale_rest: Vec<f32>,
     correction: Vec<f32>,
+    /// The same in blocks, for elements without gaps whose parameters repeat after a few blocks.
+    blocks: Vec<Block>,
 }
 
 impl Narrow {
@@ -69,6 +77,7 @@ impl Narrow {
         for values in [&mut self.near, &mut self.scale, &mut self.scale_rest, &mut self.correction] {
             values.clear();
         }
+        self.blocks.clear();
     }
 
     /// Whether there is no column.
@@ -79,9 +88,21 @@ impl Narrow {
     /// Make ready for rows of `times` times as many columns, without gaps.
     pub fn widen(&mut self, times: usize) {
         if self.period().is_none() {
+            self.fill_blocks();
             for values in [&mut self.near, &mut self.scale, &mut self.scale_rest, &mut self.correction] {
                 repeat(values, times);
             }
+        }
+    }
+
+    /// Put the parameters of the fewest columns that are whole blocks into blocks, where these are few.
+    fn fill_blocks(&mut self) {
+        let columns = self.near.len();
+        let repeats = BLOCK >> columns.trailing_zeros().min(BLOCK.trailing_zeros());
+        if columns * repeats <= MOST_IN_BLOCKS {
+            let all = [&self.near, &self.scale, &self.scale_rest, &self.correction];
+            let block = |first| Block(all.map(|values| std::array::from_fn(|j| values[(first + j) % columns])));
+            self.blocks.extend((0..columns * repeats).step_by(BLOCK).map(block));
         }
     }
 
@@ -110,12 +131,14 @@ impl Narrow {
         next: Option<*const T>,
         stream: bool,
     ) {
-        if let (Some(period), Some(x), Some(y)) = (self.period(), rows.whole(), out.whole()) {
+        let period = self.period();
+        let in_blocks = !stream && !self.blocks.is_empty();
+        if let (true, Some(x), Some(y)) = (period.is_some() || in_blocks, rows.whole(), out.whole()) {
             let next = next.unwrap_or(x.as_ptr().wrapping_byte_add(AHEAD));
-            if period == 8 {
-                self.flat::<T, U, 8, 4>(x, y, next, stream);
-            } else {
-                self.flat::<T, U, 24, 1>(x, y, next, stream);
+            match period {
+                Some(8) => self.flat::<T, U, 8, 4>(x, y, next, stream),
+                Some(_) => self.flat::<T, U, 24, 1>(x, y, next, stream),
+                None => super::run(Blocks { blocks: &self.blocks, x, y, next }),
             }
         } else if stream {
             let mut map = Map::<U, true> { parameters: self, out: PhantomData };
@@ -180,6 +203,56 @@ impl<T: Element, U: Output, const P: usize, const TIMES: usize, const STREAM: bo
         let y = y_rest.as_flattened_mut().iter_mut().chain(y_tail);
         for (j, (x, y)) in x.zip(y).enumerate() {
             let j = j % P;
+            *y = U::from_f32(one(x.to_f32(), near[j], scale[j], rest[j], correction[j]));
+        }
+    }
+}
+
+/// The parameters `near`, `scale`, `scale_rest` and `correction` of neighbouring elements, side by side: where they do not
+/// stay in registers, they are read in one go.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+struct Block([[f32; BLOCK]; 4]);
+
+/// Elements whose parameters repeat after `blocks`, several repetitions at once.
+struct Blocks<'a, T, U> {
+    blocks: &'a [Block],
+    x: &'a [T],
+    y: &'a mut [U],
+    next: *const T,
+}
+
+impl<T: Element, U: Output> Kernel for Blocks<'_, T, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { blocks, x, y, next } = self;
+        let width = blocks.len() * BLOCK;
+        let (groups, targets) = (x.chunks_exact(width * REPEATS), y.chunks_exact_mut(width * REPEATS));
+        let rest = groups.remainder();
+        for (i, (x, y)) in groups.zip(targets).enumerate() {
+            let next = next.wrapping_add(i * width * REPEATS);
+            for line in (0..size_of_val(x)).step_by(64) {
+                prefetch_at::<T, 1>(next.wrapping_byte_add(line));
+            }
+            for (b, block) in blocks.iter().enumerate() {
+                let [near, scale, rest, correction] = block.0;
+                for r in 0..REPEATS {
+                    let at = r * width + b * BLOCK;
+                    let x: [T; BLOCK] = *lanes(x, at);
+                    let mut mapped = [U::from_f32(0.0); BLOCK];
+                    for j in 0..BLOCK {
+                        mapped[j] = U::from_f32(one(x[j].to_f32(), near[j], scale[j], rest[j], correction[j]));
+                    }
+                    *lanes_mut(y, at) = mapped;
+                }
+            }
+        }
+        let y = &mut y[x.len() - rest.len()..];
+        for (j, (x, y)) in rest.iter().zip(y).enumerate() {
+            let [near, scale, rest, correction] = &blocks[j % width / BLOCK].0;
+            let j = j % BLOCK;
             *y = U::from_f32(one(x.to_f32(), near[j], scale[j], rest[j], correction[j]));
         }
     }

@@ -1,6 +1,5 @@
 """Statistics of many files: read in parallel, joined in the order of the files."""
 
-import hashlib
 import itertools
 import json
 import signal
@@ -132,6 +131,8 @@ class Survey:
 
     def _digest(self) -> str:
         """Fingerprint of what is surveyed, and how."""
+        import hashlib  # OpenSSL, which takes a while to load and which only checkpoints need
+
         listed = [[str(path), *_stamp(path)] for path in self.files]
         text = json.dumps([listed, self.mode, self.channel_axis])
         return hashlib.sha256(text.encode()).hexdigest()
