@@ -15,6 +15,7 @@ first scaler.
 `ImageNormalizer`                         pictures: from decoded pixels to network input in one pass
 `planish.stats`                           streaming accumulators: `Moments`, `Extrema`, `Quantiles`, `MedianOfMeans`
 `save`, `load`                            all of these in files of JSON
+`planish.layers`                          normalisation layers of deep learning, forward and backward
 `set_num_threads`, `get_num_threads`,     how many threads large arrays are spread over
 `num_threads`
 ========================================= ===========================================================
@@ -27,7 +28,7 @@ from planish._core import get_num_threads, set_num_threads
 from planish._threads import num_threads
 
 if TYPE_CHECKING:
-    from planish import stats
+    from planish import layers, stats
     from planish._functions import maxabs_scale, minmax_scale, normalize, robust_scale, scale
     from planish._grouped import GroupedScaler
     from planish._images import ImageNormalizer
@@ -51,6 +52,7 @@ __all__ = [
     "RobustScaler",
     "StandardScaler",
     "get_num_threads",
+    "layers",
     "load",
     "maxabs_scale",
     "minmax_scale",
@@ -78,8 +80,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
-    if name == "stats":
-        return import_module("planish.stats")
+    if name in ("layers", "stats"):
+        return import_module(f"planish.{name}")
     if name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
         globals()[name] = value

@@ -12,6 +12,8 @@ __all__ = [
     "accepts",
     "affine",
     "get_num_threads",
+    "layer",
+    "layer_gradient",
     "normalize",
     "normalize_images",
     "norms",
@@ -137,6 +139,29 @@ class Quantiles:
     def __getstate__(self) -> dict[str, Any]: ...
     def __setstate__(self, state: dict[str, Any]) -> None: ...
 
+def layer(
+    x: ArrayLike,
+    axis: tuple[int, ...],
+    own: tuple[int, ...],
+    gamma: ArrayLike | None,
+    beta: ArrayLike | None,
+    eps: float,
+    centred: bool,
+    out: NDArray[Any] | None,
+    statistics: bool = False,
+) -> tuple[NDArray[Any], Any, Any]: ...
+def layer_gradient(
+    dy: ArrayLike,
+    x: ArrayLike,
+    axis: tuple[int, ...],
+    own: tuple[int, ...],
+    gamma: ArrayLike | None,
+    eps: float,
+    centred: bool,
+    mean: ArrayLike | None = None,
+    var: ArrayLike | None = None,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]: ...
 def accepts(x: object) -> bool: ...
 def affine(
     x: ArrayLike,

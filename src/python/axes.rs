@@ -26,30 +26,39 @@ impl FromPyObject<'_, '_> for ChannelAxes {
 impl ChannelAxes {
     /// From an int, a tuple of ints, or None.
     pub fn new(channel_axis: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if channel_axis.is_none() {
-            return Ok(Self::None);
-        }
-        let index = |axis: &Bound<'_, PyAny>| -> PyResult<isize> {
-            if axis.is_instance_of::<PyBool>() {
-                return Err(Self::wrong_type(channel_axis));
-            }
-            axis.extract().map_err(|_| Self::wrong_type(channel_axis))
-        };
-        match channel_axis.cast::<PyTuple>() {
-            Ok(axes) => Ok(Self::Several(axes.iter().map(|axis| index(&axis)).collect::<PyResult<_>>()?)),
-            Err(_) => Ok(Self::One(index(channel_axis)?)),
-        }
+        Self::named(channel_axis, "channel_axis")
     }
 
-    fn wrong_type(channel_axis: &Bound<'_, PyAny>) -> PyErr {
-        PyTypeError::new_err(format!(
-            "channel_axis must be an int, a tuple of ints or None; got {}",
-            channel_axis.repr().map_or_else(|_| "an object".into(), |text| text.to_string())
-        ))
+    /// As [`Self::new`], of the argument `name`.
+    pub fn named(axes: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
+        if axes.is_none() {
+            return Ok(Self::None);
+        }
+        let wrong_type = || {
+            PyTypeError::new_err(format!(
+                "{name} must be an int, a tuple of ints or None; got {}",
+                axes.repr().map_or_else(|_| "an object".into(), |text| text.to_string())
+            ))
+        };
+        let index = |axis: &Bound<'_, PyAny>| -> PyResult<isize> {
+            if axis.is_instance_of::<PyBool>() {
+                return Err(wrong_type());
+            }
+            axis.extract().map_err(|_| wrong_type())
+        };
+        match axes.cast::<PyTuple>() {
+            Ok(axes) => Ok(Self::Several(axes.iter().map(|axis| index(&axis)).collect::<PyResult<_>>()?)),
+            Err(_) => Ok(Self::One(index(axes)?)),
+        }
     }
 
     /// For each of `ndim` axes, whether it is kept.
     pub fn kept(&self, ndim: usize) -> PyResult<Vec<bool>> {
+        self.kept_as("channel_axis", ndim)
+    }
+
+    /// As [`Self::kept`], for the argument `name`.
+    pub fn kept_as(&self, name: &str, ndim: usize) -> PyResult<Vec<bool>> {
         let mut kept = vec![false; ndim];
         let one = [if let Self::One(axis) = self { *axis } else { 0 }];
         let axes = match self {
@@ -61,13 +70,13 @@ impl ChannelAxes {
             let index = if *axis < 0 { axis + ndim as isize } else { *axis };
             let Some(flag) = usize::try_from(index).ok().and_then(|index| kept.get_mut(index)) else {
                 return Err(PyValueError::new_err(format!(
-                    "channel_axis={} is out of range for an array of {ndim} dimension(s)",
+                    "{name}={} is out of range for an array of {ndim} dimension(s)",
                     self.text()
                 )));
             };
             if std::mem::replace(flag, true) {
                 return Err(PyValueError::new_err(format!(
-                    "channel_axis={} names an axis twice in an array of {ndim} dimension(s)",
+                    "{name}={} names an axis twice in an array of {ndim} dimension(s)",
                     self.text()
                 )));
             }

@@ -6,6 +6,7 @@
 //! | `axes` | `channel_axis` to kept axes |
 //! | `affine`, `normalize` | the maps |
 //! | `images` | pictures to network input |
+//! | `layers` | normalisation layers and their gradients |
 //! | `quantiles` | exact quantiles |
 //! | `sparse` | CSR and CSC matrices |
 //! | `stream`, `moments`, `extrema` | the streaming accumulators |
@@ -18,6 +19,7 @@ mod axes;
 mod errors;
 mod extrema;
 mod images;
+mod layers;
 mod moments;
 mod normalize;
 mod quantiles;
@@ -41,6 +43,8 @@ mod _core {
     use super::extrema::PyExtrema;
     #[pymodule_export]
     use super::images::normalize_images;
+    #[pymodule_export]
+    use super::layers::{layer, layer_gradient};
     #[pymodule_export]
     use super::moments::PyMoments;
     #[pymodule_export]

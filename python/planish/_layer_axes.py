@@ -1,0 +1,149 @@
+"""What the layers are made of: the axes that share a statistic, and those that gamma and beta have values along."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: Gamma or beta: values, what gives them of the input, or nothing.
+Parameter: TypeAlias = ArrayLike | Callable[[Any], ArrayLike] | None
+
+
+class Form(NamedTuple):
+    """The input of a layer and the axes of its statistics."""
+
+    #: The input; with the axis of its channels split in two where these come in groups.
+    x: NDArray[Any]
+    #: The axes along which elements share a statistic.
+    shared: tuple[int, ...]
+    #: The axes along which gamma and beta have values.
+    own: tuple[int, ...]
+    #: The shape in which callers give them.
+    shape: tuple[int, ...]
+    #: Whether they may also be given for each sample, along the first axis.
+    per_sample: bool
+
+
+def array(x: ArrayLike) -> NDArray[Any]:
+    """Give `x` as an array, without a copy where it is one."""
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
+
+
+def _channel(x: NDArray[Any], channel_axis: int, least: int, layer: str) -> int:
+    """Check the axis of the channels, and count it from the front."""
+    if x.ndim < least:
+        raise ValueError(f"{layer} takes arrays of at least {least} dimensions; x has shape {x.shape}")
+    try:
+        index = range(x.ndim)[channel_axis]
+    except TypeError:
+        raise TypeError(f"channel_axis must be an int; got {channel_axis!r}") from None
+    except IndexError:
+        raise ValueError(f"channel_axis={channel_axis} is out of range for x of shape {x.shape}") from None
+    return index
+
+
+def batch(x: ArrayLike, channel_axis: int) -> Form:
+    """All axes but the channels' share a statistic."""
+    x = array(x)
+    channel = _channel(x, channel_axis, 2, "batch_norm")
+    shared = tuple(axis for axis in range(x.ndim) if axis != channel)
+    return Form(x, shared, (channel,), (x.shape[channel],), channel != 0)
+
+
+def instance(x: ArrayLike, channel_axis: int) -> Form:
+    """All axes but the samples' and the channels' share a statistic."""
+    x = array(x)
+    channel = _channel(x, channel_axis, 3, "instance_norm")
+    if channel == 0:
+        raise ValueError(f"channel_axis={channel_axis} is the axis of the samples, the first, of x of shape {x.shape}")
+    return Form(x, tuple(axis for axis in range(1, x.ndim) if axis != channel), (channel,), (x.shape[channel],), True)
+
+
+def grouped(x: ArrayLike, num_groups: int, channel_axis: int) -> Form:
+    """Of each sample, the channels of a group share a statistic, with all that lies behind them."""
+    x = array(x)
+    channel = _channel(x, channel_axis, 2, "group_norm")
+    if channel == 0:
+        raise ValueError(f"channel_axis={channel_axis} is the axis of the samples, the first, of x of shape {x.shape}")
+    channels = x.shape[channel]
+    if isinstance(num_groups, bool) or not isinstance(num_groups, int | np.integer):
+        raise TypeError(f"num_groups must be an int; got {num_groups!r}")
+    if num_groups < 1 or channels % num_groups != 0:
+        raise ValueError(f"num_groups must divide the {channels} channels of x of shape {x.shape}; got {num_groups}")
+    split = (*x.shape[:channel], int(num_groups), channels // int(num_groups), *x.shape[channel + 1 :])
+    shared = tuple(axis for axis in range(1, len(split)) if axis != channel)
+    return Form(x.reshape(split), shared, (channel, channel + 1), (channels,), True)
+
+
+def trailing(x: ArrayLike, axis: int | tuple[int, ...]) -> Form:
+    """The last axes share a statistic, and each of their elements has parameters."""
+    x = array(x)
+    ndim = x.ndim
+    if axis == -1 and ndim > 0:
+        last: tuple[int, ...] = (ndim - 1,)
+    else:
+        last = listed(axis, ndim)
+        if last != tuple(range(ndim - len(last), ndim)) or not last:
+            raise ValueError(
+                f"axis must be one or several of the last axes, such as -1 or (-2, -1); got {axis} for x of shape "
+                f"{x.shape} (standardize takes any axes)"
+            )
+    return Form(x, last, last, x.shape[last[0] :], last[0] > 0)
+
+
+def listed(axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Give axes in ascending order, counted from the front."""
+    axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    if any(isinstance(index, bool) or not isinstance(index, int | np.integer) for index in axes):
+        raise TypeError(f"axis must be an int or a tuple of ints; got {axis!r}")
+    if any(not -ndim <= index < ndim for index in axes):
+        raise ValueError(f"axis={axis} is out of range for an array of {ndim} dimension(s)")
+    found = tuple(sorted(int(index) % ndim for index in axes))
+    if len(set(found)) < len(found):
+        raise ValueError(f"axis={axis} names an axis twice in an array of {ndim} dimension(s)")
+    return found
+
+
+def parameters(
+    form: Form, x: ArrayLike, gamma: Parameter, beta: Parameter
+) -> tuple[tuple[int, ...], NDArray[Any] | None, NDArray[Any] | None]:
+    """Give gamma and beta along the same axes, and these axes."""
+    if gamma is None and beta is None:
+        return form.own, None, None
+    first, second = _values("gamma", gamma, form, x), _values("beta", beta, form, x)
+    shapes = {value.shape for value in (first, second) if value is not None}
+    own, shape = form.own, tuple(form.x.shape[axis] for axis in form.own)
+    if shapes != {form.shape}:
+        # For each sample: what is given for all of them holds for each.
+        own, shape = (0, *own), (form.x.shape[0], *shape)
+        whole = (form.x.shape[0], *form.shape)
+        first, second = (None if value is None else np.broadcast_to(value, whole) for value in (first, second))
+    if len(shape) != len(form.shape) or shapes != {form.shape}:
+        first, second = (None if value is None else value.reshape(shape) for value in (first, second))
+    return own, first, second
+
+
+def _values(name: str, value: Parameter, form: Form, x: ArrayLike) -> NDArray[Any] | None:
+    if value is None:
+        return None
+    values = array(value(x) if callable(value) else value)
+    if values.shape != form.shape and not (form.per_sample and values.shape == (form.x.shape[0], *form.shape)):
+        accepted = f"{form.shape}" + (f", or {(form.x.shape[0], *form.shape)} for each sample" if form.per_sample else "")
+        raise ValueError(f"{name} has shape {values.shape}; x has shape {np.shape(x)}, and accepted are {accepted}")
+    if values.dtype.kind == "V":  # bfloat16
+        return values.astype(np.float64)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers; got dtype {values.dtype}")
+    return values
+
+
+def reshaped(out: Any, x: ArrayLike, form: Form) -> Any:
+    """Give `out` in the shape of the form: the same memory."""
+    if out is None or form.x.shape == np.shape(x):
+        return out
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
+    if out.shape != np.shape(x):
+        raise ValueError(f"out has shape {out.shape}; the result has shape {np.shape(x)}")
+    return out.reshape(form.x.shape)

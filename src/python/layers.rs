@@ -1,0 +1,179 @@
+//! Normalisation layers for Python.
+
+use super::affine::target;
+use super::arrays::{Array, doubles, empty_like, to_numpy, tuple, with_float};
+use super::axes::{ChannelAxes, kept_shape};
+use super::threads;
+use crate::transform::affine::Target;
+use crate::transform::layer_gradients::{Gradients, Point, differentiate};
+use crate::transform::layers::{Layer, Statistics, normalize};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+/// A new or given array and the statistics or gradients that belong to it.
+type WithTwo<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
+
+/// An array of floating-point elements.
+fn floats<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Array<'py>> {
+    let array = Array::new(object, name)?;
+    if !array.dtype.is_float() {
+        return Err(PyTypeError::new_err(format!(
+            "{name} has dtype {}; float16, bfloat16, float32 and float64 are accepted, which astype gives",
+            array.dtype.name()
+        )));
+    }
+    Ok(array)
+}
+
+/// The axes of a layer, for each axis of its input.
+struct Roles {
+    shared: Vec<bool>,
+    own: Vec<bool>,
+}
+
+impl Roles {
+    /// `axis` shares a statistic; `own` are the axes of gamma and beta.
+    fn new(axis: &Bound<'_, PyAny>, own: &Bound<'_, PyAny>, ndim: usize) -> PyResult<Self> {
+        let shared = ChannelAxes::named(axis, "axis")?.kept_as("axis", ndim)?;
+        let own = ChannelAxes::named(own, "axis")?.kept_as("axis", ndim)?;
+        Ok(Self { shared, own })
+    }
+
+    /// Gamma or beta, in C order of the own axes of `x`.
+    fn parameter(&self, values: Option<&Bound<'_, PyAny>>, name: &str, x: &Array<'_>) -> PyResult<Option<Vec<f64>>> {
+        let Some(values) = values else { return Ok(None) };
+        let (shape, values) = doubles(values, name)?;
+        let expected = kept_shape(&x.shape, &self.own);
+        if shape != expected {
+            return Err(PyValueError::new_err(format!(
+                "{name} has shape {}; for x of shape {} it must have shape {}",
+                tuple(&shape),
+                tuple(&x.shape),
+                tuple(&expected)
+            )));
+        }
+        Ok(Some(values))
+    }
+}
+
+fn check_epsilon(epsilon: f64) -> PyResult<()> {
+    if epsilon >= 0.0 && epsilon.is_finite() {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("eps must be finite and not negative; got {epsilon}")))
+}
+
+/// ``(x - mean) / sqrt(var + eps) * gamma + beta``, with the mean and the biased variance along `axis` (the mean square
+/// without `centred`) and parameters along `own`; with `statistics` also mean and variance of each group.
+#[pyfunction]
+#[pyo3(signature = (x, axis, own, gamma, beta, eps, centred, out, statistics=false))]
+#[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.
+pub fn layer<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    axis: &Bound<'py, PyAny>,
+    own: &Bound<'py, PyAny>,
+    gamma: Option<&Bound<'py, PyAny>>,
+    beta: Option<&Bound<'py, PyAny>>,
+    eps: f64,
+    centred: bool,
+    out: Option<&Bound<'py, PyAny>>,
+    statistics: bool,
+) -> PyResult<WithTwo<'py>> {
+    check_epsilon(eps)?;
+    let x = floats(x, "x")?;
+    let mut roles = Roles::new(axis, own, x.shape.len())?;
+    let gamma = roles.parameter(gamma, "gamma", &x)?;
+    let beta = roles.parameter(beta, "beta", &x)?;
+    if gamma.is_none() && beta.is_none() {
+        roles.own.fill(false);
+    }
+    let (result, target) = target(&x, x.dtype, out, true)?;
+    let layer = Layer {
+        shared: &roles.shared,
+        own: &roles.own,
+        gamma: gamma.as_deref(),
+        beta: beta.as_deref(),
+        epsilon: eps,
+        centred,
+    };
+    let found = with_float!(x.dtype, T => {
+        let (view, out) = (x.view::<T>(), result.view_mut::<T>());
+        threads::run(py, x.bytes(), move |threads| normalize(layer, view, out, target, threads))
+    });
+    let result = out.cloned().unwrap_or_else(|| result.object.into_any());
+    if !statistics {
+        return Ok((result, None, None));
+    }
+    let kept: Vec<bool> = roles.shared.iter().map(|shared| !shared).collect();
+    let shape = kept_shape(&x.shape, &kept);
+    Ok((result, Some(to_numpy(py, found.mean, &shape)?), Some(to_numpy(py, found.var, &shape)?)))
+}
+
+/// The gradients of [`layer`] with respect to `x`, gamma and beta, given that of its result; `mean` and `var` are constants
+/// where they are given.
+#[pyfunction]
+#[pyo3(signature = (dy, x, axis, own, gamma, eps, centred, mean=None, var=None, out=None))]
+#[allow(clippy::too_many_arguments)] // As above.
+pub fn layer_gradient<'py>(
+    py: Python<'py>,
+    dy: &Bound<'py, PyAny>,
+    x: &Bound<'py, PyAny>,
+    axis: &Bound<'py, PyAny>,
+    own: &Bound<'py, PyAny>,
+    gamma: Option<&Bound<'py, PyAny>>,
+    eps: f64,
+    centred: bool,
+    mean: Option<&Bound<'py, PyAny>>,
+    var: Option<&Bound<'py, PyAny>>,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    check_epsilon(eps)?;
+    let (x, dy) = (floats(x, "x")?, floats(dy, "dy")?);
+    if dy.dtype != x.dtype {
+        return Err(PyTypeError::new_err(format!(
+            "dy has dtype {}; x has dtype {}, and both must be the same",
+            dy.dtype.name(),
+            x.dtype.name()
+        )));
+    }
+    if dy.shape != x.shape {
+        return Err(PyValueError::new_err(format!(
+            "dy has shape {}; x has shape {}, and both must be the same",
+            tuple(&dy.shape),
+            tuple(&x.shape)
+        )));
+    }
+    let roles = Roles::new(axis, own, x.shape.len())?;
+    let gamma = roles.parameter(gamma, "gamma", &x)?;
+    let groups = Roles { own: roles.shared.iter().map(|shared| !shared).collect(), shared: Vec::new() };
+    let mean = groups.parameter(mean, "mean", &x)?;
+    let var = groups.parameter(var, "var", &x)?;
+    let known = mean.zip(var).map(|(mean, var)| Statistics { mean, var });
+    let (result, target) = match out {
+        Some(object) => {
+            let result = floats(object, "out")?;
+            if !object.is_instance_of::<numpy::PyUntypedArray>() {
+                return Err(PyTypeError::new_err(format!(
+                    "out must be a NumPy array; got {}",
+                    object.get_type().name()?
+                )));
+            }
+            result.check_target("out", &x.shape, x.dtype)?;
+            result.check_apart("out", &x)?;
+            result.check_apart("out", &dy)?;
+            (result, Target::Warm)
+        }
+        None => (empty_like(&x, x.dtype)?, Target::Fresh),
+    };
+    let layer =
+        Layer { shared: &roles.shared, own: &roles.own, gamma: gamma.as_deref(), beta: None, epsilon: eps, centred };
+    let Gradients { gamma: dgamma, beta: dbeta } = with_float!(x.dtype, T => {
+        let point = Point { x: x.view::<T>(), dy: dy.view::<T>(), known: known.as_ref() };
+        let dx = result.view_mut::<T>();
+        threads::run(py, x.bytes(), move |threads| differentiate(layer, point, dx, target, threads))
+    });
+    let shape = kept_shape(&x.shape, &roles.own);
+    let result = out.cloned().unwrap_or_else(|| result.object.into_any());
+    Ok((result, to_numpy(py, dgamma, &shape)?, to_numpy(py, dbeta, &shape)?))
+}

@@ -1,0 +1,349 @@
+//! Normalisation layers: a statistic of some axes, and the affine map that it gives, with parameters along others.
+//!
+//! ```text
+//! y = (x - mean) / sqrt(var + epsilon) * gamma + beta
+//! ```
+//!
+//! Where a group of elements that share a statistic fits into the cache, it is read from memory once: its sums are taken
+//! and its lines mapped before the next group. Where groups are large, or lie as columns side by side, the statistics
+//! and the map of whole arrays do it. Not-a-number and infinity spoil their group, and no other.
+
+use super::affine::{Affine, Target, map};
+use super::lines::{Axes, Lines, Place, line, parameters, write_line};
+use crate::element::{Bool, Element, Output};
+use crate::kernels::lines::{Line, Sums, map_line};
+use crate::kernels::{self, copy};
+use crate::parallel;
+use crate::stats::moments::{Moments, MomentsElement};
+use crate::stats::source::{Maskable, Masked};
+use crate::view::{View, ViewMut};
+
+/// Bytes of a group that is taken at once: a share of the last-level cache.
+const MOST_CACHED: usize = 4 << 20;
+/// Shortest lines that are worth a loop of their own, and fewest elements that share a statistic and a parameter where
+/// these are taken as columns.
+const SHORT: usize = 16;
+/// Squares that are so much smaller than what was subtracted from them have lost digits.
+const CANCELLED: f64 = 64.0;
+
+/// What layers normalise.
+pub trait LayerElement: Output + MomentsElement + Maskable<Float: MomentsElement> {}
+impl<T: Output + MomentsElement + Maskable<Float: MomentsElement>> LayerElement for T {}
+
+/// A layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer<'a> {
+    /// Axes along which elements share a statistic.
+    pub shared: &'a [bool],
+    /// Axes along which they have parameters of their own; none where there are no parameters.
+    pub own: &'a [bool],
+    /// Factors of the own axes in C order; nothing is one.
+    pub gamma: Option<&'a [f64]>,
+    /// Summands likewise; nothing is zero.
+    pub beta: Option<&'a [f64]>,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether the mean is subtracted; else the mean square takes the place of the variance.
+    pub centred: bool,
+}
+
+impl Layer<'_> {
+    /// Gamma number `index`.
+    pub fn gamma(&self, index: isize) -> f64 {
+        self.gamma.map_or(1.0, |gamma| gamma[index as usize])
+    }
+
+    /// What the differences from the mean are multiplied by.
+    pub fn scale(&self, var: f64) -> f64 {
+        1.0 / (var + self.epsilon).sqrt()
+    }
+
+    /// The axis to take lines along, so that a group is read at once; nothing where columns suit better.
+    pub fn line_axis<const N: usize>(&self, axes: &Axes<N>, size: usize) -> Option<Option<usize>> {
+        let product = |wanted: &dyn Fn(bool, bool) -> bool| -> usize {
+            axes.axes.iter().filter(|axis| wanted(axis.shared, axis.own)).map(|axis| axis.len).product()
+        };
+        let group_bytes = product(&|shared, _| shared) * size;
+        let cell = product(&|shared, own| shared && !own);
+        let columns = axes.axes.first().is_some_and(|axis| !axis.shared || axis.len < SHORT);
+        if cell >= SHORT && (columns || group_bytes > MOST_CACHED) {
+            return None;
+        }
+        Some(axes.axes.iter().position(|axis| axis.shared))
+    }
+}
+
+/// Mean and (biased) variance of every group, in C order of the axes that are not shared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statistics {
+    /// Zero where it is not subtracted.
+    pub mean: Vec<f64>,
+    /// The mean square where the mean is not subtracted.
+    pub var: Vec<f64>,
+}
+
+impl Statistics {
+    /// Of no element.
+    pub fn unknown(groups: usize) -> Self {
+        Self { mean: vec![f64::NAN; groups], var: vec![f64::NAN; groups] }
+    }
+}
+
+/// Memory of a thread.
+#[derive(Debug, Default)]
+struct Scratch<T> {
+    x: Vec<T>,
+    y: Vec<T>,
+    gamma: Vec<f64>,
+    beta: Vec<f64>,
+}
+
+/// Normalise `x` into `out`, of the same shape.
+pub fn normalize<T: LayerElement>(
+    layer: Layer<'_>,
+    x: View<'_, T>,
+    out: ViewMut<'_, T>,
+    target: Target,
+    threads: usize,
+) -> Statistics {
+    let axes = Axes::new(x.shape, layer.shared, layer.own, [out.strides, x.strides]);
+    if x.shape.contains(&0) {
+        return Statistics::unknown(groups(x.shape, layer.shared));
+    }
+    match layer.line_axis(&axes, size_of::<T>()) {
+        Some(axis) => by_lines(layer, x, out, axes.lines(axis, |axis| !axis.shared), target, threads),
+        None => by_cells(layer, x, out, target, threads),
+    }
+}
+
+fn groups(shape: &[usize], shared: &[bool]) -> usize {
+    shape.iter().zip(shared).filter(|(_, shared)| !**shared).map(|(len, _)| *len).product()
+}
+
+/// Mean and variance of the group at `place`, as a [`Layer`] wants them.
+pub fn statistics<T: Element, const N: usize>(
+    lines: &Lines<N>,
+    x: View<'_, T>,
+    k: usize,
+    place: &Place<N>,
+    centred: bool,
+    scratch: &mut Vec<T>,
+) -> (f64, f64) {
+    let (len, stride) = (lines.line.len, lines.line.stride[k]);
+    let mut sums = |pivot: f64| {
+        (0..lines.lines()).fold([0.0; 2], |[sum, squares], index| {
+            let at = x.at(lines.line(place, index).offset[k]);
+            // SAFETY: these lines are elements of the view, which promises that they can be read.
+            let x = unsafe { line(at, stride, len, false, scratch) };
+            let [more, more_squares] = kernels::run(Sums { x, pivot });
+            [sum + more, squares + more_squares]
+        })
+    };
+    let n = lines.group_len() as f64;
+    if !centred {
+        return (0.0, sums(0.0)[1] / n);
+    }
+    // SAFETY: as above: the first element of the group.
+    let pivot = unsafe { x.at(place.offset[k]).cast::<T>().read_unaligned() }.to_f64();
+    let finish = |pivot: f64, [sum, squares]: [f64; 2]| {
+        // Chan, Golub, LeVeque, "Algorithms for computing the sample variance", American Statistician 37 (1983), eq. 1.7.
+        let lost = sum * (sum / n);
+        (pivot + sum / n, squares - lost, lost)
+    };
+    let (mean, squares, lost) = finish(pivot, sums(pivot));
+    if !mean.is_finite() {
+        return (mean, f64::NAN);
+    }
+    if lost <= CANCELLED * squares || lost == 0.0 {
+        return (mean, squares / n);
+    }
+    let (mean, squares, _) = finish(mean, sums(mean));
+    (mean, squares.max(0.0) / n)
+}
+
+/// Each group read from memory once.
+fn by_lines<T: LayerElement>(
+    layer: Layer<'_>,
+    x: View<'_, T>,
+    out: ViewMut<'_, T>,
+    lines: Lines<2>,
+    target: Target,
+    threads: usize,
+) -> Statistics {
+    let bytes = x.shape.iter().product::<usize>() * size_of::<T>();
+    let stream = target == Target::Warm
+        && copy::exceeds_cache(bytes)
+        && lines.aligned(0, out.start, size_of::<T>(), copy::STREAM_ALIGN);
+    // Elements of a line are mapped with gamma and beta both.
+    let number = layer.gamma.or(layer.beta).map_or(0, <[f64]>::len);
+    let (ones, zeros) = if lines.line.own { (vec![1.0; number], vec![0.0; number]) } else { Default::default() };
+    let layer = if lines.line.own {
+        Layer { gamma: layer.gamma.or(Some(&ones)), beta: layer.beta.or(Some(&zeros)), ..layer }
+    } else {
+        layer
+    };
+    let pieces = Lines::<2>::pieces(lines.groups());
+    let scratch = || Scratch { x: Vec::new(), y: Vec::new(), gamma: Vec::new(), beta: Vec::new() };
+    let found = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
+        let group = |index: usize| {
+            let place = lines.group(index);
+            let (mean, var) = statistics(&lines, x, 1, &place, layer.centred, &mut scratch.x);
+            let map = MapGroup { layer, lines: &lines, x, out: &out, mean, scale: layer.scale(var) };
+            map.run(&place, target == Target::Input, stream, scratch);
+            (place.group as usize, mean, var)
+        };
+        let found: Vec<(usize, f64, f64)> = pieces[piece].clone().map(group).collect();
+        if stream {
+            copy::fence();
+        }
+        found
+    });
+    let mut statistics = Statistics::unknown(lines.groups());
+    for (group, mean, var) in found.into_iter().flatten() {
+        (statistics.mean[group], statistics.var[group]) = (mean, var);
+    }
+    statistics
+}
+
+/// A group whose statistics are known.
+struct MapGroup<'a, 'm, T> {
+    layer: Layer<'a>,
+    lines: &'a Lines<2>,
+    x: View<'m, T>,
+    out: &'a ViewMut<'m, T>,
+    mean: f64,
+    scale: f64,
+}
+
+impl<T: LayerElement> MapGroup<'_, '_, T> {
+    /// Map all lines; with `overwritten` they are the output as well.
+    fn run(&self, place: &Place<2>, overwritten: bool, stream: bool, scratch: &mut Scratch<T>) {
+        let Self { layer, lines, mean, scale, .. } = *self;
+        let Scratch { x, y, gamma, beta } = scratch;
+        let (len, stride) = (lines.line.len, lines.line.stride);
+        for index in 0..lines.lines() {
+            let Place { offset, parameter, .. } = lines.line(place, index);
+            let to_map = if lines.line.own {
+                let step = lines.line.parameter;
+                let all = [layer.gamma, layer.beta].map(Option::unwrap_or_default);
+                let gamma = parameters(all[0], parameter, step, len, gamma);
+                let beta = parameters(all[1], parameter, step, len, beta);
+                Line { shift: mean, scale, parameters: Some((gamma, beta)), offset: 0.0 }
+            } else {
+                let offset = layer.beta.map_or(0.0, |beta| beta[parameter as usize]);
+                Line { shift: mean, scale: scale * layer.gamma(parameter), parameters: None, offset }
+            };
+            // SAFETY: these lines are elements of the view, which promises that they can be read; those that are
+            // overwritten are copied.
+            let x = unsafe { line(self.x.at(offset[1]), stride[1], len, overwritten, x) };
+            let write = |y: &mut [T]| map_line(to_map, x, y, stream);
+            // SAFETY: each line of the output belongs to one group, and so to one task.
+            unsafe { write_line(self.out.at(offset[0]), stride[0], len, T::from_f64(0.0), y, write) };
+        }
+    }
+}
+
+/// Statistics of cells, which are the elements that share a statistic and a parameter, and what cells belong to.
+pub struct Cells {
+    /// For each cell the numbers of its group and its parameter.
+    pub of: Vec<(usize, usize)>,
+    /// Of the groups.
+    pub statistics: Statistics,
+    /// The axes that tell cells apart.
+    pub kept: Vec<bool>,
+}
+
+impl Cells {
+    /// Of `x`.
+    pub fn of<T: LayerElement>(layer: Layer<'_>, x: View<'_, T>, threads: usize) -> Self {
+        let Layer { shared, own, .. } = layer;
+        let kept: Vec<bool> = shared.iter().zip(own).map(|(shared, own)| !shared || *own).collect();
+        let of = numbers(x.shape, shared, own, &kept);
+        let (means, vars) = moments(x, &kept, threads);
+        let count = groups(x.shape, shared);
+        // Cells have equally many elements (Chan, Golub, LeVeque, eq. 2.1, for more than two parts).
+        let share = count as f64 / of.len() as f64;
+        let mut statistics = Statistics { mean: vec![0.0; count], var: vec![0.0; count] };
+        if layer.centred {
+            of.iter().zip(&means).for_each(|((group, _), mean)| statistics.mean[*group] += mean * share);
+        }
+        for ((group, _), (mean, var)) in of.iter().zip(means.iter().zip(&vars)) {
+            let away = mean - statistics.mean[*group];
+            statistics.var[*group] += (var + away * away) * share;
+        }
+        Self { of, statistics, kept }
+    }
+}
+
+/// For each position of the kept axes, in C order, the numbers of its group and of its parameter.
+pub fn numbers(shape: &[usize], shared: &[bool], own: &[bool], kept: &[bool]) -> Vec<(usize, usize)> {
+    let mut numbers = vec![(0, 0)];
+    for axis in (0..shape.len()).filter(|axis| kept[*axis]) {
+        let len = shape[axis];
+        let next = |(group, parameter): (usize, usize), i: usize| {
+            let group = if shared[axis] { group } else { group * len + i };
+            (group, if own[axis] { parameter * len + i } else { parameter })
+        };
+        numbers = numbers.into_iter().flat_map(|number| (0..len).map(move |i| next(number, i))).collect();
+    }
+    numbers
+}
+
+/// Mean and variance of each cell; not-a-number where an element is not finite.
+fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> (Vec<f64>, Vec<f64>) {
+    let moments = Moments::of(x, kept, threads).or_else(|_| {
+        // An infinity: left out as not-a-number is, so that it spoils its own cell only.
+        let finite = |offset: isize| {
+            // SAFETY: an element of the view, which promises that it can be read.
+            let element = unsafe { x.at(offset).cast::<T>().read_unaligned() };
+            Bool(u8::from(element.to_f64().is_finite()))
+        };
+        let mut offsets = vec![0];
+        for (len, stride) in x.shape.iter().zip(x.strides) {
+            offsets = offsets.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
+        }
+        let mask: Vec<Bool> = offsets.into_iter().map(finite).collect();
+        let mut strides = vec![1isize; x.shape.len()];
+        for axis in (1..x.shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * x.shape[axis] as isize;
+        }
+        // SAFETY: the mask has as many elements as the shape, in C order.
+        let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
+        Moments::of(Masked { x, mask }, kept, threads)
+    });
+    let len = groups(x.shape, kept);
+    let cells = x.shape.iter().product::<usize>() / len.max(1);
+    let Ok(moments) = moments else { return (vec![f64::NAN; cells], vec![f64::NAN; cells]) };
+    let whole: Vec<bool> = moments.count().iter().map(|count| *count == len as f64).collect();
+    let or_nan = |values: Vec<f64>| {
+        values.into_iter().zip(&whole).map(|(value, whole)| if *whole { value } else { f64::NAN }).collect()
+    };
+    (or_nan(moments.mean()), or_nan(moments.var(0.0)))
+}
+
+/// The statistics and the map of whole arrays.
+fn by_cells<T: LayerElement>(
+    layer: Layer<'_>,
+    x: View<'_, T>,
+    out: ViewMut<'_, T>,
+    target: Target,
+    threads: usize,
+) -> Statistics {
+    let Cells { of, statistics, kept } = Cells::of(layer, x, threads);
+    let each = |value: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
+        of.iter().map(|(group, parameter)| value(*group, *parameter)).collect()
+    };
+    let shift = each(&|group, _| statistics.mean[group]);
+    let scale = each(&|group, parameter| layer.scale(statistics.var[group]) * layer.gamma(parameter as isize));
+    let offset = layer.beta.map(|beta| each(&|_, parameter| beta[parameter]));
+    let affine = Affine {
+        shift: Some(&shift),
+        scale: Some(&scale),
+        scale_rest: None,
+        divide: false,
+        offset: offset.as_deref(),
+        clip: None,
+    };
+    map(affine, x, out, &kept, target, threads);
+    statistics
+}
