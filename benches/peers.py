@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+import layers
 import numpy as np
 import pictures
 import planish
@@ -170,14 +171,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README")
-    parser.add_argument("--only", choices=["tables", "robust", "pictures"], help="a part of it")
+    parser.add_argument("--only", choices=["tables", "robust", "pictures", "layers"], help="a part of it")
     arguments = parser.parse_args()
     versions = {m.__name__: m.__version__ for m in (np, sklearn, cv2, numbagg, torch) if m is not None}
     print(f"{THREADS} thread(s) of {os.cpu_count()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "\n")
     print("| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |")
     print("|---|---|---|---|---|")
     results = {"threads": THREADS, "versions": versions, "jobs": {}}
-    parts = {"tables": jobs, "robust": robust.jobs, "pictures": pictures.jobs}
+    parts = {"tables": jobs, "robust": robust.jobs, "pictures": pictures.jobs, "layers": layers.jobs}
     everything = [part(arguments.scale) for name, part in parts.items() if arguments.only in (None, name)]
     for job in (job for part in everything for job in part):
         limits = {} if job.limit is None else {job.limit[0]: job.limit[1]}

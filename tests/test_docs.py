@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import planish
 import planish._core
+import planish.layers
 import planish.stats
 import pytest
 
@@ -54,7 +55,8 @@ def test_docstring(test):
 def test_every_class_has_an_example_that_ran():
     names = {test.name.split(".")[-1] for test in documented()}
     assert {"Moments", "Extrema", "merge", "from_stats"} <= names
-    assert {name for name in planish.__all__ if name not in ("stats", "get_num_threads")} <= names
+    assert {name for name in planish.__all__ if name not in ("layers", "stats", "get_num_threads")} <= names
+    assert {name for name in planish.layers.__all__ if name != "Gradients"} <= names
 
 
 @pytest.mark.parametrize(

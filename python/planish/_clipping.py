@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
-from planish._layer_axes import array, listed
+from planish._layer_axes import floats, listed
 
 #: Elements that are squared at a time.
 _BLOCK = 1 << 16
@@ -61,7 +61,7 @@ def adaptive_grad_clip(
     array([[0.06, 0.08],
            [0.  , 0.1 ]])
     """
-    grad, param = _floats("grad", grad), _floats("param", param)
+    grad, param = floats("grad", grad), floats("param", param)
     if grad.shape != param.shape:
         raise ValueError(f"grad has shape {grad.shape}; param has shape {param.shape}, and both must be the same")
     for name, value in (("clipping", clipping), ("eps", eps)):
@@ -115,19 +115,12 @@ def clip_by_norm(
     >>> clip_by_norm(np.array([3.0, 4.0]), 1.0)
     array([0.6, 0.8])
     """
-    grad = _floats("grad", grad)
+    grad = floats("grad", grad)
     if not 0 < max_norm < np.inf:
         raise ValueError(f"max_norm must be positive and finite; got {max_norm}")
     shared = range(grad.ndim) if axis is None else listed(axis, grad.ndim)
     kept = tuple(index for index in range(grad.ndim) if index not in shared)
     return _scaled(grad, np.asarray(max_norm, dtype=np.float64), kept, out)
-
-
-def _floats(name: str, values: ArrayLike) -> NDArray[Any]:
-    found = array(values)
-    if found.dtype.kind not in "fV":
-        raise TypeError(f"{name} has dtype {found.dtype}; float16, bfloat16, float32 and float64 are accepted")
-    return found
 
 
 def _norms(values: NDArray[Any], kept: tuple[int, ...]) -> NDArray[np.float64]:

@@ -141,10 +141,10 @@ class Quantiles:
 
 def layer(
     x: ArrayLike,
-    axis: tuple[int, ...],
-    own: tuple[int, ...],
-    gamma: ArrayLike | None,
-    beta: ArrayLike | None,
+    axis: int | tuple[int, ...],
+    own: int | tuple[int, ...],
+    gamma: Any,
+    beta: Any,
     eps: float,
     centred: bool,
     out: NDArray[Any] | None,

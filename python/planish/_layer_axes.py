@@ -30,6 +30,14 @@ def array(x: ArrayLike) -> NDArray[Any]:
     return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
+def floats(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Give floating-point elements as an array, without a copy where it is one."""
+    found = array(values)
+    if found.dtype.kind not in "fV":  # bfloat16 is of kind V
+        raise TypeError(f"{name} has dtype {found.dtype}; float16, bfloat16, float32 and float64 are accepted")
+    return found
+
+
 def _channel(x: NDArray[Any], channel_axis: int, least: int, layer: str) -> int:
     """Check the axis of the channels, and count it from the front."""
     if x.ndim < least:
@@ -44,16 +52,16 @@ def _channel(x: NDArray[Any], channel_axis: int, least: int, layer: str) -> int:
 
 
 def batch(x: ArrayLike, channel_axis: int) -> Form:
-    """All axes but the channels' share a statistic."""
-    x = array(x)
+    """Let all axes but the channels' share a statistic."""
+    x = floats("x", x)
     channel = _channel(x, channel_axis, 2, "batch_norm")
     shared = tuple(axis for axis in range(x.ndim) if axis != channel)
     return Form(x, shared, (channel,), (x.shape[channel],), channel != 0)
 
 
 def instance(x: ArrayLike, channel_axis: int) -> Form:
-    """All axes but the samples' and the channels' share a statistic."""
-    x = array(x)
+    """Let all axes but the samples' and the channels' share a statistic."""
+    x = floats("x", x)
     channel = _channel(x, channel_axis, 3, "instance_norm")
     if channel == 0:
         raise ValueError(f"channel_axis={channel_axis} is the axis of the samples, the first, of x of shape {x.shape}")
@@ -61,8 +69,8 @@ def instance(x: ArrayLike, channel_axis: int) -> Form:
 
 
 def grouped(x: ArrayLike, num_groups: int, channel_axis: int) -> Form:
-    """Of each sample, the channels of a group share a statistic, with all that lies behind them."""
-    x = array(x)
+    """Let the channels of a group share a statistic, in each sample, with all that lies behind them."""
+    x = floats("x", x)
     channel = _channel(x, channel_axis, 2, "group_norm")
     if channel == 0:
         raise ValueError(f"channel_axis={channel_axis} is the axis of the samples, the first, of x of shape {x.shape}")
@@ -77,8 +85,8 @@ def grouped(x: ArrayLike, num_groups: int, channel_axis: int) -> Form:
 
 
 def trailing(x: ArrayLike, axis: int | tuple[int, ...]) -> Form:
-    """The last axes share a statistic, and each of their elements has parameters."""
-    x = array(x)
+    """Let the last axes share a statistic, each of their elements with parameters."""
+    x = floats("x", x)
     ndim = x.ndim
     if axis == -1 and ndim > 0:
         last: tuple[int, ...] = (ndim - 1,)
@@ -112,29 +120,32 @@ def parameters(
     if gamma is None and beta is None:
         return form.own, None, None
     first, second = _values("gamma", gamma, form, x), _values("beta", beta, form, x)
-    shapes = {value.shape for value in (first, second) if value is not None}
-    own, shape = form.own, tuple(form.x.shape[axis] for axis in form.own)
-    if shapes != {form.shape}:
-        # For each sample: what is given for all of them holds for each.
-        own, shape = (0, *own), (form.x.shape[0], *shape)
-        whole = (form.x.shape[0], *form.shape)
-        first, second = (None if value is None else np.broadcast_to(value, whole) for value in (first, second))
-    if len(shape) != len(form.shape) or shapes != {form.shape}:
-        first, second = (None if value is None else value.reshape(shape) for value in (first, second))
+    if (first is None or first.shape == form.shape) and (second is None or second.shape == form.shape):
+        if len(form.own) == len(form.shape):
+            return form.own, first, second
+        own, shape, whole = form.own, form.x.shape[form.own[0] : form.own[-1] + 1], form.shape
+    else:
+        # What is given for all samples holds for each.
+        samples = form.x.shape[0]
+        own, whole = (0, *form.own), (samples, *form.shape)
+        shape = (samples, *(form.x.shape[axis] for axis in form.own))
+    first, second = (
+        None if value is None else np.broadcast_to(value, whole).reshape(shape) for value in (first, second)
+    )
     return own, first, second
 
 
 def _values(name: str, value: Parameter, form: Form, x: ArrayLike) -> NDArray[Any] | None:
     if value is None:
         return None
-    values = array(value(x) if callable(value) else value)
+    values: NDArray[Any] = (
+        value if isinstance(value, np.ndarray) else np.asarray(value(x) if callable(value) else value)
+    )
     if values.shape != form.shape and not (form.per_sample and values.shape == (form.x.shape[0], *form.shape)):
-        accepted = f"{form.shape}" + (f", or {(form.x.shape[0], *form.shape)} for each sample" if form.per_sample else "")
+        accepted = f"{form.shape}" + (
+            f", or {(form.x.shape[0], *form.shape)} for each sample" if form.per_sample else ""
+        )
         raise ValueError(f"{name} has shape {values.shape}; x has shape {np.shape(x)}, and accepted are {accepted}")
-    if values.dtype.kind == "V":  # bfloat16
-        return values.astype(np.float64)
-    if values.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers; got dtype {values.dtype}")
     return values
 
 

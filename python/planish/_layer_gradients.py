@@ -10,7 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
-from planish._layer_axes import Form, Parameter, array, batch, grouped, instance, listed, parameters, reshaped, trailing
+from planish._layer_axes import (
+    Form,
+    Parameter,
+    array,
+    batch,
+    floats,
+    grouped,
+    instance,
+    listed,
+    parameters,
+    reshaped,
+    trailing,
+)
 from planish._layers import known
 
 
@@ -65,7 +77,7 @@ def standardize_backward(
     >>> standardize_backward(np.array([1.0, 0.0, 0.0]), np.array([1.0, 2.0, 4.0]), axis=0).dx.round(3)
     array([ 0.229, -0.344,  0.115])
     """
-    x = array(x)
+    x = floats("x", x)
     axes = tuple(range(x.ndim)) if axis is None else listed(axis, x.ndim)
     return Gradients(_core.layer_gradient(dy, x, axes, (), None, eps, True, None, None, out)[0], None, None)
 

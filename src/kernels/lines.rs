@@ -69,6 +69,12 @@ pub struct Line<'a> {
     pub offset: f64,
 }
 
+/// Write lanes, past the cache or not.
+#[inline(always)]
+fn store<T: Copy, const STREAM: bool>(lanes: [T; LANES], to: &mut [T; LANES]) {
+    if STREAM { copy::stream_wide_lanes(lanes, to) } else { *to = lanes }
+}
+
 /// Maps one line; with `STREAM` past the cache, for lines that are aligned to 16 bytes and fill as many.
 struct MapLine<'a, T, const STREAM: bool> {
     line: Line<'a>,
@@ -90,9 +96,11 @@ impl<T: Output, const STREAM: bool> Kernel for MapLine<'_, T, STREAM> {
         let Some((gamma, beta)) = parameters else {
             for (x, y) in x.iter().zip(y) {
                 prefetch_at::<T, LANES>(x.as_ptr().wrapping_byte_add(AHEAD));
-                let x: [T; LANES] = *x;
-                let mapped: [T; LANES] = std::array::from_fn(|j| plain(x[j]));
-                if STREAM { copy::stream_lanes(&mapped, y) } else { *y = mapped }
+                let mut mapped = [T::from_f64(0.0); LANES];
+                for j in 0..LANES {
+                    mapped[j] = plain(x[j]);
+                }
+                store::<T, STREAM>(mapped, y);
             }
             x_rest.iter().zip(y_rest).for_each(|(x, y)| *y = plain(*x));
             return;
@@ -101,9 +109,11 @@ impl<T: Output, const STREAM: bool> Kernel for MapLine<'_, T, STREAM> {
         let (beta, beta_rest) = beta[..len].as_chunks::<LANES>();
         for ((x, y), (gamma, beta)) in x.iter().zip(y).zip(gamma.iter().zip(beta)) {
             prefetch_at::<T, LANES>(x.as_ptr().wrapping_byte_add(AHEAD));
-            let x: [T; LANES] = *x;
-            let mapped: [T; LANES] = std::array::from_fn(|j| by_element(x[j], gamma[j], beta[j]));
-            if STREAM { copy::stream_lanes(&mapped, y) } else { *y = mapped }
+            let mut mapped = [T::from_f64(0.0); LANES];
+            for j in 0..LANES {
+                mapped[j] = by_element(x[j], gamma[j], beta[j]);
+            }
+            store::<T, STREAM>(mapped, y);
         }
         let rest = x_rest.iter().zip(y_rest).zip(gamma_rest.iter().zip(beta_rest));
         rest.for_each(|((x, y), (gamma, beta))| *y = by_element(*x, *gamma, *beta));
@@ -255,8 +265,11 @@ impl<T: Output, const STREAM: bool> Kernel for MapGradient<'_, T, STREAM> {
         let Some(gamma) = gamma else {
             for ((x, dy), dx) in x.iter().zip(dy).zip(dx) {
                 let (x, dy): ([T; LANES], [T; LANES]) = (*x, *dy);
-                let mapped: [T; LANES] = std::array::from_fn(|j| one(x[j], dy[j], factor));
-                if STREAM { copy::stream_lanes(&mapped, dx) } else { *dx = mapped }
+                let mut mapped = [T::from_f64(0.0); LANES];
+                for j in 0..LANES {
+                    mapped[j] = one(x[j], dy[j], factor);
+                }
+                store::<T, STREAM>(mapped, dx);
             }
             x_rest.iter().zip(dy_rest).zip(dx_rest).for_each(|((x, dy), dx)| *dx = one(*x, *dy, factor));
             return;
@@ -264,8 +277,11 @@ impl<T: Output, const STREAM: bool> Kernel for MapGradient<'_, T, STREAM> {
         let (gamma, gamma_rest) = gamma[..len].as_chunks::<LANES>();
         for ((x, dy), (dx, gamma)) in x.iter().zip(dy).zip(dx.iter_mut().zip(gamma)) {
             let (x, dy): ([T; LANES], [T; LANES]) = (*x, *dy);
-            let mapped: [T; LANES] = std::array::from_fn(|j| one(x[j], dy[j], factor * gamma[j]));
-            if STREAM { copy::stream_lanes(&mapped, dx) } else { *dx = mapped }
+            let mut mapped = [T::from_f64(0.0); LANES];
+            for j in 0..LANES {
+                mapped[j] = one(x[j], dy[j], factor * gamma[j]);
+            }
+            store::<T, STREAM>(mapped, dx);
         }
         let rest = x_rest.iter().zip(dy_rest).zip(dx_rest.iter_mut().zip(gamma_rest));
         rest.for_each(|((x, dy), (dx, gamma))| *dx = one(*x, *dy, factor * gamma));

@@ -412,27 +412,37 @@ pub fn empty_like<'py>(like: &Array<'py>, dtype: DType) -> PyResult<Array<'py>> 
     Array::new(&object, "out")
 }
 
-/// The elements of a NumPy array of `T`, where they lie side by side, with its shape.
-fn contiguous<T: numpy::Element + Copy>(
-    values: &Bound<'_, PyAny>,
-    to_f64: impl Fn(T) -> f64,
-) -> Option<(Vec<usize>, Vec<f64>)> {
-    let array = values.cast_exact::<PyArrayDyn<T>>().ok().filter(|a| a.is_c_contiguous() && a.is_aligned())?;
-    // SAFETY: the GIL is held (or, on a free-threaded Python, a concurrent writer makes the values unspecified, as with any
-    // NumPy function), and the slice is copied at once.
-    let elements = unsafe { array.as_slice() }.ok()?;
-    Some((array.shape().to_vec(), elements.iter().map(|x| to_f64(*x)).collect()))
+/// The elements of a NumPy array of doubles or floats, where they lie side by side, with its shape.
+fn contiguous(values: &Bound<'_, PyAny>) -> Option<(Vec<usize>, Vec<f64>)> {
+    let array = values.cast_exact::<PyUntypedArray>().ok().filter(|a| a.is_c_contiguous())?;
+    // SAFETY: `array` is a NumPy array, which is alive.
+    let start: *const u8 = unsafe { (*array.as_array_ptr()).fields.data.cast() };
+    let aligned = |size: usize| (start as usize).is_multiple_of(size).then_some(array.len());
+    let values = match DType::of(&array.dtype())? {
+        // SAFETY: NumPy vouches for as many elements from there on, which are aligned. The GIL is held (or, on a
+        // free-threaded Python, a concurrent writer makes the values unspecified, as with any NumPy function), and they
+        // are copied at once.
+        DType::F64 => unsafe { std::slice::from_raw_parts(start.cast::<f64>(), aligned(8)?) }.to_vec(),
+        DType::F32 => {
+            // SAFETY: as above.
+            let floats = unsafe { std::slice::from_raw_parts(start.cast::<f32>(), aligned(4)?) };
+            floats.iter().map(|x| f64::from(*x)).collect()
+        }
+        _ => return None,
+    };
+    Some((array.shape().to_vec(), values))
 }
 
 /// Real numbers as doubles, with their shape.
 pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<(Vec<usize>, Vec<f64>)> {
-    if let Some(found) = contiguous::<f64>(values, |x| x).or_else(|| contiguous::<f32>(values, f64::from)) {
+    if let Some(found) = contiguous(values) {
         return Ok(found);
     }
     let numpy = values.py().import(intern!(values.py(), "numpy"))?;
     let array = numpy.call_method1("asarray", (values,))?;
     let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;
-    if !matches!(kind.as_str(), "b" | "i" | "u" | "f") {
+    let is_bfloat16 = || array.cast::<PyUntypedArray>().is_ok_and(|a| DType::of(&a.dtype()) == Some(DType::BF16));
+    if !matches!(kind.as_str(), "b" | "i" | "u" | "f") && !is_bfloat16() {
         return Err(PyTypeError::new_err(format!(
             "{name} must hold real numbers; got dtype {}",
             array.getattr("dtype")?

@@ -53,9 +53,10 @@ impl Layer<'_> {
         self.gamma.map_or(1.0, |gamma| gamma[index as usize])
     }
 
-    /// What the differences from the mean are multiplied by.
+    /// What the differences from the mean are multiplied by: one where there are none.
     pub fn scale(&self, var: f64) -> f64 {
-        1.0 / (var + self.epsilon).sqrt()
+        let spread = var + self.epsilon;
+        if spread == 0.0 { 1.0 } else { 1.0 / spread.sqrt() }
     }
 
     /// The axis to take lines along, so that a group is read at once; nothing where columns suit better.
