@@ -5,6 +5,7 @@ import json
 import pickle
 
 import numpy as np
+import planish
 import pytest
 from planish.layers import BatchNorm, batch_norm, batch_norm_backward
 
@@ -89,6 +90,28 @@ def test_state():
         with pytest.raises(ValueError, match=r"num_batches|running_mean|could not convert|a state has"):
             other.state = {**norm.state, **damage}
     assert other == norm
+
+
+def test_files(tmp_path):
+    norm = BatchNorm(3, momentum=None, channel_axis=-1)
+    norm(np.random.default_rng(1).normal(size=(50, 3)))
+    path = tmp_path / "norm.json"
+    planish.save({"first": norm.eval(), "second": BatchNorm(1, affine=False)}, path)
+    again = planish.load(path)
+    assert again == {"first": norm, "second": BatchNorm(1, affine=False)}
+    assert np.array_equal(again["first"].running_var, norm.running_var)
+    text = path.read_text()
+    for old, new, says in (
+        ('"training": false', '"training": 1', "training must be true or false"),
+        ('"num_batches": 1', '"num_batches": -1', "num_batches must be an integer"),
+        ('"eps": 1e-05', '"eps": -1', "eps must be"),
+        ('"channel_axis": -1', '"channel_axis": 1e9', "channel_axis must be an integer"),
+        ('"running_mean"', '"running"', "running_mean"),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(ValueError, match=says):
+            planish.load(path)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

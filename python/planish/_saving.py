@@ -16,6 +16,7 @@ import numpy as np
 
 from planish._saved_groups import grouped_from_json, grouped_to_json
 from planish._saved_images import images_from_json, images_to_json
+from planish._saved_layers import batch_norm_from_json, batch_norm_to_json
 from planish._saved_scalers import scaler_from_json, scaler_to_json
 from planish._saved_states import ACCUMULATORS
 from planish._saved_values import fields
@@ -68,6 +69,7 @@ _KINDS: dict[str, _Kind] = {
     "LogScaler": _scaler("planish._log"),
     "GroupedScaler": _Kind("planish._grouped", grouped_to_json, _read_grouped),
     "ImageNormalizer": _Kind("planish._images", images_to_json, images_from_json),
+    "BatchNorm": _Kind("planish._batch_norm", batch_norm_to_json, batch_norm_from_json),
     **{
         name: _Kind("planish.stats", to_json, partial(_read_accumulator, name))
         for name, (to_json, _) in ACCUMULATORS.items()
@@ -76,7 +78,7 @@ _KINDS: dict[str, _Kind] = {
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
-    """Write a scaler, an accumulator, an `ImageNormalizer` or a dict of such to a file.
+    """Write a scaler, an accumulator, an `ImageNormalizer`, a `BatchNorm` or a dict of such to a file.
 
     The file is JSON that says by name what the object was made with and what it has learnt. `load` makes an object of
     it that gives the same bits and goes on with the same bits. If `path` exists it is replaced at once: whatever
@@ -84,7 +86,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    obj : scaler, accumulator, ImageNormalizer or dict
+    obj : scaler, accumulator, ImageNormalizer, BatchNorm or dict
         Fitted or not; a `GroupedScaler` with labels that are strings, numbers or truth values. Of the very class: what
         a subclass adds would be lost. A dict has strings as keys, and such objects, or dicts of them, as values.
     path : str or path-like
@@ -145,7 +147,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    obj : scaler, accumulator, ImageNormalizer or dict
+    obj : scaler, accumulator, ImageNormalizer, BatchNorm or dict
         As it was saved.
 
     Raises
