@@ -153,3 +153,16 @@ def test_what_takes_no_mask():
         StandardScaler(with_mean=False).fit(scipy.sparse.csr_array(x), mask=x > 0)
     with pytest.raises(ValueError, match="dense"):
         RobustScaler(with_centering=False).fit(scipy.sparse.csc_array(x), mask=x > 0)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.uint16, np.int16])
+def test_quantiles_of_small_integers_are_exact(dtype):
+    info = None if dtype is bool else np.iinfo(dtype)
+    x = rng.random((100_000, 3)) < 0.3 if info is None else rng.integers(info.min, info.max, (100_000, 3), dtype)
+    mask = rng.random(x.shape) < 0.7
+    q = [0.0, 0.1, 0.5, 0.9, 1.0]
+    found = Quantiles(q).update(x[:40_000], mask=mask[:40_000]).update(x[40_000:], mask=mask[40_000:])
+    found.update(x)
+    for channel in range(3):
+        values = np.concatenate([x[mask[:, channel], channel], x[:, channel]]).astype(np.float64)
+        np.testing.assert_array_equal(found.quantiles[:, channel], np.quantile(values, q))

@@ -54,6 +54,7 @@ impl<T: Element> Source for Picked<'_, T> {
     type Element = T;
     type Scratch = Vec<T>;
     const HAS_MISSING: bool = false;
+    const IS_SMALL: bool = T::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
         self.shape

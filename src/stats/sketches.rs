@@ -96,7 +96,7 @@ impl Sketches {
         if S::Element::IS_SMALL && size_of::<S::Element>() == 1 {
             reduce(x, None, kept, threads, Counter::default, |channel, cell| parts[channel].push(cell))?;
         } else {
-            let sorter = || Sorter::<<S::Element as Element>::Key>::new(size, len, S::Element::IS_SMALL);
+            let sorter = || Sorter::<<S::Element as Element>::Key>::new(size, len, S::IS_SMALL);
             reduce(x, None, kept, threads, sorter, |channel, cell| parts[channel].push(cell))?;
         }
         let join = |(): &mut (), parts: Vec<Channel>| {

@@ -19,6 +19,8 @@ pub trait Source: Copy + Sync {
     type Scratch: Default;
     /// Whether some elements are sure to be missing.
     const HAS_MISSING: bool;
+    /// Whether the others are integers of at most 16 bits.
+    const IS_SMALL: bool;
 
     /// Length of each axis.
     fn shape(&self) -> &[usize];
@@ -61,6 +63,7 @@ impl<T: Element> Source for View<'_, T> {
     type Element = T;
     type Scratch = Vec<T>;
     const HAS_MISSING: bool = false;
+    const IS_SMALL: bool = T::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
         self.shape
@@ -128,6 +131,7 @@ impl<T: Maskable> Source for Masked<'_, T> {
     type Element = T::Float;
     type Scratch = (Vec<T>, Vec<Bool>, Vec<T::Float>);
     const HAS_MISSING: bool = true;
+    const IS_SMALL: bool = T::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
         self.x.shape
