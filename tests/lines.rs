@@ -129,7 +129,7 @@ fn check<T: LayerElement>(shape: &[usize], shared: &[bool], own: &[bool], values
     let (view, out) = unsafe {
         (View::<T>::new(x.as_ptr().cast(), shape, &strides), ViewMut::<T>::new(y.as_mut_ptr().cast(), shape, &strides))
     };
-    let found = normalize(layer, view, out, Target::Fresh, threads);
+    let found = normalize(layer, view, out, Target::Fresh, true, threads);
     // The index of each element along some axes, in C order.
     let index = |mut flat: usize, flags: &[bool], wanted: bool| {
         let (mut number, mut size) = (0, 1);

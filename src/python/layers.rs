@@ -99,7 +99,7 @@ pub fn layer<'py>(
     };
     let found = with_float!(x.dtype, T => {
         let (view, out) = (x.view::<T>(), result.view_mut::<T>());
-        threads::run(py, x.bytes(), move |threads| normalize(layer, view, out, target, threads))
+        threads::run(py, x.bytes(), move |threads| normalize(layer, view, out, target, statistics, threads))
     });
     let result = out.cloned().unwrap_or_else(|| result.object.into_any());
     if !statistics {

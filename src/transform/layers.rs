@@ -99,12 +99,13 @@ struct Scratch<T> {
     beta: Vec<f64>,
 }
 
-/// Normalise `x` into `out`, of the same shape.
+/// Normalise `x` into `out`, of the same shape. Unless they are `wanted`, there may be no statistics.
 pub fn normalize<T: LayerElement>(
     layer: Layer<'_>,
     x: View<'_, T>,
     out: ViewMut<'_, T>,
     target: Target,
+    wanted: bool,
     threads: usize,
 ) -> Statistics {
     let axes = Axes::new(x.shape, layer.shared, layer.own, [out.strides, x.strides]);
@@ -112,7 +113,7 @@ pub fn normalize<T: LayerElement>(
         return Statistics::unknown(groups(x.shape, layer.shared));
     }
     match layer.line_axis(&axes, size_of::<T>()) {
-        Some(axis) => by_lines(layer, x, out, axes.lines(axis, |axis| !axis.shared), target, threads),
+        Some(axis) => by_lines(layer, x, out, axes.lines(axis, |axis| !axis.shared), target, wanted, threads),
         None => by_cells(layer, x, out, target, threads),
     }
 }
@@ -169,6 +170,7 @@ fn by_lines<T: LayerElement>(
     out: ViewMut<'_, T>,
     lines: Lines<2>,
     target: Target,
+    wanted: bool,
     threads: usize,
 ) -> Statistics {
     let bytes = x.shape.iter().product::<usize>() * size_of::<T>();
@@ -186,20 +188,23 @@ fn by_lines<T: LayerElement>(
     let pieces = Lines::<2>::pieces(lines.groups());
     let scratch = || Scratch { x: Vec::new(), y: Vec::new(), gamma: Vec::new(), beta: Vec::new() };
     let found = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
-        let group = |index: usize| {
+        let mut found = Vec::new();
+        for index in pieces[piece].clone() {
             let place = lines.group(index);
             let (mean, var) = statistics(&lines, x, 1, &place, layer.centred, &mut scratch.x);
             let map = MapGroup { layer, lines: &lines, x, out: &out, mean, scale: layer.scale(var) };
             map.run(&place, target == Target::Input, stream, scratch);
-            (place.group as usize, mean, var)
-        };
-        let found: Vec<(usize, f64, f64)> = pieces[piece].clone().map(group).collect();
+            if wanted {
+                found.push((place.group as usize, mean, var));
+            }
+        }
         if stream {
             copy::fence();
         }
         found
     });
-    let mut statistics = Statistics::unknown(lines.groups());
+    // There may be as many groups as a fraction of the elements.
+    let mut statistics = Statistics::unknown(if wanted { lines.groups() } else { 0 });
     for (group, mean, var) in found.into_iter().flatten() {
         (statistics.mean[group], statistics.var[group]) = (mean, var);
     }
