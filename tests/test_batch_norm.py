@@ -48,6 +48,15 @@ def test_mean_over_all_batches():
     assert np.allclose(norm.running_var, np.mean([x.var((0, 2, 3), ddof=1) for x in data], 0), rtol=1e-14)
 
 
+def test_empty_batches_do_not_count():
+    norm = BatchNorm(3, momentum=None)
+    norm(np.array([[5.0] * 3, [7.0] * 3]))
+    norm(np.empty((0, 3)))
+    norm(np.array([[11.0] * 3, [13.0] * 3]))
+    assert norm.num_batches == 2
+    assert np.array_equal(norm.running_mean, [9.0] * 3)
+
+
 def test_merge_is_one_stream():
     data = batches(7)
     whole, first, second = (BatchNorm(3, momentum=None) for _ in range(3))
@@ -86,8 +95,14 @@ def test_state():
     again.state = plain.state
     assert again == plain
     assert again != norm
-    for damage in ({"num_batches": -1}, {"running_mean": [0.0]}, {"beta": ["a", "b", "c"]}, {"more": 1}):
-        with pytest.raises(ValueError, match=r"num_batches|running_mean|could not convert|a state has"):
+    for damage in (
+        {"num_batches": -1},
+        {"running_mean": [0.0]},
+        {"beta": ["a", "b", "c"]},
+        {"running_var": [1, -1, 1]},
+        {"more": 1},
+    ):
+        with pytest.raises(ValueError, match=r"num_batches|running_mean|real numbers|a state has|negative"):
             other.state = {**norm.state, **damage}
     assert other == norm
 
@@ -153,16 +168,22 @@ def test_bad_input():
     norm = BatchNorm(3)
     before = copy.deepcopy(norm)
     for call, error, says in (
-        (lambda: norm(np.ones((2, 4))), ValueError, "gamma has shape"),
+        (lambda: norm(np.ones((2, 4))), ValueError, "this BatchNorm has 3"),
+        (lambda: norm.backward(np.ones((2, 4)), np.ones((2, 4))), ValueError, "this BatchNorm has 3"),
         (lambda: norm(np.ones((1, 3))), ValueError, "more than one value"),
         (lambda: BatchNorm(0), ValueError, "num_channels"),
         (lambda: BatchNorm(2.0), TypeError, "num_channels"),
         (lambda: BatchNorm(2, momentum=2), ValueError, "momentum"),
         (lambda: BatchNorm(2, eps=-1), ValueError, "eps"),
+        (lambda: BatchNorm(2, eps=None), TypeError, "eps must be a number"),
+        (lambda: BatchNorm(2, momentum="a"), TypeError, "momentum must be a number"),
+        (lambda: BatchNorm(2, channel_axis=1.5), TypeError, "channel_axis must be an int"),
+        (lambda: BatchNorm(10**30), ValueError, "num_channels"),
+        (lambda: norm.fold_into(np.ones((3, 3)), ["a"] * 3), ValueError, "bias must hold real numbers"),
         (lambda: norm.merge(BatchNorm(2)), ValueError, "channels"),
         (lambda: norm.merge(1), TypeError, "BatchNorm"),
         (lambda: norm.fold_into(np.ones((2, 3))), ValueError, "outputs along axis 0"),
-        (lambda: norm.fold_into(np.ones((3, 3), int)), TypeError, "floating-point"),
+        (lambda: norm.fold_into(np.ones((3, 3), int)), TypeError, "weight has dtype int64"),
         (lambda: norm.fold_into(np.ones((3, 3)), [1.0]), ValueError, "bias has shape"),
     ):
         with pytest.raises(error, match=says):

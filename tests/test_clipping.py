@@ -49,11 +49,20 @@ def test_by_norm():
     assert np.allclose(out, expected, rtol=1e-14)
 
 
-def test_what_is_not_finite_stays():
+def test_what_is_not_finite_shows():
     grad = np.array([[np.inf, 1.0], [np.nan, 1.0], [30.0, 40.0]])
     clipped = clip_by_norm(grad, 1.0, axis=1)
-    assert np.array_equal(clipped[:2], grad[:2], equal_nan=True)
+    assert np.array_equal(clipped[:2], [[np.nan, 0.0], [np.nan, np.nan]], equal_nan=True)
     assert np.allclose(clipped[2], [0.6, 0.8])
+    assert np.isnan(adaptive_grad_clip(np.ones((1, 2)), np.array([[np.nan, 1.0]]))).all()
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300, 3e-200, 1e-310])
+def test_squares_beyond_doubles(size):
+    assert np.allclose(clip_by_norm(np.array([3.0, 4.0]) * size, size), np.array([0.6, 0.8]) * size, rtol=1e-12)
+    assert np.array_equal(clip_by_norm(np.array([3.0, 4.0]) * size, min(8 * size, 1e308)), np.array([3.0, 4.0]) * size)
+    clipped = adaptive_grad_clip(np.array([[3.0, 4.0]]) * size, np.array([[size, 0.0]]), 0.01, 1e-320)
+    assert np.allclose(clipped, np.array([[0.6, 0.8]]) * (0.01 * size), rtol=1e-12 if size > 1e-300 else 1e-2)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,35 @@ def test_ada_norm_takes_its_gain_for_a_constant():
     x, dy, _, _ = samples()
     y = layers.standardize(x, -1, eps=1e-5)
     gain = 2.0 * (1 - 0.1 * y)
-    close(layers.ada_norm_backward(dy, x, scale=2.0).dx, layers.standardize_backward(dy * gain, x, -1, eps=1e-5).dx)
+    expected = layers.standardize_backward(dy * gain, x, -1, eps=1e-5).dx
+    close(layers.ada_norm_backward(dy, x, scale=2.0).dx, expected)
+    close(layers.ada_norm_backward(dy.copy(), x, scale=2.0, out=dy).dx, expected)
+    x16, dy16 = np.array([[0, 0, 0, 0, 1000]], np.float16), np.array([[100, 6e4, 6e4, 6e4, 6e4]], np.float16)
+    exact = layers.ada_norm_backward(dy16.astype(float), x16.astype(float), k=1.0).dx
+    assert np.array_equal(layers.ada_norm_backward(dy16, x16, k=1.0).dx, exact.astype(np.float16))
+
+
+@pytest.mark.parametrize("size", [1e120, 1e-110, 1e150])
+def test_deviations_whose_cube_leaves_the_range(size):
+    x, dy = np.array([[1.0, 2, 4]]), np.array([[1.0, 0, 0]])
+    expected = layers.layer_norm_backward(dy, x, eps=0.0).dx
+    assert np.allclose(layers.layer_norm_backward(dy * size, x * size, eps=0.0).dx, expected, rtol=1e-13)
+    assert np.allclose(layers.layer_norm_backward(dy, x * size, eps=0.0).dx, expected / size, rtol=1e-13)
+    expected = layers.rms_norm_backward(dy, x, eps=0.0).dx
+    assert np.allclose(layers.rms_norm_backward(dy, x * size, eps=0.0).dx, expected / size, rtol=1e-13)
+    column = layers.standardize_backward(np.tile(dy.T, (20, 3)), np.tile(x.T * size, (20, 3)), 0).dx
+    expected = layers.standardize_backward(np.tile(dy.T, (20, 3)), np.tile(x.T, (20, 3)), 0).dx
+    assert np.allclose(column, expected / size, rtol=1e-12)
+
+
+def test_many_parameters_in_few_pieces():
+    """Gradients of as many parameters as a sample has elements, summed over the samples."""
+    rng = np.random.default_rng(14)
+    x, dy = rng.normal(size=(2, 90, 40, 1500))
+    found = layers.layer_norm_backward(dy, x, axis=(1, 2))
+    unit = layers.standardize(x, (1, 2), eps=1e-5)
+    assert np.allclose(found.dgamma, (dy * unit).sum(0), rtol=1e-12, atol=1e-12)
+    assert np.allclose(found.dbeta, dy.sum(0), rtol=1e-12, atol=1e-12)
 
 
 def expected_of_batch(dy, x, gamma, eps=1e-5):
@@ -173,6 +201,9 @@ X = np.arange(24.0).reshape(2, 3, 4)
         (lambda: layers.layer_norm_backward(X, X + 1, out=X), ValueError, "overlaps"),
         (lambda: layers.layer_norm_backward(X, X, out=np.empty(3)), ValueError, "out has shape"),
         (lambda: layers.layer_norm_backward(X, X, np.ones(3)), ValueError, "gamma has shape"),
+        (lambda: layers.batch_norm_backward(X[:1, :, :1], X[:1, :, :1]), ValueError, "more than one value"),
+        (lambda: layers.ada_norm_backward(X.astype(np.float32), X), TypeError, "dy has dtype"),
+        (lambda: layers.ada_norm_backward(X[:1], X), ValueError, "dy has shape"),
         (lambda: layers.group_norm_backward(X, X, 2), ValueError, "num_groups must divide"),
         (lambda: layers.batch_norm_backward(X, X, training=False), ValueError, "running_mean and running_var"),
     ],

@@ -159,11 +159,33 @@ def test_parameters_of_each_sample():
     check(layers.rms_norm(tokens, weight), reference.normalized(tokens, (-1,), 1e-5, False) * weight[:, None])
 
 
+def test_inputs_that_are_no_arrays():
+    assert np.allclose(layers.layer_norm([[1.0, 3.0]], lambda x: x.max(0)), [[-1.0, 3.0]])
+    assert np.array_equal(layers.group_norm(np.matrix(np.ones((2, 4))), 2), np.zeros((2, 4)))
+
+
 def test_parameters_that_are_functions_of_the_input():
     x, gamma, beta = samples((4, 6, 5, 3))
     y = layers.instance_norm(x, lambda x: x.std((2, 3)), lambda x: x.mean((2, 3)))
     check(y, reference.instance(x, x.std((2, 3)), x.mean((2, 3))))
     check(layers.batch_norm(x, lambda x: gamma, beta), reference.batch(x, gamma, beta))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+def test_ada_norm_in_double_precision(dtype):
+    x = np.random.default_rng(4).normal(2, 3, (70, 5, 900)).astype(dtype)
+    for view in (x, np.asfortranarray(x), x[::-1, ::2]):
+        y = reference.normalized(view, (-1,), 1e-5)
+        expected = 1e-3 * (1 - 0.8 * y) * y
+        check(layers.ada_norm(view, scale=1e-3, k=0.8), expected, dtype)
+        itself = view.copy()
+        assert layers.ada_norm(itself, scale=1e-3, k=0.8, out=itself) is itself
+        check(itself, expected, dtype)
+    before = x.copy()
+    for wrong in ({"k": "0.1"}, {"scale": np.nan}, {"k": [1.0]}, {"eps": None}):
+        with pytest.raises((TypeError, ValueError), match="must be"):
+            layers.ada_norm(x, out=x, **wrong)
+    assert np.array_equal(x, before)
 
 
 def test_ada_norm():
@@ -217,6 +239,12 @@ def test_what_is_not_finite_spoils_its_group_only(shape, bad):
     spoiled = ~np.isfinite(x).all(-1)
     assert np.array_equal(np.isnan(y).all(-1), spoiled)
     assert np.array_equal(np.isnan(y).any(-1), spoiled)
+
+
+def test_variances_beyond_doubles():
+    """As in PyTorch: the mean is known, and nothing is left beside the deviation."""
+    for x in ([1e300, -1e300, 3e299], [1e200, 2e200, 4e200], [1e160, 2e160, 4e160]):
+        assert np.array_equal(layers.layer_norm(np.array([x])), np.zeros((1, 3)))
 
 
 def test_far_from_zero():
@@ -303,6 +331,25 @@ X = np.arange(24.0).reshape(2, 3, 4)
         (lambda: layers.layer_norm(X.astype(np.uint8)), TypeError, "uint8"),
         (lambda: layers.layer_norm(X.astype(complex)), TypeError, "complex"),
         (lambda: layers.layer_norm("text"), TypeError, "dtype"),
+        (lambda: layers.layer_norm(X.astype(">f8")), TypeError, "native byte order"),
+        (lambda: layers.batch_norm(X.astype(np.longdouble)), TypeError, "x has dtype"),
+        (lambda: layers.layer_norm(np.ma.array(X)), TypeError, "masked"),
+        (lambda: layers.layer_norm(X, "a"), TypeError, "real numbers"),
+        (lambda: layers.layer_norm(X, lambda x: None), TypeError, "real numbers"),
+        (lambda: layers.layer_norm(X, eps="a"), TypeError, "eps must be a number"),
+        (lambda: layers.layer_norm(X, eps=10**400), ValueError, "eps must be finite"),
+        (lambda: layers.layer_norm(X, axis=np.array([1, 2])), TypeError, "axis must be an int"),
+        (lambda: layers.batch_norm(X, channel_axis=True), TypeError, "channel_axis must be an int"),
+        (
+            lambda: layers.batch_norm(X, running_mean=np.zeros(3), running_var=np.ones(3), momentum=None),
+            TypeError,
+            "momentum must be a number",
+        ),
+        (
+            lambda: layers.batch_norm(X, running_mean=np.zeros(3), running_var=-np.ones(3), training=False),
+            ValueError,
+            "running_var must not be negative",
+        ),
         (
             lambda: layers.batch_norm(X.astype(int), running_mean=np.zeros(3), running_var=np.ones(3), training=False),
             TypeError,

@@ -5,9 +5,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planish._layer_axes import array, epsilon, floats, is_index, number
 from planish._layer_gradients import Gradients, batch_norm_backward
-from planish._layers import batch_norm, check_epsilon
+from planish._layers import batch_norm
 
+#: One more than there can be.
+_MOST_CHANNELS = 1 << 48
 #: What a state holds.
 _ARRAYS = ("gamma", "beta", "running_mean", "running_var")
 
@@ -69,13 +72,14 @@ class BatchNorm:
         affine: bool = True,
         channel_axis: int = 1,
     ) -> None:
-        if isinstance(num_channels, bool) or not isinstance(num_channels, int | np.integer):
-            raise TypeError(f"num_channels must be an int; got {num_channels!r}")
-        if num_channels < 1:
-            raise ValueError(f"num_channels must be at least 1; got {num_channels}")
-        if momentum is not None and not 0 <= momentum <= 1:
+        for name, value in (("num_channels", num_channels), ("channel_axis", channel_axis)):
+            if not is_index(value):
+                raise TypeError(f"{name} must be an int; got {value!r:.80}")
+        if not 1 <= num_channels < _MOST_CHANNELS:
+            raise ValueError(f"num_channels must be from 1 to {_MOST_CHANNELS - 1}; got {num_channels}")
+        if momentum is not None and not 0 <= number("momentum", momentum) <= 1:
             raise ValueError(f"momentum must be within 0 and 1, or None; got {momentum}")
-        check_epsilon(eps)
+        eps = epsilon(eps)
         self.num_channels, self.eps, self.momentum = int(num_channels), eps, momentum
         self.channel_axis, self.training, self.num_batches = channel_axis, True, 0
         self.gamma: NDArray[np.float64] | None = np.ones(num_channels) if affine else None
@@ -129,6 +133,7 @@ class BatchNorm:
         TypeError, ValueError
             As `batch_norm`. The running statistics stay as they were.
         """
+        x = self._checked(x)
         # The mean over all batches moves by ever smaller steps.
         momentum = 1 / (self.num_batches + 1) if self.momentum is None else self.momentum
         y = batch_norm(
@@ -143,8 +148,20 @@ class BatchNorm:
             channel_axis=self.channel_axis,
             out=out,
         )
-        self.num_batches += self.training
+        # A batch without samples has no statistics.
+        self.num_batches += self.training and x.size > 0
         return y
+
+    def _checked(self, x: ArrayLike) -> NDArray[Any]:
+        """Check the number of channels."""
+        found = floats("x", x)
+        axis = self.channel_axis
+        if found.ndim > 1 and -found.ndim <= axis < found.ndim and found.shape[axis] != self.num_channels:
+            raise ValueError(
+                f"x has shape {found.shape}, with {found.shape[axis]} channels along axis {axis}; this BatchNorm has "
+                f"{self.num_channels}"
+            )
+        return found
 
     def backward(self, dy: ArrayLike, x: ArrayLike, out: NDArray[Any] | None = None) -> Gradients:
         """Differentiate a call, as `batch_norm_backward` does.
@@ -165,7 +182,7 @@ class BatchNorm:
         """
         return batch_norm_backward(
             dy,
-            x,
+            self._checked(x),
             self.gamma,
             running_mean=self.running_mean,
             running_var=self.running_var,
@@ -196,9 +213,11 @@ class BatchNorm:
         values: dict[str, Any] = {}
         for name in _ARRAYS:
             absent = state[name] is None and name in ("gamma", "beta")
-            values[name] = None if absent else np.array(state[name], dtype=np.float64)
+            values[name] = None if absent else _doubles(name, state[name])
             if not absent and values[name].shape != (self.num_channels,):
                 raise ValueError(f"{name} has shape {values[name].shape}; there are {self.num_channels} channels")
+        if (values["running_var"] < 0).any():
+            raise ValueError(f"running_var must not be negative; got {values['running_var'].min()}")
         batches = state["num_batches"]
         if isinstance(batches, bool) or not isinstance(batches, int) or batches < 0:
             raise ValueError(f"num_batches must be an int of at least 0; got {batches!r}")
@@ -281,15 +300,15 @@ class BatchNorm:
         >>> norm.fold_into(np.array([[2.0, 6.0]]), [1.0])
         (array([[1., 3.]]), array([-1.]))
         """
-        weight = np.asarray(weight)
-        if weight.dtype.kind not in "fV":
-            raise TypeError(f"weight must have a floating-point dtype; got {weight.dtype}")
+        weight = floats("weight", weight)
+        if not is_index(output_axis):
+            raise TypeError(f"output_axis must be an int; got {output_axis!r:.80}")
         outputs = weight.shape[output_axis] if -weight.ndim <= output_axis < weight.ndim else None
         if outputs != self.num_channels:
             raise ValueError(
                 f"weight has shape {weight.shape}; there must be {self.num_channels} outputs along axis {output_axis}"
             )
-        shift = np.zeros(self.num_channels) if bias is None else np.asarray(bias, dtype=np.float64)
+        shift = np.zeros(self.num_channels) if bias is None else _doubles("bias", bias)
         if shift.shape != (self.num_channels,):
             raise ValueError(f"bias has shape {shift.shape}; it must have shape {(self.num_channels,)}")
         scale = 1 / np.sqrt(self.running_var + self.eps)
@@ -320,3 +339,11 @@ class BatchNorm:
         if self.channel_axis != 1:
             changed.append(f"channel_axis={self.channel_axis}")
         return f"BatchNorm({self.num_channels}, {', '.join(changed)}, training={self.training})"
+
+
+def _doubles(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Copy real numbers to doubles."""
+    found = array(name, values)
+    if found.dtype.kind not in "biufV":
+        raise ValueError(f"{name} must hold real numbers; got dtype {found.dtype}")
+    return found.astype(np.float64)

@@ -1,15 +1,18 @@
 """Gradients that are kept from being too large."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
-from planish._layer_axes import floats, listed
+from planish._layer_axes import floats, listed, number
 
 #: Elements that are squared at a time.
 _BLOCK = 1 << 16
+#: Norms whose squares are precise.
+_TINY, _HUGE = 1e-140, 1e150
 
 
 def adaptive_grad_clip(
@@ -39,7 +42,8 @@ def adaptive_grad_clip(
     Returns
     -------
     ndarray of the shape and dtype of `grad`
-        Equation 3 of the paper: units of a smaller gradient as they were, the others in the same direction.
+        Equation 3 of the paper: units of a smaller gradient as they were, the others in the same direction. What is
+        infinite or not a number makes its unit zero and not a number, as in PyTorch.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def adaptive_grad_clip(
     if grad.shape != param.shape:
         raise ValueError(f"grad has shape {grad.shape}; param has shape {param.shape}, and both must be the same")
     for name, value in (("clipping", clipping), ("eps", eps)):
-        if not 0 < value < np.inf:
+        if not 0 < number(name, value) < np.inf:
             raise ValueError(f"{name} must be positive and finite; got {value}")
     kept = (0,) if grad.ndim > 1 else ()
     return _scaled(grad, clipping * np.maximum(_norms(param, kept), eps), kept, out)
@@ -94,7 +98,8 @@ def clip_by_norm(
     Returns
     -------
     ndarray of the shape and dtype of `grad`
-        What has a smaller norm as it was, the rest in the same direction.
+        What has a smaller norm as it was, the rest in the same direction. What is infinite or not a number makes the
+        others zero and not a number, as in PyTorch.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def clip_by_norm(
     array([0.6, 0.8])
     """
     grad = floats("grad", grad)
-    if not 0 < max_norm < np.inf:
+    if not 0 < number("max_norm", max_norm) < np.inf:
         raise ValueError(f"max_norm must be positive and finite; got {max_norm}")
     shared = range(grad.ndim) if axis is None else listed(axis, grad.ndim)
     kept = tuple(index for index in range(grad.ndim) if index not in shared)
@@ -127,18 +132,31 @@ def _norms(values: NDArray[Any], kept: tuple[int, ...]) -> NDArray[np.float64]:
     """Euclidean norms along the axes that are not kept, in double precision, some elements at a time."""
     moved = np.moveaxis(values, kept, range(len(kept)))
     units = moved.shape[: len(kept)]
-    squares = np.zeros(units)
+    norms = np.zeros(units)
     for index in np.ndindex(units):
         unit = moved[index]
         pieces = np.array_split(unit, max(1, unit.size // _BLOCK)) if unit.ndim else [unit]
-        squares[index] = sum(float(np.sum(np.square(piece, dtype=np.float64))) for piece in pieces)
-    return np.sqrt(squares)
+        norms[index] = _norm(pieces)
+    return norms
+
+
+def _norm(pieces: list[NDArray[Any]]) -> float:
+    def squares(unit: float) -> float:
+        with np.errstate(over="ignore", under="ignore"):
+            return sum(float(np.sum(np.square(piece.astype(np.float64) / unit))) for piece in pieces)
+
+    norm = math.sqrt(squares(1.0))
+    if _TINY < norm < _HUGE:
+        return norm
+    # Squares have left the range of doubles, perhaps: they are taken in units of the largest element.
+    largest = max(float(np.max(np.abs(piece), initial=0.0)) for piece in pieces)
+    return largest * math.sqrt(squares(largest)) if 0 < largest < math.inf else norm
 
 
 def _scaled(grad: NDArray[Any], limit: NDArray[np.float64], kept: tuple[int, ...], out: Any) -> NDArray[Any]:
     """Give `grad` with norms of `limit` at most."""
     norms = _norms(grad, kept)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A norm that is not finite gives no direction: such gradients stay as they are.
-        factor = np.where((norms > limit) & np.isfinite(norms), limit / norms, 1.0)
+        # A norm that is not a number, or infinite, is not hidden.
+        factor = np.where(norms <= limit, 1.0, limit / norms)
     return _core.affine(grad, None, factor, None, False, kept, grad.dtype, out, True, True)

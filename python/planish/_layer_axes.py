@@ -1,6 +1,7 @@
 """What the layers are made of: the axes that share a statistic, and those that gamma and beta have values along."""
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,30 +26,62 @@ class Form(NamedTuple):
     per_sample: bool
 
 
-def array(x: ArrayLike) -> NDArray[Any]:
-    """Give `x` as an array, without a copy where it is one."""
-    return x if isinstance(x, np.ndarray) else np.asarray(x)
+def array(name: str, values: Any) -> NDArray[Any]:
+    """Give `values` as an array, without a copy where they are one."""
+    if type(values) is np.ndarray:
+        return values
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; plain arrays are accepted")
+    try:
+        return np.asarray(values)
+    except Exception as error:
+        # What a library raises of its own (a tensor that takes part in a gradient, an unknown dtype) names no argument.
+        raise TypeError(f"{name} is a {type(values).__name__} that gives no array: {error}") from None
 
 
 def floats(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Give floating-point elements as an array, without a copy where it is one."""
-    found = array(values)
-    if found.dtype.kind not in "fV":  # bfloat16 is of kind V
-        raise TypeError(f"{name} has dtype {found.dtype}; float16, bfloat16, float32 and float64 are accepted")
+    """Give floating-point elements as an array, without a copy where they are one."""
+    found = array(name, values)
+    dtype = found.dtype
+    if not (dtype.kind == "f" and dtype.itemsize <= 8 and dtype.isnative) and dtype.name != "bfloat16":
+        raise TypeError(
+            f"{name} has dtype {dtype}; float16, bfloat16, float32 and float64 in native byte order are accepted"
+        )
     return found
+
+
+def number(name: str, value: Any) -> float:
+    """Check a real number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number; got {value!r:.80}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be finite; got an integer beyond float64") from None
+
+
+def epsilon(value: Any) -> float:
+    """Check what is added to variances."""
+    found = number("eps", value)
+    if not 0 <= found < np.inf:
+        raise ValueError(f"eps must be finite and not negative; got {value}")
+    return found
+
+
+def is_index(value: Any) -> bool:
+    """Say whether `value` is an integer, and no truth value."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _channel(x: NDArray[Any], channel_axis: int, least: int, layer: str) -> int:
     """Check the axis of the channels, and count it from the front."""
     if x.ndim < least:
         raise ValueError(f"{layer} takes arrays of at least {least} dimensions; x has shape {x.shape}")
-    try:
-        index = range(x.ndim)[channel_axis]
-    except TypeError:
-        raise TypeError(f"channel_axis must be an int; got {channel_axis!r}") from None
-    except IndexError:
-        raise ValueError(f"channel_axis={channel_axis} is out of range for x of shape {x.shape}") from None
-    return index
+    if not is_index(channel_axis):
+        raise TypeError(f"channel_axis must be an int; got {channel_axis!r:.80}")
+    if not -x.ndim <= channel_axis < x.ndim:
+        raise ValueError(f"channel_axis={channel_axis} is out of range for x of shape {x.shape}")
+    return int(channel_axis) % x.ndim
 
 
 def batch(x: ArrayLike, channel_axis: int) -> Form:
@@ -75,8 +108,8 @@ def grouped(x: ArrayLike, num_groups: int, channel_axis: int) -> Form:
     if channel == 0:
         raise ValueError(f"channel_axis={channel_axis} is the axis of the samples, the first, of x of shape {x.shape}")
     channels = x.shape[channel]
-    if isinstance(num_groups, bool) or not isinstance(num_groups, int | np.integer):
-        raise TypeError(f"num_groups must be an int; got {num_groups!r}")
+    if not is_index(num_groups):
+        raise TypeError(f"num_groups must be an int; got {num_groups!r:.80}")
     if num_groups < 1 or channels % num_groups != 0:
         raise ValueError(f"num_groups must divide the {channels} channels of x of shape {x.shape}; got {num_groups}")
     split = (*x.shape[:channel], int(num_groups), channels // int(num_groups), *x.shape[channel + 1 :])
@@ -88,7 +121,7 @@ def trailing(x: ArrayLike, axis: int | tuple[int, ...]) -> Form:
     """Let the last axes share a statistic, each of their elements with parameters."""
     x = floats("x", x)
     ndim = x.ndim
-    if axis == -1 and ndim > 0:
+    if type(axis) is int and axis == -1 and ndim > 0:
         last: tuple[int, ...] = (ndim - 1,)
     else:
         last = listed(axis, ndim)
@@ -103,8 +136,8 @@ def trailing(x: ArrayLike, axis: int | tuple[int, ...]) -> Form:
 def listed(axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
     """Give axes in ascending order, counted from the front."""
     axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
-    if any(isinstance(index, bool) or not isinstance(index, int | np.integer) for index in axes):
-        raise TypeError(f"axis must be an int or a tuple of ints; got {axis!r}")
+    if not all(map(is_index, axes)):
+        raise TypeError(f"axis must be an int or a tuple of ints; got {axis!r:.80}")
     if any(not -ndim <= index < ndim for index in axes):
         raise ValueError(f"axis={axis} is out of range for an array of {ndim} dimension(s)")
     found = tuple(sorted(int(index) % ndim for index in axes))
@@ -138,10 +171,10 @@ def parameters(
 def _values(name: str, value: Parameter, form: Form, x: ArrayLike) -> NDArray[Any] | None:
     if value is None:
         return None
-    values: NDArray[Any] = (
-        value if isinstance(value, np.ndarray) else np.asarray(value(x) if callable(value) else value)
-    )
+    values = array(name, value(array("x", x)) if callable(value) else value)
     if values.shape != form.shape and not (form.per_sample and values.shape == (form.x.shape[0], *form.shape)):
+        if values.dtype.kind not in "biufV":
+            raise TypeError(f"{name} must hold real numbers; got dtype {values.dtype}")
         accepted = f"{form.shape}" + (
             f", or {(form.x.shape[0], *form.shape)} for each sample" if form.per_sample else ""
         )

@@ -13,8 +13,8 @@ from planish import _core
 from planish._layer_axes import (
     Form,
     Parameter,
-    array,
     batch,
+    epsilon,
     floats,
     grouped,
     instance,
@@ -23,7 +23,7 @@ from planish._layer_axes import (
     reshaped,
     trailing,
 )
-from planish._layers import known
+from planish._layers import known, values_of_each
 
 
 class Gradients(NamedTuple):
@@ -79,7 +79,7 @@ def standardize_backward(
     """
     x = floats("x", x)
     axes = tuple(range(x.ndim)) if axis is None else listed(axis, x.ndim)
-    return Gradients(_core.layer_gradient(dy, x, axes, (), None, eps, True, None, None, out)[0], None, None)
+    return Gradients(_core.layer_gradient(dy, x, axes, (), None, epsilon(eps), True, None, None, out)[0], None, None)
 
 
 def layer_norm_backward(
@@ -324,65 +324,10 @@ def batch_norm_backward(
     array([2., 2.])
     """
     form = batch(x, channel_axis)
+    if training:
+        values_of_each(form)
     mean, var = (None, None) if training else known(running_mean, running_var, form.shape)
     return _differentiate(dy, x, form, gamma, eps, True, out, mean, var)
-
-
-def ada_norm_backward(
-    dy: ArrayLike,
-    x: ArrayLike,
-    *,
-    axis: int | tuple[int, ...] = -1,
-    scale: float = 1.0,
-    k: float = 0.1,
-    eps: float = 1e-5,
-    out: NDArray[Any] | None = None,
-) -> Gradients:
-    """Differentiate `ada_norm`, whose gain is taken for a constant, as its authors do.
-
-    Parameters
-    ----------
-    dy : array-like of the shape and dtype of `x`
-        The gradient of what `ada_norm` gave.
-    x : array-like of float16, bfloat16, float32 or float64, of shape (..., *normalized)
-        What it was given.
-    axis : int or tuple of int, default=-1
-        As it was given.
-    scale, k : float, default=1.0 and 0.1
-        As they were given.
-    eps : float, default=1e-5
-        As it was given.
-    out : ndarray, default=None
-        Where to write `dx`: of the shape and dtype of `x`, apart from `x` and `dy`.
-
-    Returns
-    -------
-    Gradients
-        `dx`; there are no parameters.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `ada_norm`, and if `dy` does not have the shape and dtype of `x`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from planish.layers import ada_norm_backward
-    >>> ada_norm_backward(np.array([1.0, 0.0, 0.0]), np.array([1.0, 2.0, 4.0]), k=0.0, eps=0.0).dx.round(3)
-    array([ 0.229, -0.344,  0.115])
-    """
-    form = trailing(x, axis)
-    dy = array(dy)
-    if dy.shape != form.x.shape:
-        raise ValueError(f"dy has shape {dy.shape}; x has shape {form.x.shape}, and both must be the same")
-    gain = _core.layer(form.x, form.shared, (), None, None, eps, True, None)[0]
-    gain *= gain.dtype.type(-scale * k)
-    gain += gain.dtype.type(scale)
-    gain *= dy
-    return Gradients(
-        _core.layer_gradient(gain, form.x, form.shared, (), None, eps, True, None, None, out)[0], None, None
-    )
 
 
 def _differentiate(
@@ -397,11 +342,20 @@ def _differentiate(
     var: Any = None,
 ) -> Gradients:
     own, values, _ = parameters(form, x, gamma, None)
-    dy = array(dy)
+    dy = floats("dy", dy)
     if dy.shape != np.shape(x):
         raise ValueError(f"dy has shape {dy.shape}; x has shape {np.shape(x)}, and both must be the same")
     dx, dgamma, dbeta = _core.layer_gradient(
-        dy.reshape(form.x.shape), form.x, form.shared, own, values, eps, centred, mean, var, reshaped(out, x, form)
+        dy.reshape(form.x.shape),
+        form.x,
+        form.shared,
+        own,
+        values,
+        epsilon(eps),
+        centred,
+        mean,
+        var,
+        reshaped(out, x, form),
     )
     shape = form.shape if own == form.own else (form.x.shape[0], *form.shape)
     return Gradients(dx.reshape(np.shape(x)) if out is None else out, dgamma.reshape(shape), dbeta.reshape(shape))

@@ -11,10 +11,12 @@ from planish._layer_axes import (
     Parameter,
     array,
     batch,
+    epsilon,
     floats,
     grouped,
     instance,
     listed,
+    number,
     parameters,
     reshaped,
     trailing,
@@ -60,7 +62,7 @@ def standardize(
     """
     x = floats("x", x)
     axes = tuple(range(x.ndim)) if axis is None else listed(axis, x.ndim)
-    return _core.layer(x, axes, (), None, None, eps, True, out)[0]
+    return _core.layer(x, axes, (), None, None, epsilon(eps), True, out)[0]
 
 
 def layer_norm(
@@ -173,7 +175,9 @@ def _over_last(
     centred: bool,
     out: NDArray[Any] | None,
 ) -> NDArray[Any]:
-    if axis == -1 and type(x) is np.ndarray and x.ndim and _is_row(gamma) and _is_row(beta):
+    if type(eps) is not float:
+        eps = epsilon(eps)
+    if type(axis) is int and axis == -1 and type(x) is np.ndarray and x.ndim and _is_row(gamma) and _is_row(beta):
         # The usual call, without detours: a row takes as long as they do.
         return _core.layer(x, -1, -1, gamma, beta, eps, centred, out)[0]
     form = trailing(x, axis)
@@ -237,7 +241,7 @@ def instance_norm(
     """
     form = instance(x, channel_axis)
     own, first, second = parameters(form, x, gamma, beta)
-    return _core.layer(form.x, form.shared, own, first, second, eps, True, out)[0]
+    return _core.layer(form.x, form.shared, own, first, second, epsilon(eps), True, out)[0]
 
 
 def group_norm(
@@ -293,7 +297,7 @@ def group_norm(
     """
     form = grouped(x, num_groups, channel_axis)
     own, first, second = parameters(form, x, gamma, beta)
-    y = _core.layer(form.x, form.shared, own, first, second, eps, True, reshaped(out, x, form))[0]
+    y = _core.layer(form.x, form.shared, own, first, second, epsilon(eps), True, reshaped(out, x, form))[0]
     return y.reshape(np.shape(x)) if out is None else out
 
 
@@ -360,21 +364,16 @@ def batch_norm(
     >>> mean, var
     (array([0.2, 0.4]), array([1.1, 1.7]))
     """
-    form = batch(x, channel_axis)
+    eps, form = epsilon(eps), batch(x, channel_axis)
     own, first, second = parameters(form, x, gamma, beta)
     if (running_mean is None) != (running_var is None):
         missing = "running_mean" if running_mean is None else "running_var"
         raise ValueError(f"{missing} is missing; both running statistics are given or none")
     if not training:
         return _with_known(form, running_mean, running_var, own, first, second, eps, out)
-    values = form.x.size // max(form.shape[0], 1)
-    if values == 1:
-        raise ValueError(
-            f"training needs more than one value of each channel; x has shape {form.x.shape}. With training=False "
-            "running statistics take the place of this batch's"
-        )
+    values = values_of_each(form)
     if running_mean is not None:
-        if not 0 <= momentum <= 1:
+        if not 0 <= number("momentum", momentum) <= 1:
             raise ValueError(f"momentum must be within 0 and 1; got {momentum}")
         check_running(running_mean, running_var, form.shape)
     y, mean, var = _core.layer(form.x, form.shared, own, first, second, eps, True, out, running_mean is not None)
@@ -382,6 +381,17 @@ def batch_norm(
         move(running_mean, mean, momentum)
         move(running_var, var * (values / (values - 1)), momentum)
     return y
+
+
+def values_of_each(form: Form) -> int:
+    """Count the values of each channel in training: one has no variance."""
+    values = form.x.size // max(form.shape[0], 1)
+    if values == 1:
+        raise ValueError(
+            f"training needs more than one value of each channel; x has shape {form.x.shape}. With training=False "
+            "running statistics take the place of this batch's"
+        )
+    return values
 
 
 def check_running(mean: Any, var: Any, shape: tuple[int, ...]) -> None:
@@ -407,12 +417,14 @@ def known(mean: Any, var: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float
         raise ValueError("training=False normalises with running_mean and running_var; both are missing")
     values = []
     for name, given in (("running_mean", mean), ("running_var", var)):
-        value = array(given)
+        value = array(name, given)
         if value.dtype.kind not in "biufV":
             raise TypeError(f"{name} must hold real numbers; got dtype {value.dtype}")
         if value.shape != shape:
             raise ValueError(f"{name} has shape {value.shape}; it must have shape {shape}, one value for each channel")
         values.append(value.astype(np.float64))
+    if (values[1] < 0).any():
+        raise ValueError(f"running_var must not be negative; got {values[1].min()}")
     return values[0], values[1]
 
 
@@ -421,7 +433,6 @@ def _with_known(
 ) -> NDArray[Any]:
     """Map with constants: no statistics to take."""
     shift, spread = known(mean, var, form.shape)
-    check_epsilon(eps)
     with np.errstate(invalid="ignore"):
         # As everywhere: what does not vary is not divided.
         scale = 1 / np.sqrt(np.where(spread + eps == 0, 1.0, spread + eps))
@@ -431,66 +442,3 @@ def _with_known(
         shape = tuple(form.x.shape[axis] for axis in own)
         shift, scale = (np.ascontiguousarray(np.broadcast_to(value, shape)) for value in (shift, scale))
     return _core.affine(form.x, shift, scale, beta, False, own, form.x.dtype, out, True, True)
-
-
-def check_epsilon(eps: float) -> None:
-    """Check what is added to variances."""
-    if not 0 <= eps < np.inf:
-        raise ValueError(f"eps must be finite and not negative; got {eps}")
-
-
-def ada_norm(
-    x: ArrayLike,
-    *,
-    axis: int | tuple[int, ...] = -1,
-    scale: float = 1.0,
-    k: float = 0.1,
-    eps: float = 1e-5,
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]:
-    """Layer normalisation whose gain depends on the normalised value itself (AdaNorm [1]_).
-
-    Parameters
-    ----------
-    x : array-like of float16, bfloat16, float32 or float64, of shape (..., *normalized)
-        Any strides; read where it lies.
-    axis : int or tuple of int, default=-1
-        The last axis, or the last axes, which share a mean and a variance.
-    scale : float, default=1.0
-        The constant ``C`` of the paper.
-    k : float, default=0.1
-        How much the gain falls with the value; the paper takes a tenth.
-    eps : float, default=1e-5
-        Added to the variance.
-    out : ndarray, default=None
-        Where to write: of the shape and dtype of `x`, which may be `x` itself.
-
-    Returns
-    -------
-    ndarray of the shape and dtype of `x`
-        ``scale * (1 - k * y) * y`` with ``y = (x - mean) / sqrt(var + eps)`` (equation 11 of the paper).
-
-    Raises
-    ------
-    TypeError
-        If `x` has another dtype, or `out` another than `x`.
-    ValueError
-        If `axis` is none of the last axes, or `out` does not fit.
-
-    References
-    ----------
-    .. [1] J. Xu, X. Sun, Z. Zhang, G. Zhao, J. Lin, "Understanding and improving layer normalization", NeurIPS 2019.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from planish.layers import ada_norm
-    >>> ada_norm(np.array([1.0, 3.0]), k=0.25, eps=0.0)
-    array([-1.25,  0.75])
-    """
-    form = trailing(x, axis)
-    y = _core.layer(form.x, form.shared, (), None, None, eps, True, out)[0]
-    gain = y * y.dtype.type(-scale * k)
-    gain += y.dtype.type(scale)
-    y *= gain
-    return y

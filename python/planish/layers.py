@@ -13,11 +13,11 @@
 Statistics are of float64 and results of the dtype of the input. The meaning of every parameter is PyTorch's.
 """
 
+from planish._ada_norm import ada_norm, ada_norm_backward
 from planish._batch_norm import BatchNorm
 from planish._clipping import adaptive_grad_clip, clip_by_norm
 from planish._layer_gradients import (
     Gradients,
-    ada_norm_backward,
     batch_norm_backward,
     group_norm_backward,
     instance_norm_backward,
@@ -25,7 +25,7 @@ from planish._layer_gradients import (
     rms_norm_backward,
     standardize_backward,
 )
-from planish._layers import ada_norm, batch_norm, group_norm, instance_norm, layer_norm, rms_norm, standardize
+from planish._layers import batch_norm, group_norm, instance_norm, layer_norm, rms_norm, standardize
 
 __all__ = [
     "BatchNorm",

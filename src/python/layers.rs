@@ -1,12 +1,13 @@
 //! Normalisation layers for Python.
 
 use super::affine::target;
-use super::arrays::{Array, doubles, empty_like, to_numpy, tuple, with_float};
+use super::arrays::{Array, DType, doubles, empty_like, to_numpy, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::threads;
 use crate::transform::affine::Target;
 use crate::transform::layer_gradients::{Gradients, Point, differentiate};
 use crate::transform::layers::{Layer, Statistics, normalize};
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -15,14 +16,32 @@ type WithTwo<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<
 
 /// An array of floating-point elements.
 fn floats<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Array<'py>> {
+    if let Ok(array) = object.cast::<PyUntypedArray>() {
+        let descr = array.dtype();
+        if DType::of(&descr).is_none_or(|dtype| !dtype.is_float()) {
+            return Err(PyTypeError::new_err(format!(
+                "{name} has dtype {}; float16, bfloat16, float32 and float64 in native byte order are accepted",
+                descr.str()?
+            )));
+        }
+    }
     let array = Array::new(object, name)?;
     if !array.dtype.is_float() {
         return Err(PyTypeError::new_err(format!(
-            "{name} has dtype {}; float16, bfloat16, float32 and float64 are accepted, which astype gives",
+            "{name} has dtype {}; float16, bfloat16, float32 and float64 are accepted",
             array.dtype.name()
         )));
     }
     Ok(array)
+}
+
+/// Check that `out` shares no memory with `input`.
+fn check_apart(out: &Array<'_>, input: &Array<'_>, name: &str) -> PyResult<()> {
+    out.check_apart("out", input).map_err(|_| {
+        PyValueError::new_err(format!(
+            "out overlaps {name}, which is read to the end; an array of other memory is accepted"
+        ))
+    })
 }
 
 /// The axes of a layer, for each axis of its input.
@@ -160,8 +179,8 @@ pub fn layer_gradient<'py>(
                 )));
             }
             result.check_target("out", &x.shape, x.dtype)?;
-            result.check_apart("out", &x)?;
-            result.check_apart("out", &dy)?;
+            check_apart(&result, &x, "x")?;
+            check_apart(&result, &dy, "dy")?;
             (result, Target::Warm)
         }
         None => (empty_like(&x, x.dtype)?, Target::Fresh),

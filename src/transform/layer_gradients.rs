@@ -10,7 +10,7 @@
 //! Without centring `mean(g)` is left out; of constant statistics both means are.
 
 use super::layers::{Cells, Layer, LayerElement, Statistics, numbers, statistics};
-use super::lines::{Axes, Lines, Place, line, parameters, write_line};
+use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
 use crate::kernels::lines::{AddColumns, ColumnSlopes, MapColumns, Products, ProductsByElement, Slope, map_gradient};
 use crate::kernels::{self, copy};
 use crate::parallel;
@@ -20,6 +20,8 @@ use std::ops::Range;
 
 /// Sums of one column that are held at once, in columns.
 const MAX_PARTIAL: usize = 1 << 20;
+/// Fewest pieces of work that many parameters may leave.
+const LEAST_PIECES: usize = 4;
 /// Lines of columns that are worth a piece of work of their own.
 const LEAST_LINES: usize = 64;
 
@@ -71,7 +73,8 @@ pub fn differentiate<T: LayerElement>(
 
 /// The slope and the offset of a group of `n` elements: `sum` is that of `g`, `products` that of `g * (x - mean)`.
 fn linear(layer: Layer<'_>, known: bool, scale: f64, [sum, products]: [f64; 2], n: f64) -> [f64; 2] {
-    let slope = if known { 0.0 } else { -scale * scale * scale * (products / n) };
+    // One factor after the other: the cube of the scale may leave the range of `f64`.
+    let slope = if known { 0.0 } else { -(products / n * scale) * scale * scale };
     let offset = if known || !layer.centred { 0.0 } else { -scale * (sum / n) };
     [slope, offset]
 }
@@ -101,7 +104,7 @@ fn by_lines<T: LayerElement>(
         && lines.aligned(0, dx.start, size_of::<T>(), copy::STREAM_ALIGN);
     let ones = vec![1.0; if layer.gamma.is_none() && lines.line.own { gradients.gamma.len() } else { 0 }];
     let layer = if ones.is_empty() { layer } else { Layer { gamma: Some(&ones), ..layer } };
-    let pieces = Lines::<3>::pieces(lines.groups());
+    let pieces = pieces(&lines, gradients.gamma.len());
     let scratch =
         || Scratch { x: Vec::new(), dy: Vec::new(), dx: Vec::new(), gamma: Vec::new(), sums: [Vec::new(), Vec::new()] };
     let parts = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
@@ -123,6 +126,20 @@ fn by_lines<T: LayerElement>(
         }
     }
     gradients
+}
+
+/// The groups in pieces: fewer where each of them has gradients of very many parameters.
+fn pieces(lines: &Lines<3>, number: usize) -> Vec<Range<usize>> {
+    let pieces = Lines::<3>::pieces(lines.groups(), MOST_PIECES);
+    let partial = |range: &Range<usize>| {
+        let [least, most] = lines.parameters(range.clone());
+        (most - least + 1) as usize
+    };
+    let held: usize = pieces.iter().map(partial).sum();
+    if held <= number + MAX_PARTIAL {
+        return pieces;
+    }
+    Lines::<3>::pieces(lines.groups(), (MAX_PARTIAL / number).max(LEAST_PIECES))
 }
 
 struct Group<'a, 'm, T> {

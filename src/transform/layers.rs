@@ -9,7 +9,7 @@
 //! and the map of whole arrays do it. Not-a-number and infinity spoil their group, and no other.
 
 use super::affine::{Affine, Target, map};
-use super::lines::{Axes, Lines, Place, line, parameters, write_line};
+use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
 use crate::element::{Bool, Element, Output};
 use crate::kernels::lines::{Line, Sums, map_line};
 use crate::kernels::{self, copy};
@@ -156,6 +156,10 @@ pub fn statistics<T: Element, const N: usize>(
     if !mean.is_finite() {
         return (mean, f64::NAN);
     }
+    if !squares.is_finite() {
+        // Out of the range of `f64`, though no element is.
+        return (mean, f64::INFINITY);
+    }
     if lost <= CANCELLED * squares || lost == 0.0 {
         return (mean, squares / n);
     }
@@ -185,7 +189,7 @@ fn by_lines<T: LayerElement>(
     } else {
         layer
     };
-    let pieces = Lines::<2>::pieces(lines.groups());
+    let pieces = Lines::<2>::pieces(lines.groups(), MOST_PIECES);
     let scratch = || Scratch { x: Vec::new(), y: Vec::new(), gamma: Vec::new(), beta: Vec::new() };
     let found = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
         let mut found = Vec::new();

@@ -6,8 +6,8 @@
 
 use crate::kernels::gather::strided;
 
-/// Most groups of lines that one thread takes at a time: pieces of the work, whatever the number of threads.
-const PIECES: usize = 64;
+/// Pieces that work is cut into, whatever the number of threads: enough to balance any usual number of cores.
+pub const MOST_PIECES: usize = 64;
 
 /// One axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,9 +170,9 @@ impl<const N: usize> Lines<N> {
             .fold([isize::MAX, isize::MIN], |[least, most], first| [least.min(first + below), most.max(first + above)])
     }
 
-    /// `total` pieces of work in [`PIECES`] parts at most: the bounds of each.
-    pub fn pieces(total: usize) -> Vec<std::ops::Range<usize>> {
-        let pieces = total.min(PIECES);
+    /// `total` pieces of work in `most` parts at most: the bounds of each.
+    pub fn pieces(total: usize, most: usize) -> Vec<std::ops::Range<usize>> {
+        let pieces = total.min(most);
         (0..pieces).map(|piece| piece * total / pieces..(piece + 1) * total / pieces).collect()
     }
 
