@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+import warnings
 
 import layer_references as reference
 import ml_dtypes
@@ -161,7 +162,10 @@ def test_parameters_of_each_sample():
 
 def test_inputs_that_are_no_arrays():
     assert np.allclose(layers.layer_norm([[1.0, 3.0]], lambda x: x.max(0)), [[-1.0, 3.0]])
-    assert np.array_equal(layers.group_norm(np.matrix(np.ones((2, 4))), 2), np.zeros((2, 4)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        matrix = np.matrix(np.ones((2, 4)))
+    assert np.array_equal(layers.group_norm(matrix, 2), np.zeros((2, 4)))
 
 
 def test_parameters_that_are_functions_of_the_input():
