@@ -10,8 +10,9 @@
 //! | kernel | [`kernels`] | one SIMD loop per statistic or map, chosen for the CPU at run time |
 //! | merge | [`stats`], [`transform`] | drive the tiles over the threads; join partial results in a fixed order |
 //!
-//! [`sparse`] does the same for compressed sparse matrices. [`element`] is what an array may hold, [`dd`] the double-double arithmetic that keeps long merges exact,
-//! [`parallel`] the fork-aware threads and [`error`] the one error type. Python lives in `python/` alone.
+//! [`sparse`] does the same for compressed sparse matrices. Layers of networks ([`transform::layers`]) take statistic and
+//! map of a group together while it is in the cache. [`element`] is what an array may hold, [`dd`] the double-double
+//! arithmetic that keeps long merges exact, [`parallel`] the fork-aware threads and [`error`] the one error type. Python lives in `python/` alone.
 
 pub mod dd;
 pub mod element;

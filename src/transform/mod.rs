@@ -1,4 +1,12 @@
 //! Maps of arrays.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`affine`] | the affine map per channel, of whole arrays |
+//! | [`normalize`] | vectors divided by their length |
+//! | [`images`] | pictures, with constants or statistics of their own |
+//! | [`layers`], [`layer_gradients`] | normalisation layers: a group's statistics and its map while it is in the cache |
+//! | [`lines`] | arrays as groups of lines, which layers visit one group after the other |
 
 pub mod affine;
 pub mod images;
