@@ -308,11 +308,14 @@ fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> (V
             let element = unsafe { x.at(offset).cast::<T>().read_unaligned() };
             Bool(u8::from(element.to_f64().is_finite()))
         };
-        let mut offsets = vec![0];
-        for (len, stride) in x.shape.iter().zip(x.strides) {
-            offsets = offsets.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
+        let (inner, inner_stride) =
+            x.shape.last().zip(x.strides.last()).map_or((1, 0), |(len, stride)| (*len, *stride));
+        let mut starts = vec![0];
+        for (len, stride) in x.shape.iter().zip(x.strides).rev().skip(1).rev() {
+            starts = starts.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
         }
-        let mask: Vec<Bool> = offsets.into_iter().map(finite).collect();
+        let lines = starts.into_iter().flat_map(|at| (0..inner as isize).map(move |i| at + i * inner_stride));
+        let mask: Vec<Bool> = lines.map(finite).collect();
         let mut strides = vec![1isize; x.shape.len()];
         for axis in (1..x.shape.len()).rev() {
             strides[axis - 1] = strides[axis] * x.shape[axis] as isize;
