@@ -11,6 +11,9 @@ pub enum Error {
     /// A weight that is negative, infinite or not a number.
     #[error("must be finite and not negative")]
     BadWeight,
+    /// Weights of which the smaller would not count beside the larger.
+    #[error("has weights too far from those before to be counted together")]
+    WeightsTooFarApart,
     /// Two states that describe different numbers of channels.
     #[error("cannot merge statistics of {left} channels with statistics of {right} channels")]
     ChannelMismatch {

@@ -206,7 +206,7 @@ class RobustScaler(StreamingScaler):
             quantiles = _core.quantiles("Input X", array, wanted, self.channel_axis, mask)
         self.n_features_in_ = int(np.prod(quantiles.shape[1:]))
         if not issparse(array) and array.size <= _KEPT * self.n_features_in_:
-            self._statistics = self._empty()._update_as("Input X", array, mask)
+            self._statistics = self._empty()._update_as("Input X", array, mask=mask)
         self._take_over(quantiles, attribute_dtype(array))
         return self
 
@@ -246,7 +246,7 @@ class RobustScaler(StreamingScaler):
     def _update(self, statistics: Quantiles, X: Any, sample_weight: Any, mask: Any = None) -> None:
         if issparse(X):
             raise TypeError("partial_fit takes a dense X; fit takes a sparse one")
-        statistics._update_as("Input X", X, mask)
+        statistics._update_as("Input X", X, mask=mask)
 
     def _learn(self, statistics: Quantiles, samples: int, dtype: Any) -> None:
         self._take_over(statistics.quantiles, dtype)

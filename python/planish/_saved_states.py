@@ -133,6 +133,8 @@ def medians_from_json(document: Json) -> MedianOfMeans:
     return medians
 
 
+#: Binary digits that doubles have before and after the point.
+_DIGITS = 1100
 #: Columns of the tables of `Quantiles`: what the levels of sketches hold, and how often integers have occurred.
 _LEVELS = ("channel", "level", "items")
 _COUNTS = ("channel", "value", "count")
@@ -152,6 +154,7 @@ def quantiles_to_json(quantiles: Quantiles) -> Json:
         },
         "state": {
             "shape": state["shape"],
+            "unit": state["unit"],
             "min": low,
             "max": high,
             "levels": _table(_LEVELS, map(numbers_to_json, state["levels"].T)),
@@ -167,12 +170,13 @@ def quantiles_from_json(document: Json) -> Quantiles:
     found = fields("Quantiles", document, ("parameters", "state"))
     parameters = fields("parameters of Quantiles", found["parameters"], ("q", "channel_axis", "rank_error"))
     names = ("shape", "min", "max", "levels", "items", "counts", "coins")
-    saved = fields("state of Quantiles", found["state"], names)
+    saved = fields("state of Quantiles", found["state"], names, optional=("unit",))
     q, axes = parameters["q"], axes_from_json(parameters["channel_axis"])
     values = numbers_from_json("q", q, "float64").tolist() if isinstance(q, list) else number_from_json("q", q)
     quantiles = Quantiles(values, axes, rank_error=number_from_json("rank_error", parameters["rank_error"]))
     state = quantiles.__getstate__()
     state["shape"] = _shape(saved["shape"], axes)
+    state["unit"] = whole("unit", saved.get("unit", 0), -_DIGITS, _DIGITS)
     state["bounds"] = np.stack(_columns(saved, {"min": "float64", "max": "float64"}), axis=1)
     state["items"] = numbers_from_json("items", saved["items"], "float64")[:, np.newaxis]
     for table, columns, dtype in (

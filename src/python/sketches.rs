@@ -4,7 +4,7 @@ use super::arrays::{to_numpy, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
-use super::stream::{Mask, State, Stream, damaged, rows, saved, saved_shape};
+use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::error::Error;
 use crate::stats::sketch::Sketch;
@@ -19,6 +19,8 @@ type Arguments<'py, P> = (P, Bound<'py, PyDict>);
 
 /// Version of the pickled state.
 const VERSION: i64 = 1;
+/// Binary digits that doubles have before and after the point.
+const MOST_DIGITS: i32 = 1100;
 /// The smallest error in rank that may be asked for: sketches of some hundred megabytes a channel.
 const LEAST_ERROR: f64 = 1e-7;
 
@@ -35,8 +37,8 @@ const LEAST_ERROR: f64 = 1e-7;
 ///
 /// Attributes
 /// ----------
-/// count : ndarray of int64, of the shape of the kept axes
-///     Elements of each channel, NaN left out.
+/// count : ndarray of int64 (float64 with weights that are no whole numbers), of the shape of the kept axes
+///     Elements of each channel, NaN left out, or the sum of their weights.
 /// quantiles : ndarray of float64, of shape (len(q), *shape of the kept axes)
 ///     The quantiles of each channel; NaN where no element was seen. Of a single `q` without the first axis.
 ///
@@ -123,6 +125,9 @@ impl PyQuantiles {
     /// ----------
     /// x : array-like
     ///     Any shape and any strides; read where it lies. NaN is left out.
+    /// weights : array-like of shape (n_samples,) or of the shape of `x`, default=None
+    ///     Finite and not negative: of each sample along axis 0, or of each element. Whole numbers count as so many equal
+    ///     elements; others are rounded to a thousandth of their mean.
     /// mask : array-like of bool, default=None
     ///     True for the elements that count; of a shape that broadcasts to that of `x`.
     ///
@@ -138,35 +143,41 @@ impl PyQuantiles {
     /// ValueError
     ///     If `x` contains infinity or has other channels than before, or the mask does not fit. The state stays as it
     ///     was.
-    #[pyo3(signature = (x, mask=None))]
+    #[pyo3(signature = (x, weights=None, mask=None))]
     fn update<'py>(
         slf: Bound<'py, Self>,
         x: &Bound<'py, PyAny>,
+        weights: Option<&Bound<'py, PyAny>>,
         mask: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        Self::update_as(slf, "x", x, mask)
+        Self::update_as(slf, "x", x, weights, mask)
     }
 
     /// `update`, with the name that error messages are to use for `x`.
-    #[pyo3(name = "_update_as", signature = (name, x, mask=None))]
+    #[pyo3(name = "_update_as", signature = (name, x, weights=None, mask=None))]
     fn update_as<'py>(
         slf: Bound<'py, Self>,
         name: &str,
         x: &Bound<'py, PyAny>,
+        weights: Option<&Bound<'py, PyAny>>,
         mask: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
         let (stream, size) = (&slf.get().stream, slf.get().size());
         let batch = stream.batch(x, name)?;
         let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
+        let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
         let sketches = with_element!(batch.x.dtype, T => {
             let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));
-            threads::run(slf.py(), batch.x.bytes(), move |threads| match mask {
-                Some(mask) => Sketches::of(Masked { x, mask }, kept, size, threads),
-                None => Sketches::of(x, kept, size, threads),
+            let weights = weights.as_ref().map(Weights::view);
+            threads::run(slf.py(), batch.x.bytes(), move |threads| match (weights, mask) {
+                (Some(weights), mask) => Sketches::of_weighted(x, weights, mask, kept, size, threads),
+                (None, Some(mask)) => Sketches::of(Masked { x, mask }, kept, size, threads),
+                (None, None) => Sketches::of(x, kept, size, threads),
             })
         });
         let sketches = sketches.map_err(|error| match error {
             Error::Infinite => infinite(name, batch.x.dtype),
+            Error::BadWeight => to_python(&error, "weights"),
             error => to_python(&error, name),
         })?;
         stream.join(&batch.shape, name, |state| state.merge(&sketches, size))?;
@@ -249,8 +260,13 @@ impl PyQuantiles {
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let State { shape, statistics } = self.stream.snapshot();
-        let counts = statistics.channels.iter().map(|channel| channel.count() as i64).collect();
-        to_numpy(py, counts, &shape.unwrap_or_else(|| vec![0]))
+        let shape = shape.unwrap_or_else(|| vec![0]);
+        let counts = statistics.channels.iter().map(Channel::count);
+        if statistics.unit == 0 {
+            return to_numpy(py, counts.map(|count| count as i64).collect(), &shape);
+        }
+        let unit = 2f64.powi(statistics.unit);
+        to_numpy(py, counts.map(|count| count as f64 * unit).collect(), &shape)
     }
 
     /// The quantiles of each channel.
@@ -272,9 +288,10 @@ impl PyQuantiles {
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let State { shape, statistics: Sketches { channels } } = self.stream.snapshot();
+        let State { shape, statistics: Sketches { channels, unit } } = self.stream.snapshot();
         let state = PyDict::new(py);
         state.set_item("version", VERSION)?;
+        state.set_item("unit", unit)?;
         state.set_item("shape", shape)?;
         let (mut sizes, mut items, mut counted) = (Vec::new(), Vec::new(), Vec::new());
         for (index, Channel { counts, sketch }) in channels.iter().enumerate() {
@@ -300,6 +317,10 @@ impl PyQuantiles {
     fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
         let field = saved(state, VERSION)?;
         let shape = saved_shape(&field("shape")?)?;
+        let unit = field("unit")?.extract::<i32>()?;
+        if unit.abs() > MOST_DIGITS {
+            return Err(damaged("a unit that cannot be"));
+        }
         let (coins, bounds) = (rows::<u64, 3>(&field("coins")?)?, rows::<f64, 2>(&field("bounds")?)?);
         let lengths = [coins.len(), bounds.len()];
         let sketch = |(coins, [min, max]): ([u64; 3], [f64; 2])| Sketch { coins, min, max, ..Sketch::default() };
@@ -340,6 +361,6 @@ impl PyQuantiles {
             }
             channel.counts.push((value, count as u64));
         }
-        self.stream.restore(shape, lengths, false, Sketches { channels })
+        self.stream.restore(shape, lengths, false, Sketches { channels, unit })
     }
 }

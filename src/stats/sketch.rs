@@ -102,6 +102,16 @@ impl Sketch {
         self.shrink(size);
     }
 
+    /// Count every element `2^levels` times.
+    pub fn raise(&mut self, levels: u32) {
+        if self.count > 0 {
+            self.levels.splice(0..0, (0..levels).map(|_| Vec::new()));
+            self.count <<= levels;
+            self.coins[1] <<= levels;
+            self.coins[2] <<= levels;
+        }
+    }
+
     /// Items that `level` may hold: two thirds of what the level above may.
     fn capacity(&self, level: usize, size: usize) -> usize {
         let below = self.levels.len() - 1 - level;

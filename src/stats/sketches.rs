@@ -7,13 +7,14 @@
 
 use super::quantiles::Between;
 use super::sketch::{Sketch, between};
-use super::source::Source;
+use super::source::{Maskable, Masked, Source};
 use super::{Accumulator, Slots, Tile, reduce};
-use crate::element::{Count, Element, Key};
+use crate::element::{Bool, Count, Element, Key};
 use crate::error::Error;
 use crate::kernels::{self, Kernel, radix};
 use crate::parallel;
 use crate::tiles::Rows;
+use crate::view::View;
 
 /// Elements of a block at most: those that are sorted stay in the first-level cache.
 const BLOCK: usize = 1 << 12;
@@ -30,6 +31,11 @@ const COLUMNS: usize = 8;
 const LANES: usize = 8;
 /// Counters for copies of a few columns.
 const MOST_LANES: usize = 64;
+/// Binary digits of weights that are no whole numbers, below their mean; the largest weights that count as they are.
+const DIGITS: i32 = 10;
+const LARGEST_WHOLE: f64 = (1u64 << 40) as f64;
+/// What counts stay below.
+const MOST: u128 = 1 << 62;
 /// Channels that a thread joins at a time.
 const GROUP: usize = 4;
 
@@ -66,6 +72,14 @@ impl Channel {
         self.counts.extend(theirs);
     }
 
+    /// Count every element `2^bits` times, which must not be too many.
+    fn raise(&mut self, bits: u32) {
+        if self.count() > 0 {
+            self.counts.iter_mut().for_each(|(_, count)| *count <<= bits);
+            self.sketch.raise(bits);
+        }
+    }
+
     /// Quantiles `q`, each within 0 and 1.
     pub fn quantiles(&self, q: &[f64]) -> Vec<Between> {
         let counts = self.counts.iter().map(|(value, count)| (f64::from(*value), *count));
@@ -83,6 +97,8 @@ impl Channel {
 pub struct Sketches {
     /// One for each channel; empty for a state that has seen no array yet.
     pub channels: Vec<Channel>,
+    /// The binary logarithm of the weight that counts as one: zero without weights.
+    pub unit: i32,
 }
 
 impl Sketches {
@@ -106,7 +122,79 @@ impl Sketches {
             channel.sketch.trim(size);
             channel
         };
-        Ok(Self { channels: parallel::map_items(parts, GROUP, threads, || (), join) })
+        Ok(Self { channels: parallel::map_items(parts, GROUP, threads, || (), join), unit: 0 })
+    }
+
+    /// As [`Self::of`], with weights, finite and not negative, that step as `weights` says, of the elements that `mask`
+    /// leaves: those whose weight has a binary digit count as often as that digit says.
+    pub fn of_weighted<T: Maskable>(
+        x: View<'_, T>,
+        weights: View<'_, f64>,
+        mask: Option<View<'_, Bool>>,
+        kept: &[bool],
+        size: usize,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        // Weights of samples are looked at once for each of them.
+        let by_sample = mask.is_none() && weights.strides.iter().skip(1).all(|stride| *stride == 0);
+        let shape: Vec<usize> =
+            x.shape.iter().enumerate().map(|(axis, len)| if by_sample && axis > 0 { 1 } else { *len }).collect();
+        let values: Vec<f64> = in_order(&weights, &shape);
+        if !values.iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
+            return Err(Error::BadWeight);
+        }
+        let unit = unit_of(&values);
+        let counts = |weight: f64| (weight * 2f64.powi(-unit)).round() as u64;
+        let mut units: Vec<u64> = values.into_iter().map(counts).collect();
+        if let Some(mask) = mask {
+            units.iter_mut().zip(in_order(&mask, &shape)).for_each(|(units, mask)| *units *= u64::from(mask.0 != 0));
+        }
+        let mut strides = vec![0; shape.len()];
+        let mut step = 1;
+        for axis in (0..shape.len()).rev() {
+            strides[axis] = if shape[axis] == x.shape[axis] { step } else { 0 };
+            step *= shape[axis] as isize;
+        }
+        let digits = units.iter().fold(0, |all, units| all | units);
+        // Without a digit, the channels are still those of the array.
+        let mut all = Self { channels: Vec::new(), unit };
+        for digit in (0..u64::BITS).filter(|digit| digits >> digit & 1 == 1 || digits == 0 && *digit == 0) {
+            let mask: Vec<Bool> = units.iter().map(|units| Bool((units >> digit & 1) as u8)).collect();
+            // SAFETY: the mask has as many elements as these steps reach.
+            let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
+            let mut part = Self::of(Masked { x, mask }, kept, size, threads)?;
+            part.unit = unit + digit as i32;
+            all.merge(&part, size)?;
+        }
+        // Whole numbers, even if all of them are even.
+        let smallest = Self { channels: vec![Channel::default(); all.channels.len()], unit };
+        all.merge(&smallest, size)?;
+        Ok(all)
+    }
+
+    /// Count in the unit of `2^unit`, which is not above this one's.
+    fn count_in(&mut self, unit: i32) {
+        let bits = (self.unit - unit) as u32;
+        if bits > 0 {
+            self.channels.iter_mut().for_each(|channel| channel.raise(bits));
+        }
+        self.unit = unit;
+    }
+
+    /// Whether the elements of both can be counted in the smaller of their units.
+    fn can_join(&self, other: &Self) -> bool {
+        let unit = self.unit.min(other.unit);
+        let raised = |count: u64, bits: i32| {
+            if count == 0 {
+                Some(0)
+            } else {
+                1u128.checked_shl(bits as u32).filter(|_| bits < 63).map(|times| u128::from(count) * times)
+            }
+        };
+        self.channels.iter().zip(&other.channels).all(|(ours, theirs)| {
+            let (ours, theirs) = (raised(ours.count(), self.unit - unit), raised(theirs.count(), other.unit - unit));
+            ours.zip(theirs).is_some_and(|(ours, theirs)| ours + theirs < MOST)
+        })
     }
 
     /// Join another state to this one, as if its elements had come after.
@@ -121,12 +209,47 @@ impl Sketches {
         if self.channels.len() != other.channels.len() {
             return Err(Error::ChannelMismatch { left: self.channels.len(), right: other.channels.len() });
         }
+        if !self.can_join(other) {
+            return Err(Error::WeightsTooFarApart);
+        }
+        let raised;
+        let other = if other.unit > self.unit {
+            let mut copy = other.clone();
+            copy.count_in(self.unit);
+            raised = copy;
+            &raised
+        } else {
+            self.count_in(other.unit);
+            other
+        };
         for (ours, theirs) in self.channels.iter_mut().zip(&other.channels) {
             ours.merge(theirs, size);
             ours.sketch.trim(size);
         }
         Ok(())
     }
+}
+
+/// The elements of `view`, in C order, of which only the first count along axes where `shape` is one.
+fn in_order<T: Copy>(view: &View<'_, T>, shape: &[usize]) -> Vec<T> {
+    let mut offsets = vec![0];
+    for (len, stride) in shape.iter().zip(view.strides) {
+        offsets = offsets.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
+    }
+    // SAFETY: elements of the view, which promises that they can be read.
+    offsets.into_iter().map(|at| unsafe { view.at(at).cast::<T>().read_unaligned() }).collect()
+}
+
+/// The binary logarithm of the weight that counts as one: whole numbers count as they are, others as multiples of a
+/// small part of their mean.
+fn unit_of(weights: &[f64]) -> i32 {
+    let positive = || weights.iter().filter(|weight| **weight > 0.0);
+    if positive().all(|weight| weight.fract() == 0.0 && *weight <= LARGEST_WHOLE) {
+        return 0;
+    }
+    let count = positive().count() as f64;
+    let mean: f64 = positive().map(|weight| weight / count).sum();
+    (mean.log2().floor() as i32 - DIGITS).max(f64::MIN_EXP + DIGITS)
 }
 
 /// Sorts blocks of elements, to count them or to hand every so many of them to sketches.
