@@ -132,6 +132,16 @@ def test_bad_weights(weights, says):
     assert pickle.dumps(found) == before
 
 
+@pytest.mark.parametrize("weight", [5e-324, 1e-310, 1e-300, 0.1, 1e300, 1.7e308])
+def test_weights_of_every_size(weight):
+    x = np.arange(101.0)[:, None]
+    found = Quantiles(0.5).update(x, np.full(101, weight))
+    assert found.quantiles == 50
+    if weight < 1e300:
+        # Subnormal numbers have fewer digits.
+        assert found.count == pytest.approx(101 * weight, rel=2.0**-11)
+
+
 def test_weights_too_far_apart():
     found = Quantiles(Q).update(np.ones((4, 2)), np.full(4, 1e-100))
     before = pickle.dumps(found)

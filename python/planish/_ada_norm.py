@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
-from planish._layer_axes import Form, epsilon, floats, number, trailing
-from planish._layer_gradients import Gradients
+from planish._layer_axes import Form, epsilon, number, trailing
+from planish._layer_gradients import Gradients, gradient_of
 
 #: Elements that are taken at once.
 _AT_ONCE = 1 << 15
@@ -116,11 +116,7 @@ def ada_norm_backward(
     array([ 0.229, -0.344,  0.115])
     """
     form = trailing(x, axis)
-    dy = floats("dy", dy)
-    if dy.dtype != form.x.dtype:
-        raise TypeError(f"dy has dtype {dy.dtype}; x has dtype {form.x.dtype}, and both must be the same")
-    if dy.shape != form.x.shape:
-        raise ValueError(f"dy has shape {dy.shape}; x has shape {form.x.shape}, and both must be the same")
+    dy = gradient_of(dy, form, form.x.shape)
     result = np.empty_like(form.x) if out is None else out
     _check_target(result, form.x, form.x, dy)
     for part, _, gain in _parts(form, scale, k, eps):

@@ -342,9 +342,7 @@ def _differentiate(
     var: Any = None,
 ) -> Gradients:
     own, values, _ = parameters(form, x, gamma, None)
-    dy = floats("dy", dy)
-    if dy.shape != np.shape(x):
-        raise ValueError(f"dy has shape {dy.shape}; x has shape {np.shape(x)}, and both must be the same")
+    dy = gradient_of(dy, form, np.shape(x))
     dx, dgamma, dbeta = _core.layer_gradient(
         dy.reshape(form.x.shape),
         form.x,
@@ -359,3 +357,13 @@ def _differentiate(
     )
     shape = form.shape if own == form.own else (form.x.shape[0], *form.shape)
     return Gradients(dx.reshape(np.shape(x)) if out is None else out, dgamma.reshape(shape), dbeta.reshape(shape))
+
+
+def gradient_of(dy: ArrayLike, form: Form, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Check that `dy` has the dtype of the input, and its shape."""
+    found = floats("dy", dy)
+    if found.dtype != form.x.dtype:
+        raise TypeError(f"dy has dtype {found.dtype}; x has dtype {form.x.dtype}, and both must be the same")
+    if found.shape != shape:
+        raise ValueError(f"dy has shape {found.shape}; x has shape {shape}, and both must be the same")
+    return found

@@ -8,7 +8,7 @@ use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_sh
 use super::threads;
 use crate::error::Error;
 use crate::stats::sketch::Sketch;
-use crate::stats::sketches::{Channel, Sketches};
+use crate::stats::sketches::{Channel, Sketches, scaled};
 use crate::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -265,8 +265,7 @@ impl PyQuantiles {
         if statistics.unit == 0 {
             return to_numpy(py, counts.map(|count| count as i64).collect(), &shape);
         }
-        let unit = 2f64.powi(statistics.unit);
-        to_numpy(py, counts.map(|count| count as f64 * unit).collect(), &shape)
+        to_numpy(py, counts.map(|count| scaled(count as f64, statistics.unit)).collect(), &shape)
     }
 
     /// The quantiles of each channel.

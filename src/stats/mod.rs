@@ -4,6 +4,7 @@
 //! cells joined in the order of the tasks. [`moments`] and [`extrema`] are states that merge; [`quantiles`] are exact ones of a
 //! whole array, [`norms`] the lengths of vectors.
 
+pub mod bytes;
 pub mod exact;
 pub mod extrema;
 mod group_sums;

@@ -5,11 +5,12 @@
 //! techniques", 1977, chapter 8). That is small beside what the sketch itself may be wrong by, and leaves it a fraction
 //! of the work.
 
+use super::bytes::Counter;
 use super::quantiles::Between;
 use super::sketch::{Sketch, between};
 use super::source::{Maskable, Masked, Source};
 use super::{Accumulator, Slots, Tile, reduce};
-use crate::element::{Bool, Count, Element, Key};
+use crate::element::{Bool, Element, Key};
 use crate::error::Error;
 use crate::kernels::{self, Kernel, radix};
 use crate::parallel;
@@ -27,10 +28,6 @@ const SLACK: usize = 2;
 /// Rows and columns that are turned into columns of their own at a time.
 const ROWS: usize = 32;
 const COLUMNS: usize = 8;
-/// Bytes that are counted at a time, each by counters of its own: equal ones in a row do not wait for each other.
-const LANES: usize = 8;
-/// Counters for copies of a few columns.
-const MOST_LANES: usize = 64;
 /// Binary digits of weights that are no whole numbers, below their mean; the largest weights that count as they are.
 const DIGITS: i32 = 10;
 const LARGEST_WHOLE: f64 = (1u64 << 40) as f64;
@@ -144,7 +141,7 @@ impl Sketches {
             return Err(Error::BadWeight);
         }
         let unit = unit_of(&values);
-        let counts = |weight: f64| (weight * 2f64.powi(-unit)).round() as u64;
+        let counts = |weight: f64| scaled(weight, -unit).round() as u64;
         let mut units: Vec<u64> = values.into_iter().map(counts).collect();
         if let Some(mask) = mask {
             units.iter_mut().zip(in_order(&mask, &shape)).for_each(|(units, mask)| *units *= u64::from(mask.0 != 0));
@@ -247,9 +244,15 @@ fn unit_of(weights: &[f64]) -> i32 {
     if positive().all(|weight| weight.fract() == 0.0 && *weight <= LARGEST_WHOLE) {
         return 0;
     }
-    let count = positive().count() as f64;
-    let mean: f64 = positive().map(|weight| weight / count).sum();
-    (mean.log2().floor() as i32 - DIGITS).max(f64::MIN_EXP + DIGITS)
+    // In parts of the largest, so that no sum leaves the range of `f64`.
+    let (count, largest) = (positive().count() as f64, weights.iter().copied().fold(0.0, f64::max));
+    let mean: f64 = positive().map(|weight| weight / largest).sum::<f64>() / count;
+    (mean.log2() + largest.log2()).floor() as i32 - DIGITS
+}
+
+/// `value` times `2^power`, which may itself be out of the range of `f64`.
+pub fn scaled(value: f64, power: i32) -> f64 {
+    value * 2f64.powi(power / 2) * 2f64.powi(power - power / 2)
 }
 
 /// Sorts blocks of elements, to count them or to hand every so many of them to sketches.
@@ -419,84 +422,6 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sorter<K> {
                 channel.sketch.condense((1.6 * self.size as f64 / (tasks as f64).sqrt()) as usize);
             }
             cells.push(channel);
-        }
-    }
-}
-
-/// Values of a byte.
-const BYTES: usize = 256;
-
-/// Counts bytes.
-#[derive(Default)]
-struct Counter {
-    /// For each copy of each column how often each byte has occurred.
-    counters: Vec<[u32; BYTES]>,
-    /// Elements that have been counted since the counters were emptied.
-    counted: usize,
-    cells: Vec<[u64; BYTES]>,
-}
-
-impl Counter {
-    /// Add the counters to the cells.
-    fn empty(&mut self, slots: &Slots) {
-        for (lane, counters) in self.counters.iter_mut().enumerate() {
-            let cell = &mut self.cells[slots.slot_of(lane % slots.width)];
-            cell.iter_mut().zip(&*counters).for_each(|(total, count)| *total += u64::from(*count));
-            *counters = [0; BYTES];
-        }
-        self.counted = 0;
-    }
-}
-
-impl<T: Element> Accumulator<T> for Counter {
-    type Cell = Channel;
-
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
-        let even = (1..=LANES).map(|copies| slots.width * copies).find(|lanes| lanes.is_multiple_of(LANES));
-        let lanes = even.filter(|lanes| *lanes <= MOST_LANES).unwrap_or(slots.width);
-        self.counters.clear();
-        self.counters.resize(lanes, [0; BYTES]);
-        self.counted = 0;
-        self.cells.clear();
-        self.cells.resize(slots.count, [0; BYTES]);
-    }
-
-    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        let elements = tile.rows() * slots.width;
-        if self.counted + elements > u32::MAX as usize {
-            self.empty(slots);
-        }
-        self.counted += elements;
-        tile.each(|rows, _| {
-            for row in 0..=rows.count {
-                for elements in rows.row(row).chunks(self.counters.len()) {
-                    let count = |x: &T, counters: &mut [u32; BYTES]| {
-                        counters[x.key().ordered().to_u64() as usize % BYTES] += 1;
-                    };
-                    let (eights, rest) = elements.as_chunks::<LANES>();
-                    let (counters, other_counters) = self.counters.as_chunks_mut::<LANES>();
-                    for (x, counters) in eights.iter().zip(&mut *counters) {
-                        x.iter().zip(counters).for_each(|(x, counters)| count(x, counters));
-                    }
-                    let others = counters[eights.len()..].as_flattened_mut().iter_mut().chain(other_counters);
-                    rest.iter().zip(others).for_each(|(x, counters)| count(x, counters));
-                }
-            }
-        });
-        Ok(())
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> bool {
-        true
-    }
-
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) {
-        self.empty(slots);
-        let first = T::Key::BOTTOM.to_f64() as i32;
-        for cell in self.cells.drain(..) {
-            let counts = cell.iter().enumerate().filter(|(_, count)| **count > 0);
-            let counts = counts.map(|(value, count)| (first + value as i32, *count)).collect();
-            cells.push(Channel { counts, sketch: Sketch::default() });
         }
     }
 }
