@@ -2,9 +2,10 @@
 //! alignments, against their naive twins: equal to the last bit. And layers of whole arrays against the plain formula.
 
 use planish::element::{Output, bf16, f16};
-use planish::kernels::lines::{
-    AddColumns, ColumnSlopes, Line, MapColumns, Products, ProductsByElement, Slope, Sums, map_gradient, map_line,
+use planish::kernels::line_gradients::{
+    AddColumns, ColumnSlopes, MapColumns, Products, ProductsByElement, Slope, map_gradient,
 };
+use planish::kernels::lines::{Line, Sums, map_line};
 use planish::kernels::{self, Level};
 use planish::transform::affine::Target;
 use planish::transform::layers::{Layer, LayerElement, normalize};
@@ -12,12 +13,12 @@ use planish::view::{View, ViewMut};
 use proptest::prelude::*;
 
 /// Lanes of the kernels: element `i` is added to lane `i % LANES`, and lanes to each other half by half.
-const LANES: usize = 16;
+const LANES: usize = 8;
 
 fn total(terms: impl Iterator<Item = f64>) -> f64 {
     let mut lanes = [0.0; LANES];
     terms.enumerate().for_each(|(i, term)| lanes[i % LANES] += term);
-    for half in [8, 4, 2, 1] {
+    for half in [4, 2, 1] {
         (0..half).for_each(|j| lanes[j] += lanes[j + half]);
     }
     lanes[0]
@@ -71,11 +72,12 @@ fn each_kernel<T: Output>(len: usize, start: usize) {
     assert_eq!(found[1].to_bits(), total((0..len).map(|i| at(i) * away(i))).to_bits());
     let (mut dgamma, mut dbeta) = (doubles(5), doubles(6));
     let (old_gamma, old_beta) = (dgamma.clone(), dbeta.clone());
+    let along = |i: usize| away(i) * scale * at(i);
     let one = ProductsByElement { x, dy, mean, scale, gamma: &gamma, dgamma: &mut dgamma, dbeta: &mut dbeta };
     let found = kernels::run(one);
     assert_eq!(found[0].to_bits(), total((0..len).map(|i| at(i) * gamma[i])).to_bits());
-    assert_eq!(found[1].to_bits(), total((0..len).map(|i| at(i) * gamma[i] * away(i))).to_bits());
-    assert!((0..len).all(|i| dgamma[i] == old_gamma[i] + at(i) * (away(i) * scale)));
+    assert_eq!(found[1].to_bits(), total((0..len).map(|i| along(i) * gamma[i])).to_bits());
+    assert!((0..len).all(|i| dgamma[i] == old_gamma[i] + along(i)));
     assert!((0..len).all(|i| dbeta[i] == old_beta[i] + at(i)));
 
     let (mut sum, mut products) = (doubles(5), doubles(6));

@@ -13,6 +13,7 @@ pub mod columns;
 pub mod copy;
 pub mod extrema;
 pub mod gather;
+pub mod line_gradients;
 pub mod lines;
 pub mod moments;
 pub mod narrow;

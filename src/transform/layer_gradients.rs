@@ -11,7 +11,9 @@
 
 use super::layers::{Cells, Layer, LayerElement, Statistics, numbers, statistics};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
-use crate::kernels::lines::{AddColumns, ColumnSlopes, MapColumns, Products, ProductsByElement, Slope, map_gradient};
+use crate::kernels::line_gradients::{
+    AddColumns, ColumnSlopes, MapColumns, Products, ProductsByElement, Slope, map_gradient,
+};
 use crate::kernels::{self, copy};
 use crate::parallel;
 use crate::transform::affine::Target;
@@ -71,10 +73,10 @@ pub fn differentiate<T: LayerElement>(
     }
 }
 
-/// The slope and the offset of a group of `n` elements: `sum` is that of `g`, `products` that of `g * (x - mean)`.
+/// The slope and the offset of a group of `n` elements: `sum` is that of `g`, `products` that of `g * u`.
 fn linear(layer: Layer<'_>, known: bool, scale: f64, [sum, products]: [f64; 2], n: f64) -> [f64; 2] {
-    // One factor after the other: the cube of the scale may leave the range of `f64`.
-    let slope = if known { 0.0 } else { -(products / n * scale) * scale * scale };
+    // One factor after the other: the square of the scale may leave the range of `f64`.
+    let slope = if known { 0.0 } else { -(products / n * scale) * scale };
     let offset = if known || !layer.centred { 0.0 } else { -scale * (sum / n) };
     [slope, offset]
 }
@@ -194,7 +196,7 @@ impl<T: LayerElement> Group<'_, '_, T> {
                 let (gamma, at) = (layer.gamma(parameter), (parameter - first) as usize);
                 self.part.gamma[at] += products * scale;
                 self.part.beta[at] += sum;
-                [gamma * sum, gamma * products]
+                [gamma * sum, gamma * (products * scale)]
             };
             totals = [totals[0] + more[0], totals[1] + more[1]];
         }
@@ -325,7 +327,7 @@ impl<'a> ByColumns<'a> {
         for ((group, parameter), (sum, products)) in of.iter().zip(sums[0].iter().zip(&sums[1])) {
             let gamma = layer.gamma(*parameter as isize);
             totals[*group][0] += gamma * sum;
-            totals[*group][1] += gamma * products;
+            totals[*group][1] += gamma * (products * scales[*group]);
             gradients.gamma[*parameter] += products * scales[*group];
             gradients.beta[*parameter] += sum;
         }
