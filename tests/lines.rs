@@ -3,9 +3,9 @@
 
 use planish::element::{Output, bf16, f16};
 use planish::kernels::line_gradients::{
-    AddColumns, ColumnSlopes, MapColumns, Products, ProductsByElement, Slope, map_gradient,
+    AddColumns, ColumnSlopes, MapColumns, MapGradient, Products, ProductsByElement, Slope,
 };
-use planish::kernels::lines::{Line, Sums, map_line};
+use planish::kernels::lines::{Line, MapLine, Sums};
 use planish::kernels::{self, Level};
 use planish::transform::affine::Target;
 use planish::transform::layers::{Layer, LayerElement, normalize};
@@ -52,18 +52,28 @@ fn each_kernel<T: Output>(len: usize, start: usize) {
     assert_eq!(squares.to_bits(), total((0..len).map(|i| away(i) * away(i))).to_bits());
 
     let mut memory = Vec::new();
-    for stream in [false, (len * size_of::<T>()).is_multiple_of(16)] {
+    for line in [None, Some((&gamma[..], &beta[..]))] {
+        let map = Line { shift: mean, scale, parameters: line, offset };
+        let one = |i: usize| {
+            let scaled = away(i) * scale;
+            T::from_f64(line.map_or(scaled + offset, |(gamma, beta)| scaled * gamma[i] + beta[i]))
+        };
+        let factor = |i: usize| line.map_or(scale, |(gamma, _)| scale * gamma[i]);
+        let slope = Slope { factor: scale, gamma: line.map(|(gamma, _)| gamma), mean, slope: 0.7, offset };
+        let gradient = |i: usize| T::from_f64(at(i) * factor(i) + (away(i) * 0.7 + offset));
+        let expected = [&one as &dyn Fn(usize) -> T, &gradient].map(|f| bits(&(0..len).map(f).collect::<Vec<_>>()));
+
         let y = aligned(&mut memory, len);
-        map_line(Line { shift: mean, scale, parameters: None, offset }, x, y, stream);
-        assert_eq!(bits(y), bits(&(0..len).map(|i| T::from_f64(away(i) * scale + offset)).collect::<Vec<_>>()));
-        map_line(Line { shift: mean, scale, parameters: Some((&gamma, &beta)), offset }, x, y, stream);
-        let expected: Vec<T> = (0..len).map(|i| T::from_f64(away(i) * scale * gamma[i] + beta[i])).collect();
-        assert_eq!(bits(y), bits(&expected));
-        for by_element in [None, Some(&gamma[..])] {
-            map_gradient(Slope { factor: scale, gamma: by_element, mean, slope: 0.7, offset }, x, dy, y, stream);
-            let factor = |i: usize| by_element.map_or(scale, |gamma| scale * gamma[i]);
-            let one = |i: usize| T::from_f64(at(i) * factor(i) + (away(i) * 0.7 + offset));
-            assert_eq!(bits(y), bits(&(0..len).map(one).collect::<Vec<_>>()));
+        kernels::run(MapLine::<T, false> { line: map, x, y });
+        assert_eq!(bits(y), expected[0]);
+        kernels::run(MapGradient::<T, false> { slope, x, dy, dx: y });
+        assert_eq!(bits(y), expected[1]);
+        if (len * size_of::<T>()).is_multiple_of(16) {
+            let y = aligned(&mut memory, len);
+            kernels::run(MapLine::<T, true> { line: map, x, y });
+            assert_eq!(bits(y), expected[0]);
+            kernels::run(MapGradient::<T, true> { slope, x, dy, dx: y });
+            assert_eq!(bits(y), expected[1]);
         }
     }
 

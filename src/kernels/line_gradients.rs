@@ -139,12 +139,17 @@ pub struct Slope<'a> {
     pub offset: f64,
 }
 
-/// The gradient of one line; with `STREAM` past the cache.
-struct MapGradient<'a, T, const STREAM: bool> {
-    slope: Slope<'a>,
-    x: &'a [T],
-    dy: &'a [T],
-    dx: &'a mut [T],
+/// Writes the gradient of one line; with `STREAM` as [`super::lines::MapLine`].
+#[derive(Debug)]
+pub struct MapGradient<'a, T, const STREAM: bool> {
+    /// What with.
+    pub slope: Slope<'a>,
+    /// The line.
+    pub x: &'a [T],
+    /// Its gradients.
+    pub dy: &'a [T],
+    /// To write, of the same length.
+    pub dx: &'a mut [T],
 }
 
 impl<T: Output, const STREAM: bool> Kernel for MapGradient<'_, T, STREAM> {
@@ -174,15 +179,6 @@ impl<T: Output, const STREAM: bool> Kernel for MapGradient<'_, T, STREAM> {
                 }
             },
         );
-    }
-}
-
-/// Write the gradient of a line to `dx`; with `stream` as for [`super::lines::map_line`].
-pub fn map_gradient<T: Output>(slope: Slope<'_>, x: &[T], dy: &[T], dx: &mut [T], stream: bool) {
-    if stream {
-        super::run(MapGradient::<T, true> { slope, x, dy, dx });
-    } else {
-        super::run(MapGradient::<T, false> { slope, x, dy, dx });
     }
 }
 

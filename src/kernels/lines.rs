@@ -84,11 +84,15 @@ pub struct Line<'a> {
     pub offset: f64,
 }
 
-/// Maps one line; with `STREAM` past the cache.
-struct MapLine<'a, T, const STREAM: bool> {
-    line: Line<'a>,
-    x: &'a [T],
-    y: &'a mut [T],
+/// Maps one line; with `STREAM` past the cache ([`copy::stream_lanes`] says what that asks).
+#[derive(Debug)]
+pub struct MapLine<'a, T, const STREAM: bool> {
+    /// What with.
+    pub line: Line<'a>,
+    /// The line.
+    pub x: &'a [T],
+    /// Where to, of the same length.
+    pub y: &'a mut [T],
 }
 
 impl<T: Output, const STREAM: bool> Kernel for MapLine<'_, T, STREAM> {
@@ -117,15 +121,6 @@ impl<T: Output, const STREAM: bool> Kernel for MapLine<'_, T, STREAM> {
                 }
             },
         );
-    }
-}
-
-/// Map the line `x` to `y`, of the same length; with `stream` past the cache ([`copy::stream_lanes`] says what that asks).
-pub fn map_line<T: Output>(line: Line<'_>, x: &[T], y: &mut [T], stream: bool) {
-    if stream {
-        super::run(MapLine::<T, true> { line, x, y });
-    } else {
-        super::run(MapLine::<T, false> { line, x, y });
     }
 }
 

@@ -11,12 +11,13 @@
 use super::affine::{Affine, Target, map};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
 use crate::element::{Bool, Element, Output};
-use crate::kernels::lines::{Line, Sums, map_line};
-use crate::kernels::{self, copy};
+use crate::kernels::lines::{Line, MapLine, Sums};
+use crate::kernels::{self, Kernel, copy};
 use crate::parallel;
 use crate::stats::moments::{Moments, MomentsElement};
 use crate::stats::source::{Maskable, Masked};
 use crate::view::{View, ViewMut};
+use std::ops::Range;
 
 /// Bytes of a group that is taken at once: a share of the last-level cache.
 const MOST_CACHED: usize = 4 << 20;
@@ -122,7 +123,29 @@ fn groups(shape: &[usize], shared: &[bool]) -> usize {
     shape.iter().zip(shared).filter(|(_, shared)| !**shared).map(|(len, _)| *len).product()
 }
 
-/// Mean and variance of the group at `place`, as a [`Layer`] wants them.
+/// Sums over the group at `place` of the differences from `pivot`, and of their squares.
+#[inline(always)]
+fn sums<T: Element, const N: usize>(
+    lines: &Lines<N>,
+    x: View<'_, T>,
+    k: usize,
+    place: &Place<N>,
+    pivot: f64,
+    scratch: &mut Vec<T>,
+) -> [f64; 2] {
+    let mut sums = [0.0; 2];
+    for index in 0..lines.lines() {
+        let at = x.at(lines.line(place, index).offset[k]);
+        // SAFETY: these lines are elements of the view, which promises that they can be read.
+        let x = unsafe { line(at, lines.line.stride[k], lines.line.len, false, scratch) };
+        let more = Sums { x, pivot }.run();
+        sums = [sums[0] + more[0], sums[1] + more[1]];
+    }
+    sums
+}
+
+/// Mean and variance of the group at `place` of operand `k`, as a [`Layer`] wants them. Part of a kernel.
+#[inline(always)]
 pub fn statistics<T: Element, const N: usize>(
     lines: &Lines<N>,
     x: View<'_, T>,
@@ -131,40 +154,34 @@ pub fn statistics<T: Element, const N: usize>(
     centred: bool,
     scratch: &mut Vec<T>,
 ) -> (f64, f64) {
-    let (len, stride) = (lines.line.len, lines.line.stride[k]);
-    let mut sums = |pivot: f64| {
-        (0..lines.lines()).fold([0.0; 2], |[sum, squares], index| {
-            let at = x.at(lines.line(place, index).offset[k]);
-            // SAFETY: these lines are elements of the view, which promises that they can be read.
-            let x = unsafe { line(at, stride, len, false, scratch) };
-            let [more, more_squares] = kernels::run(Sums { x, pivot });
-            [sum + more, squares + more_squares]
-        })
-    };
     let n = lines.group_len() as f64;
-    if !centred {
-        return (0.0, sums(0.0)[1] / n);
-    }
-    // SAFETY: as above: the first element of the group.
-    let pivot = unsafe { x.at(place.offset[k]).cast::<T>().read_unaligned() }.to_f64();
-    let finish = |pivot: f64, [sum, squares]: [f64; 2]| {
+    // SAFETY: the first element of the group, which the view promises can be read.
+    let first = unsafe { x.at(place.offset[k]).cast::<T>().read_unaligned() }.to_f64();
+    let mut pivot = if centred { first } else { 0.0 };
+    let mut again = false;
+    loop {
+        let [sum, squares] = sums(lines, x, k, place, pivot, scratch);
+        if !centred {
+            return (0.0, squares / n);
+        }
         // Chan, Golub, LeVeque, "Algorithms for computing the sample variance", American Statistician 37 (1983), eq. 1.7.
         let lost = sum * (sum / n);
-        (pivot + sum / n, squares - lost, lost)
-    };
-    let (mean, squares, lost) = finish(pivot, sums(pivot));
-    if !mean.is_finite() {
-        return (mean, f64::NAN);
+        let (mean, squares) = (pivot + sum / n, squares - lost);
+        if again {
+            return (mean, squares.max(0.0) / n);
+        }
+        if !mean.is_finite() {
+            return (mean, f64::NAN);
+        }
+        if !squares.is_finite() {
+            // Out of the range of `f64`, though no element is.
+            return (mean, f64::INFINITY);
+        }
+        if lost <= CANCELLED * squares || lost == 0.0 {
+            return (mean, squares / n);
+        }
+        (pivot, again) = (mean, true);
     }
-    if !squares.is_finite() {
-        // Out of the range of `f64`, though no element is.
-        return (mean, f64::INFINITY);
-    }
-    if lost <= CANCELLED * squares || lost == 0.0 {
-        return (mean, squares / n);
-    }
-    let (mean, squares, _) = finish(mean, sums(mean));
-    (mean, squares.max(0.0) / n)
 }
 
 /// Each group read from memory once.
@@ -192,20 +209,14 @@ fn by_lines<T: LayerElement>(
     let pieces = Lines::<2>::pieces(lines.groups(), MOST_PIECES);
     let scratch = || Scratch { x: Vec::new(), y: Vec::new(), gamma: Vec::new(), beta: Vec::new() };
     let found = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
-        let mut found = Vec::new();
-        for index in pieces[piece].clone() {
-            let place = lines.group(index);
-            let (mean, var) = statistics(&lines, x, 1, &place, layer.centred, &mut scratch.x);
-            let map = MapGroup { layer, lines: &lines, x, out: &out, mean, scale: layer.scale(var) };
-            map.run(&place, target == Target::Input, stream, scratch);
-            if wanted {
-                found.push((place.group as usize, mean, var));
-            }
-        }
+        let range = pieces[piece].clone();
+        let groups = Groups { layer, lines: &lines, x, out: &out, overwritten: target == Target::Input, wanted };
         if stream {
+            let found = kernels::run(Piece::<T, true> { groups, range, scratch });
             copy::fence();
+            return found;
         }
-        found
+        kernels::run(Piece::<T, false> { groups, range, scratch })
     });
     // There may be as many groups as a fraction of the elements.
     let mut statistics = Statistics::unknown(if wanted { lines.groups() } else { 0 });
@@ -215,25 +226,56 @@ fn by_lines<T: LayerElement>(
     statistics
 }
 
-/// A group whose statistics are known.
-struct MapGroup<'a, 'm, T> {
+/// Groups to normalise.
+#[derive(Clone, Copy)]
+struct Groups<'a, 'm, T> {
     layer: Layer<'a>,
     lines: &'a Lines<2>,
     x: View<'m, T>,
     out: &'a ViewMut<'m, T>,
-    mean: f64,
-    scale: f64,
+    /// Whether the lines are the output as well.
+    overwritten: bool,
+    /// Whether statistics are.
+    wanted: bool,
 }
 
-impl<T: LayerElement> MapGroup<'_, '_, T> {
-    /// Map all lines; with `overwritten` they are the output as well.
-    fn run(&self, place: &Place<2>, overwritten: bool, stream: bool, scratch: &mut Scratch<T>) {
-        let Self { layer, lines, mean, scale, .. } = *self;
+/// Some groups, one after the other; with `STREAM` written past the cache. A kernel as a whole: lines may be short.
+struct Piece<'a, 'm, T, const STREAM: bool> {
+    groups: Groups<'a, 'm, T>,
+    range: Range<usize>,
+    scratch: &'a mut Scratch<T>,
+}
+
+impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
+    /// The number of each group, its mean and its variance.
+    type Output = Vec<(usize, f64, f64)>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let Self { groups: Groups { layer, lines, x, wanted, .. }, range, scratch } = self;
+        let mut found = Vec::new();
+        for index in range {
+            let place = lines.group(index);
+            let (mean, var) = statistics(lines, x, 1, &place, layer.centred, &mut scratch.x);
+            self.groups.map::<STREAM>(&place, mean, layer.scale(var), scratch);
+            if wanted {
+                found.push((place.group as usize, mean, var));
+            }
+        }
+        found
+    }
+}
+
+impl<T: LayerElement> Groups<'_, '_, T> {
+    /// Map all lines of the group at `place`.
+    #[inline(always)]
+    fn map<const STREAM: bool>(&self, place: &Place<2>, mean: f64, scale: f64, scratch: &mut Scratch<T>) {
+        let Self { layer, lines, overwritten, .. } = *self;
         let Scratch { x, y, gamma, beta } = scratch;
         let (len, stride) = (lines.line.len, lines.line.stride);
         for index in 0..lines.lines() {
             let Place { offset, parameter, .. } = lines.line(place, index);
-            let to_map = if lines.line.own {
+            let line_map = if lines.line.own {
                 let step = lines.line.parameter;
                 let all = [layer.gamma, layer.beta].map(Option::unwrap_or_default);
                 let gamma = parameters(all[0], parameter, step, len, gamma);
@@ -246,9 +288,19 @@ impl<T: LayerElement> MapGroup<'_, '_, T> {
             // SAFETY: these lines are elements of the view, which promises that they can be read; those that are
             // overwritten are copied.
             let x = unsafe { line(self.x.at(offset[1]), stride[1], len, overwritten, x) };
-            let write = |y: &mut [T]| map_line(to_map, x, y, stream);
+            let to = self.out.at(offset[0]);
             // SAFETY: each line of the output belongs to one group, and so to one task.
-            unsafe { write_line(self.out.at(offset[0]), stride[0], len, T::from_f64(0.0), y, write) };
+            unsafe {
+                write_line(
+                    to,
+                    stride[0],
+                    len,
+                    T::from_f64(0.0),
+                    y,
+                    #[inline(always)]
+                    |y| MapLine::<T, STREAM> { line: line_map, x, y }.run(),
+                );
+            }
         }
     }
 }

@@ -52,6 +52,7 @@ pub struct Place<const N: usize> {
 impl<const N: usize> Place<N> {
     const ZERO: Self = Self { offset: [0; N], group: 0, parameter: 0 };
 
+    #[inline(always)]
     fn step(&mut self, axis: &Axis<N>, count: isize) {
         for (offset, stride) in self.offset.iter_mut().zip(&axis.stride) {
             *offset += stride * count;
@@ -112,6 +113,7 @@ impl<const N: usize> Axes<N> {
     }
 }
 
+#[inline(always)]
 fn place<const N: usize>(mut place: Place<N>, axes: &[Axis<N>], index: usize) -> Place<N> {
     let mut rest = index;
     for axis in axes.iter().rev() {
@@ -139,6 +141,7 @@ impl<const N: usize> Lines<N> {
     }
 
     /// Number of lines of a group.
+    #[inline(always)]
     pub fn lines(&self) -> usize {
         self.inner.iter().map(|axis| axis.len).product()
     }
@@ -149,11 +152,13 @@ impl<const N: usize> Lines<N> {
     }
 
     /// Where the first line of group `index`, in the order of memory, lies.
+    #[inline(always)]
     pub fn group(&self, index: usize) -> Place<N> {
         place(self.start, &self.groups, index)
     }
 
     /// Where line `index` of the group at `group` lies.
+    #[inline(always)]
     pub fn line(&self, group: &Place<N>, index: usize) -> Place<N> {
         place(*group, &self.inner, index)
     }
@@ -193,6 +198,7 @@ impl<const N: usize> Lines<N> {
 ///
 /// # Safety
 /// These elements can be read for `'a`, and unless they are copied nothing writes them meanwhile.
+#[inline(always)]
 pub unsafe fn line<T: Copy>(at: *const u8, stride: isize, len: usize, copy: bool, scratch: &mut Vec<T>) -> &[T] {
     let size = size_of::<T>() as isize;
     let side_by_side = stride == size || len == 1;
@@ -220,6 +226,7 @@ pub unsafe fn line<T: Copy>(at: *const u8, stride: isize, len: usize, copy: bool
 ///
 /// # Safety
 /// These elements can be written, and nothing else reads or writes them meanwhile.
+#[inline(always)]
 pub unsafe fn write_line<T: Copy>(
     at: *mut u8,
     stride: isize,
@@ -242,6 +249,7 @@ pub unsafe fn write_line<T: Copy>(
 }
 
 /// The `len` parameters from number `first` on, `step` apart: where they lie, or copied to `scratch`.
+#[inline(always)]
 pub fn parameters<'a>(
     values: &'a [f64],
     first: isize,
