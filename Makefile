@@ -7,6 +7,7 @@ OLDEST := .venv-oldest
 LOADERS := .venv-loaders
 BIN := $(VENV)/bin
 RUST := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
+PARALLEL := -n auto --dist worksteal
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
 .PHONY: help demo test test-rust test-python test-oldest test-loaders lint bench bench-kernels format clean
@@ -56,10 +57,10 @@ test-rust:
 	cargo test --quiet
 
 test-python: $(VENV)/.build $(VENV)/.test-group
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(PARALLEL)
 
 test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
-	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q
+	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q $(PARALLEL)
 
 # PIP_EXTRA_INDEX_URL may name an index that offers PyTorch's smaller build for CPUs.
 test-loaders: $(VENV)/.build $(LOADERS)/.loaders-group

@@ -1,6 +1,7 @@
 //! The kernels of normalisation layers at every instruction-set level that this CPU has, over awkward lengths and
 //! alignments, against their naive twins: equal to the last bit. And layers of whole arrays against the plain formula.
 
+use planish::dd::two_sum;
 use planish::element::{Output, bf16, f16};
 use planish::kernels::line_gradients::{
     AddColumns, ColumnSlopes, MapColumns, MapGradient, Products, ProductsByElement, Slope,
@@ -15,13 +16,21 @@ use proptest::prelude::*;
 /// Lanes of the kernels: element `i` is added to lane `i % LANES`, and lanes to each other half by half.
 const LANES: usize = 8;
 
+/// Elements whose sum is taken so; the sums of blocks of as many are added with the errors of these additions.
+const BLOCK: usize = 4096;
+
 fn total(terms: impl Iterator<Item = f64>) -> f64 {
-    let mut lanes = [0.0; LANES];
-    terms.enumerate().for_each(|(i, term)| lanes[i % LANES] += term);
-    for half in [4, 2, 1] {
-        (0..half).for_each(|j| lanes[j] += lanes[j + half]);
+    let (mut sum, mut errors) = (0.0, 0.0);
+    for block in terms.collect::<Vec<f64>>().chunks(BLOCK) {
+        let mut lanes = [0.0; LANES];
+        block.iter().enumerate().for_each(|(i, term)| lanes[i % LANES] += term);
+        for half in [4, 2, 1] {
+            (0..half).for_each(|j| lanes[j] += lanes[j + half]);
+        }
+        let (next, error) = two_sum(sum, lanes[0]);
+        (sum, errors) = (next, errors + error);
     }
-    lanes[0]
+    sum + errors
 }
 
 /// Elements that begin at a multiple of 64 bytes, as what goes past the cache does.
@@ -112,7 +121,7 @@ fn kernels_equal_their_twins() {
         if !level.force() {
             continue;
         }
-        for len in (0..4 * LANES + 2).chain([255, 256, 1000]) {
+        for len in (0..4 * LANES + 2).chain([255, 256, 1000, 4096, 9001]) {
             for start in [0, 1, 3] {
                 each_kernel::<f16>(len, start);
                 each_kernel::<bf16>(len, start);

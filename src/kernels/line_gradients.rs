@@ -3,7 +3,7 @@
 
 use super::Kernel;
 use super::columns::{AHEAD, prefetch_at};
-use super::lines::{LANES, by_parts, in_memory, totals};
+use super::lines::{BLOCK, LANES, Totals, all_lanes, by_parts, in_memory};
 use crate::element::{Element, Output};
 
 /// Sums over one line of gradients `dy`, and of `dy * (x - mean)`.
@@ -22,6 +22,18 @@ impl<T: Element> Kernel for Products<'_, T> {
 
     #[inline(always)]
     fn run(self) -> [f64; 2] {
+        let mut totals = Totals::default();
+        for (x, dy) in self.x.chunks(BLOCK).zip(self.dy.chunks(BLOCK)) {
+            totals.add(Self { x, dy, ..self }.block());
+        }
+        totals.get()
+    }
+}
+
+impl<T: Element> Products<'_, T> {
+    /// All of it as one block.
+    #[inline(always)]
+    fn block(self) -> [f64; 2] {
         let (mut sum, mut products) = ([0.0; LANES], [0.0; LANES]);
         let len = self.x.len().min(self.dy.len());
         let (x, x_rest) = self.x[..len].as_chunks::<LANES>();
@@ -49,7 +61,7 @@ impl<T: Element> Kernel for Products<'_, T> {
             sum[j] += gradient;
             products[j] += gradient * (x.to_f64() - self.mean);
         }
-        totals([sum, products])
+        all_lanes([sum, products])
     }
 }
 
@@ -78,6 +90,27 @@ impl<T: Element> Kernel for ProductsByElement<'_, T> {
 
     #[inline(always)]
     fn run(self) -> [f64; 2] {
+        let mut totals = Totals::default();
+        self.add_to(&mut totals);
+        totals.get()
+    }
+}
+
+impl<T: Element> ProductsByElement<'_, T> {
+    /// Add them to those of other lines.
+    #[inline(always)]
+    pub fn add_to(self, totals: &mut Totals) {
+        let Self { x, dy, mean, scale, gamma, dgamma, dbeta } = self;
+        let lines = x.chunks(BLOCK).zip(dy.chunks(BLOCK));
+        let parameters = gamma.chunks(BLOCK).zip(dgamma.chunks_mut(BLOCK).zip(dbeta.chunks_mut(BLOCK)));
+        for ((x, dy), (gamma, (dgamma, dbeta))) in lines.zip(parameters) {
+            totals.add(ProductsByElement { x, dy, mean, scale, gamma, dgamma, dbeta }.block());
+        }
+    }
+
+    /// All of it as one block.
+    #[inline(always)]
+    fn block(self) -> [f64; 2] {
         let Self { mean, scale, .. } = self;
         let (mut sum, mut products) = ([0.0; LANES], [0.0; LANES]);
         let len = self.x.len().min(self.dy.len());
@@ -120,7 +153,7 @@ impl<T: Element> Kernel for ProductsByElement<'_, T> {
             sum[j] += gradient * gamma;
             products[j] += along * gamma;
         }
-        totals([sum, products])
+        all_lanes([sum, products])
     }
 }
 

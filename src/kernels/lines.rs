@@ -3,6 +3,7 @@
 
 use super::columns::{AHEAD, prefetch_at};
 use super::{Kernel, copy};
+use crate::dd::two_sum;
 use crate::element::{Element, Output};
 
 /// Sums that run side by side.
@@ -12,7 +13,7 @@ const STREAMED: usize = 16;
 
 /// The sums of all lanes, each in a fixed order.
 #[inline(always)]
-pub(super) fn totals<const K: usize>(lanes: [[f64; LANES]; K]) -> [f64; K] {
+pub(super) fn all_lanes<const K: usize>(lanes: [[f64; LANES]; K]) -> [f64; K] {
     lanes.map(|mut lanes| {
         let mut half = LANES / 2;
         while half > 0 {
@@ -32,6 +33,39 @@ pub(super) fn in_memory<const K: usize>(lanes: [[f64; LANES]; K]) -> [[f64; LANE
     std::hint::black_box(lanes)
 }
 
+/// Elements whose sums are taken without a correction: few enough that their roundings stay far below the last digit.
+pub(super) const BLOCK: usize = 4096;
+
+/// Sums with the errors of their additions (T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", SIAM J. Sci.
+/// Comput. 26 (2005), algorithm 4.4).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    sums: [f64; 2],
+    errors: [f64; 2],
+}
+
+impl Totals {
+    /// Add to each sum.
+    #[inline(always)]
+    pub fn add(&mut self, more: [f64; 2]) {
+        for ((sum, error), more) in self.sums.iter_mut().zip(&mut self.errors).zip(more) {
+            let (next, lost) = two_sum(*sum, more);
+            (*sum, *error) = (next, *error + lost);
+        }
+    }
+
+    /// The sums.
+    #[inline(always)]
+    pub fn get(&self) -> [f64; 2] {
+        // An infinite sum has no error.
+        let corrected = |k: usize| {
+            let sum = self.sums[k] + self.errors[k];
+            if sum.is_nan() { self.sums[k] } else { sum }
+        };
+        [corrected(0), corrected(1)]
+    }
+}
+
 /// Sums over one line of the differences from `pivot`, and of their squares.
 #[derive(Debug)]
 pub struct Sums<'a, T> {
@@ -46,29 +80,46 @@ impl<T: Element> Kernel for Sums<'_, T> {
 
     #[inline(always)]
     fn run(self) -> [f64; 2] {
-        let (mut sum, mut squares) = ([0.0; LANES], [0.0; LANES]);
-        let (chunks, rest) = self.x.as_chunks::<LANES>();
-        for x in chunks {
-            prefetch_at::<T, LANES>(x.as_ptr().wrapping_byte_add(AHEAD));
-            let mut differences = [0.0; LANES];
-            for j in 0..LANES {
-                differences[j] = x[j].to_f64() - self.pivot;
-            }
-            for j in 0..LANES {
-                sum[j] += differences[j];
-            }
-            for j in 0..LANES {
-                squares[j] += differences[j] * differences[j];
-            }
-        }
-        let [mut sum, mut squares] = in_memory([sum, squares]);
-        for (j, x) in rest.iter().enumerate() {
-            let difference = x.to_f64() - self.pivot;
-            sum[j] += difference;
-            squares[j] += difference * difference;
-        }
-        totals([sum, squares])
+        let mut totals = Totals::default();
+        self.add_to(&mut totals);
+        totals.get()
     }
+}
+
+impl<T: Element> Sums<'_, T> {
+    /// Add them to those of other lines.
+    #[inline(always)]
+    pub fn add_to(self, totals: &mut Totals) {
+        for x in self.x.chunks(BLOCK) {
+            totals.add(sums(x, self.pivot));
+        }
+    }
+}
+
+#[inline(always)]
+fn sums<T: Element>(x: &[T], pivot: f64) -> [f64; 2] {
+    let (mut sum, mut squares) = ([0.0; LANES], [0.0; LANES]);
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for x in chunks {
+        prefetch_at::<T, LANES>(x.as_ptr().wrapping_byte_add(AHEAD));
+        let mut differences = [0.0; LANES];
+        for j in 0..LANES {
+            differences[j] = x[j].to_f64() - pivot;
+        }
+        for j in 0..LANES {
+            sum[j] += differences[j];
+        }
+        for j in 0..LANES {
+            squares[j] += differences[j] * differences[j];
+        }
+    }
+    let [mut sum, mut squares] = in_memory([sum, squares]);
+    for (j, x) in rest.iter().enumerate() {
+        let difference = x.to_f64() - pivot;
+        sum[j] += difference;
+        squares[j] += difference * difference;
+    }
+    all_lanes([sum, squares])
 }
 
 /// What a line is mapped with: `y = (x - shift) * scale * gamma + beta`.

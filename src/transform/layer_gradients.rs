@@ -13,6 +13,7 @@ use super::column_gradients::ByColumns;
 use super::layers::{Layer, LayerElement, Statistics, statistics};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
 use crate::kernels::line_gradients::{MapGradient, Products, ProductsByElement, Slope};
+use crate::kernels::lines::Totals;
 use crate::kernels::{self, Kernel, copy};
 use crate::parallel;
 use crate::transform::affine::Target;
@@ -182,43 +183,41 @@ impl<T: LayerElement> Groups<'_, '_, T> {
         };
         let (scale, len, step) = (layer.scale(var), lines.line.len, lines.line.parameter);
         let [_, x_stride, dy_stride] = lines.line.stride;
-        let mut totals = [0.0; 2];
+        let mut totals = Totals::default();
         for index in 0..lines.lines() {
             let Place { offset, parameter, .. } = lines.line(place, index);
             // SAFETY: these lines are elements of the views, which promise that they can be read.
             let x = unsafe { line(point.x.at(offset[1]), x_stride, len, false, x_scratch) };
             // SAFETY: as above.
             let dy = unsafe { line(point.dy.at(offset[2]), dy_stride, len, false, dy_scratch) };
-            let more = if lines.line.own {
+            if lines.line.own {
                 let gamma = parameters(layer.gamma.unwrap_or_default(), parameter, step, len, gamma_scratch);
                 let at = (parameter - first) as usize;
                 if step == 1 {
                     let (dgamma, dbeta) = (&mut self.part.gamma[at..][..len], &mut self.part.beta[at..][..len]);
-                    ProductsByElement { x, dy, mean, scale, gamma, dgamma, dbeta }.run()
+                    ProductsByElement { x, dy, mean, scale, gamma, dgamma, dbeta }.add_to(&mut totals);
                 } else {
                     sums.iter_mut().for_each(|sums| {
                         sums.clear();
                         sums.resize(len, 0.0);
                     });
                     let [dgamma, dbeta] = &mut *sums;
-                    let more = ProductsByElement { x, dy, mean, scale, gamma, dgamma, dbeta }.run();
+                    ProductsByElement { x, dy, mean, scale, gamma, dgamma, dbeta }.add_to(&mut totals);
                     for (i, (dgamma, dbeta)) in dgamma.iter().zip(dbeta).enumerate() {
                         let at = (parameter - first + i as isize * step) as usize;
                         self.part.gamma[at] += dgamma;
                         self.part.beta[at] += *dbeta;
                     }
-                    more
                 }
             } else {
                 let [sum, products] = Products { x, dy, mean }.run();
                 let (gamma, at) = (layer.gamma(parameter), (parameter - first) as usize);
                 self.part.gamma[at] += products * scale;
                 self.part.beta[at] += sum;
-                [gamma * sum, gamma * (products * scale)]
-            };
-            totals = [totals[0] + more[0], totals[1] + more[1]];
+                totals.add([gamma * sum, gamma * (products * scale)]);
+            }
         }
-        let [slope, offset] = linear(layer, point.known.is_some(), scale, totals, lines.group_len() as f64);
+        let [slope, offset] = linear(layer, point.known.is_some(), scale, totals.get(), lines.group_len() as f64);
         for index in 0..lines.lines() {
             let Place { offset: at, parameter, .. } = lines.line(place, index);
             let slope = if lines.line.own {

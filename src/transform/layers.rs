@@ -11,7 +11,7 @@
 use super::affine::{Affine, Target, map};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
 use crate::element::{Bool, Element, Output};
-use crate::kernels::lines::{Line, MapLine, Sums};
+use crate::kernels::lines::{Line, MapLine, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
 use crate::parallel;
 use crate::stats::moments::{Moments, MomentsElement};
@@ -133,15 +133,14 @@ fn sums<T: Element, const N: usize>(
     pivot: f64,
     scratch: &mut Vec<T>,
 ) -> [f64; 2] {
-    let mut sums = [0.0; 2];
+    let mut totals = Totals::default();
     for index in 0..lines.lines() {
         let at = x.at(lines.line(place, index).offset[k]);
         // SAFETY: these lines are elements of the view, which promises that they can be read.
         let x = unsafe { line(at, lines.line.stride[k], lines.line.len, false, scratch) };
-        let more = Sums { x, pivot }.run();
-        sums = [sums[0] + more[0], sums[1] + more[1]];
+        Sums { x, pivot }.add_to(&mut totals);
     }
-    sums
+    totals.get()
 }
 
 /// Mean and variance of the group at `place` of operand `k`, as a [`Layer`] wants them. Part of a kernel.
