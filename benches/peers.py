@@ -3,6 +3,8 @@
 Candidates take turns, so that a slow moment of the machine hits them all; best and median of several rounds are kept.
 The limits are the time to read the input (`np.maximum.reduce` over its bytes) and to copy it (`np.copyto`), split over
 as many threads as planish uses. Prints a Markdown table and writes ``benches/results.json``.
+
+Each part is a process of its own: how fast a new array is depends on the memory that jobs before it have left behind.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -167,24 +170,17 @@ def import_ms(rounds=15):
     return 1e3 * statistics.median(times)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README")
-    parser.add_argument("--only", choices=["tables", "robust", "pictures", "layers"], help="a part of it")
-    arguments = parser.parse_args()
-    versions = {m.__name__: m.__version__ for m in (np, sklearn, cv2, numbagg, torch) if m is not None}
-    print(f"{THREADS} thread(s) of {os.cpu_count()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "\n")
-    print("| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |")
-    print("|---|---|---|---|---|")
-    results = {"threads": THREADS, "versions": versions, "jobs": {}}
-    parts = {"tables": jobs, "robust": robust.jobs, "pictures": pictures.jobs, "layers": layers.jobs}
-    everything = [part(arguments.scale) for name, part in parts.items() if arguments.only in (None, name)]
-    for job in (job for part in everything for job in part):
+PARTS = {"tables": jobs, "robust": robust.jobs, "pictures": pictures.jobs, "layers": layers.jobs}
+
+
+def run_part(name, scale, rounds):
+    """Measure one part; prints its rows."""
+    results = {}
+    for job in PARTS[name](scale):
         limits = {} if job.limit is None else {job.limit[0]: job.limit[1]}
         with one_thread() if job.alone else nullcontext():
-            times = measure({"planish": job.run, **limits, **job.peers}, arguments.rounds, job.number)
-        results["jobs"][job.name] = {"bytes": job.bytes, **times}
+            times = measure({"planish": job.run, **limits, **job.peers}, rounds, job.number)
+        results[job.name] = {"bytes": job.bytes, **times}
         mine = times.pop("planish")
         bounds = "".join(f"{mine['median'] / times.pop(kind)['median']:.2f} x {kind}" for kind in limits)
         faster = ", ".join(f"{peer} {t['median'] / mine['median']:.1f}" for peer, t in fastest(times).items())
@@ -193,8 +189,40 @@ def main():
             f"| {job.bytes / mine['median'] / 1e9:.3g} | {bounds} | {faster} |",
             flush=True,
         )
-    if arguments.only:
+    return results
+
+
+def run_parts(scale, rounds):
+    """Measure every part in a process of its own."""
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in PARTS:
+            path = Path(folder) / f"{name}.json"
+            options = ["--only", name, "--rounds", str(rounds), "--scale", str(scale), "--results", str(path)]
+            subprocess.run([sys.executable, __file__, *options], check=True)
+            results.update(json.loads(path.read_text()))
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the arrays, 1 for those of the README")
+    parser.add_argument("--only", choices=PARTS, help="a part of it")
+    parser.add_argument("--results", type=Path, help="where a part writes what it measured, in place of a table's head")
+    arguments = parser.parse_args()
+    if arguments.results:
+        results = run_part(arguments.only, arguments.scale, arguments.rounds)
+        arguments.results.write_text(json.dumps(results))
         return
+    versions = {m.__name__: m.__version__ for m in (np, sklearn, cv2, numbagg, torch) if m is not None}
+    print(f"{THREADS} thread(s) of {os.cpu_count()}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "\n")
+    print("| job | planish, ms (best / median) | GB/s | time against the limit (median) | times faster than (median) |")
+    print("|---|---|---|---|---|", flush=True)
+    if arguments.only:
+        run_part(arguments.only, arguments.scale, arguments.rounds)
+        return
+    results = {"threads": THREADS, "versions": versions, "jobs": run_parts(arguments.scale, arguments.rounds)}
     for name, times in small_calls().items():
         results["jobs"][name] = times
         ours = times["planish"]
@@ -207,7 +235,7 @@ def main():
         print(f"Extra memory of fit on 1 GB of {dtype}: {results[f'extra MiB, {dtype}']:.1f} MiB.")
     results["import ms"] = import_ms()
     print(f"`import planish` after `import numpy`: {results['import ms']:.1f} ms.")
-    results["peak resident MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results["peak resident MiB"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     (Path(__file__).parent / "results.json").write_text(json.dumps(results, indent=1))
 
 
