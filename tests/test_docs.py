@@ -79,6 +79,6 @@ def test_example(script):
     if script in NEEDS:
         pytest.importorskip(NEEDS[script])
     done = subprocess.run(
-        [sys.executable, ROOT / "examples" / script], capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, ROOT / "examples" / script], capture_output=True, text=True, timeout=290, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -132,6 +132,50 @@ def test_any_axes():
     check(layers.standardize(x, -2, eps=0.5), reference.normalized(x, (2,), 0.5))
 
 
+@pytest.mark.parametrize("value", [0.1, 1.0, 1e12, 3e38])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_elements_give_beta(value, dtype):
+    for shape in [(1, 6, 16), (4, 33, 5, 5), (5, 6, 16), (64, 6, 40)]:
+        rng = np.random.default_rng(2)
+        channels, samples_ = shape[1], shape[0]
+        groups = 3
+        gamma, beta = rng.normal(size=(2, channels)).astype(dtype)
+        each = rng.normal(size=(2, samples_, channels)).astype(dtype)
+        for x in layouts(np.full(shape, value, dtype)):
+            wide = (slice(None), *[None] * (len(shape) - 2))
+            for eps in (0.0, 1e-5):
+                expected = np.broadcast_to(beta[wide], shape)
+                np.testing.assert_array_equal(layers.group_norm(x, groups, gamma, beta, eps=eps), expected)
+                np.testing.assert_array_equal(layers.batch_norm(x, gamma, beta, eps=eps), expected)
+                np.testing.assert_array_equal(layers.instance_norm(x, gamma, beta, eps=eps), expected)
+                expected = np.broadcast_to(each[1][(slice(None), *wide)], shape)
+                np.testing.assert_array_equal(layers.batch_norm(x, *each, eps=eps), expected)
+                gradients = layers.group_norm_backward(np.ones_like(x), x, groups, gamma, eps=eps)
+                np.testing.assert_array_equal(gradients.dgamma, np.zeros(channels))
+
+
+def test_infinity_spoils_its_group_in_every_layout():
+    for shape in [(4, 16), (4, 6, 40), (64, 6, 20)]:
+        x = np.random.default_rng(4).normal(size=shape)
+        x[0, 2] = np.inf
+        for view in layouts(x):
+            for y in (layers.rms_norm(view), layers.layer_norm(view), layers.standardize(view, -1)):
+                spoiled = np.isinf(view).any(axis=-1)
+                assert np.isnan(y[spoiled]).all()
+                assert np.isfinite(y[~spoiled]).all()
+
+
+def test_sums_beyond_the_largest_double():
+    assert np.array_equal(layers.layer_norm(np.array([1.7e308, 1.6e308, -1.7e308])), np.zeros(3))
+    assert np.array_equal(layers.rms_norm(np.array([1.7e308, 1.6e308, -1.7e308])), np.zeros(3))
+    # The variance is a double, the sum of squares is not.
+    x = np.array([-1.0, 1.0] * 50) * np.sqrt(np.finfo(float).max) * 0.3
+    np.testing.assert_allclose(layers.layer_norm(x), np.sign(x), rtol=1e-14)
+    np.testing.assert_allclose(layers.rms_norm(x), np.sign(x), rtol=1e-14)
+    dx = layers.layer_norm_backward(np.ones(3), np.array([1.7e308, 1.6e308, -1.7e308])).dx
+    assert np.array_equal(dx, np.zeros(3))
+
+
 def test_channels_last():
     x, gamma, beta = samples((3, 8, 5, 4))
     last = np.moveaxis(x, 1, -1).copy()

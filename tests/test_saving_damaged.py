@@ -30,16 +30,16 @@ def documents(folder):
 def refused(path, says=None):
     """Load what must be refused, within bounds."""
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with pytest.raises(ValueError, match=says) as raised:
             load(path)
-        took, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+        took, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert str(path) in str(raised.value)
     assert len(str(raised.value)) < len(str(path)) + 1000
-    assert took < 10
+    assert took < 20
     assert peak < 100e6
 
 

@@ -69,6 +69,41 @@ def test_rank_error(kind, batches):
     assert found.count == pytest.approx(weights.sum(), rel=2.0**-11)
 
 
+@pytest.mark.parametrize("spread", [2, 3])
+def test_rank_error_of_very_different_weights(spread):
+    # The few heavy elements must not be thinned as if there were as many of them as of the light ones.
+    rng = np.random.default_rng(spread)
+    q = np.linspace(0, 1, 101)
+    for _ in range(5):
+        x = rng.normal(size=400_000)
+        weights = np.ceil(np.exp(spread * rng.normal(size=x.size)))
+        found = Quantiles(q, channel_axis=None).update(x, weights=weights).quantiles
+        order = np.argsort(x)
+        ranks = np.r_[0, np.cumsum(weights[order])] / weights.sum()
+        below, above = (ranks[np.searchsorted(x[order], found, side)] for side in ("left", "right"))
+        assert np.max(np.maximum(below - q, q - above)) <= 0.002
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.02])
+@pytest.mark.parametrize("together", [False, True])
+def test_rank_error_where_most_are_missing(kept, together):
+    rng = np.random.default_rng(7)
+    q = np.linspace(0, 1, 101)
+    for _ in range(3):
+        x = rng.normal(size=3_000_000)
+        here = np.arange(x.size) < kept * x.size if together else rng.random(x.size) < kept
+        expected = np.sort(x[here])
+        for quantiles in (
+            Quantiles(q, channel_axis=None).update(x, mask=here),
+            Quantiles(q, channel_axis=None).update(np.where(here, x, np.nan)),
+        ):
+            assert quantiles.count == expected.size
+            below, above = (
+                np.searchsorted(expected, quantiles.quantiles, side) / expected.size for side in ("left", "right")
+            )
+            assert np.max(np.maximum(below - q, q - above)) <= 0.002
+
+
 def test_with_and_without_weights():
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(2, 400, 1))

@@ -356,8 +356,9 @@ fn convert<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
     let numpy = py.import(intern!(py, "numpy"))?;
     if object.cast::<PyUntypedArray>().is_ok() && object.hasattr(intern!(py, "mask"))? {
         return Err(PyTypeError::new_err(format!(
-            "{name} is a masked array, whose mask would be ignored; plain arrays are accepted: \
-             {name}.filled(np.nan) marks the masked elements as missing"
+            "{name} is a masked array, whose mask would be ignored; plain arrays are accepted: give {name}.data, with \
+             mask=~np.ma.getmaskarray({name}) where there is such an argument, or {name}.filled(np.nan) of floating-point \
+             numbers"
         )));
     }
     let dlpack = !object.hasattr(intern!(py, "__array__"))? && object.hasattr(intern!(py, "__dlpack__"))?;

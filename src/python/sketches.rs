@@ -38,7 +38,7 @@ const LEAST_ERROR: f64 = 1e-7;
 /// Attributes
 /// ----------
 /// count : ndarray of int64 (float64 with weights that are no whole numbers), of the shape of the kept axes
-///     Elements of each channel, NaN left out, or the sum of their weights.
+///     Elements of each channel, NaN left out, or the sum of their weights as `update` counts them.
 /// quantiles : ndarray of float64, of shape (len(q), *shape of the kept axes)
 ///     The quantiles of each channel; NaN where no element was seen. Of a single `q` without the first axis.
 ///
@@ -126,8 +126,8 @@ impl PyQuantiles {
     /// x : array-like
     ///     Any shape and any strides; read where it lies. NaN is left out.
     /// weights : array-like of shape (n_samples,) or of the shape of `x`, default=None
-    ///     Finite and not negative: of each sample along axis 0, or of each element. Whole numbers count as so many equal
-    ///     elements; others are rounded to a thousandth of their mean.
+    ///     Finite and not negative: of each sample along axis 0, or of each element. Whole numbers up to 2**40 count as so
+    ///     many equal elements; others are rounded to a thousandth of their mean, here as in `count`.
     /// mask : array-like of bool, default=None
     ///     True for the elements that count; of a shape that broadcasts to that of `x`.
     ///
@@ -141,8 +141,9 @@ impl PyQuantiles {
     /// TypeError
     ///     If `x` has a dtype that is not accepted.
     /// ValueError
-    ///     If `x` contains infinity or has other channels than before, or the mask does not fit. The state stays as it
-    ///     was.
+    ///     If `x` contains infinity that counts or has other channels than before, or the mask does not fit, or weights are
+    ///     negative or not finite, or so far from those before (from a factor of about 1e12 on) that these cannot be
+    ///     counted together. The state stays as it was.
     #[pyo3(signature = (x, weights=None, mask=None))]
     fn update<'py>(
         slf: Bound<'py, Self>,

@@ -101,10 +101,23 @@ pub struct Sketches {
 impl Sketches {
     /// What `x` has along the axes that are not kept, in sketches of `size`. NaN is left out; infinity is an error.
     pub fn of<S: Source>(x: S, kept: &[bool], size: usize, threads: usize) -> Result<Self, Error> {
-        let product = |wanted: bool| -> usize {
-            x.shape().iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
-        };
-        let (channels, len) = (product(true), product(false));
+        Self::of_expected(x, kept, size, elements(x.shape(), kept, false), threads)
+    }
+
+    /// The same, where channels are expected to have `len` elements that are not missing. What may go on unsorted depends
+    /// on that: too much did where a channel turns out to have less than half of them.
+    fn of_expected<S: Source>(x: S, kept: &[bool], size: usize, len: usize, threads: usize) -> Result<Self, Error> {
+        let found = Self::of_as_many(x, kept, size, len, threads)?;
+        let least = found.channels.iter().map(Channel::count).filter(|count| *count > 0).min();
+        match least.and_then(|least| usize::try_from(least).ok()).filter(|least| !S::IS_SMALL && *least < len / 2) {
+            Some(least) => Self::of_as_many(x, kept, size, least, threads),
+            None => Ok(found),
+        }
+    }
+
+    /// The same, where no channel has much less than `len` elements, unless it has none.
+    fn of_as_many<S: Source>(x: S, kept: &[bool], size: usize, len: usize, threads: usize) -> Result<Self, Error> {
+        let channels = elements(x.shape(), kept, true);
         let mut parts: Vec<Vec<Channel>> = (0..channels).map(|_| Vec::new()).collect();
         if S::Element::IS_SMALL && size_of::<S::Element>() == 1 {
             reduce(x, None, kept, threads, Counter::default, |channel, cell| parts[channel].push(cell))?;
@@ -157,9 +170,11 @@ impl Sketches {
         let mut all = Self { channels: Vec::new(), unit };
         for digit in (0..u64::BITS).filter(|digit| digits >> digit & 1 == 1 || digits == 0 && *digit == 0) {
             let mask: Vec<Bool> = units.iter().map(|units| Bool((units >> digit & 1) as u8)).collect();
+            let ones = mask.iter().filter(|one| one.0 != 0).count();
+            let len = (elements(x.shape, kept, false) as f64 * ones as f64 / mask.len().max(1) as f64) as usize;
             // SAFETY: the mask has as many elements as these steps reach.
             let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
-            let mut part = Self::of(Masked { x, mask }, kept, size, threads)?;
+            let mut part = Self::of_expected(Masked { x, mask }, kept, size, len, threads)?;
             part.unit = unit + digit as i32;
             all.merge(&part, size)?;
         }
@@ -225,6 +240,11 @@ impl Sketches {
         }
         Ok(())
     }
+}
+
+/// Number of positions along the axes that are kept, or along those that are not.
+fn elements(shape: &[usize], kept: &[bool], wanted: bool) -> usize {
+    shape.iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
 }
 
 /// The elements of `view`, in C order, of which only the first count along axes where `shape` is one.

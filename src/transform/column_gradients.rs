@@ -50,6 +50,11 @@ impl<'a> ByColumns<'a> {
         Self { layer, lines, of, statistics, known: known.is_some() }
     }
 
+    /// What is subtracted from the elements of a group of the layer, and what the differences are multiplied by.
+    fn of_group(&self, group: usize) -> [f64; 2] {
+        self.layer.shift_and_scale(self.statistics.mean[group], self.statistics.var[group])
+    }
+
     /// The work in pieces: a group of lines, and some of its lines.
     fn tasks(&self) -> Vec<(usize, Range<usize>)> {
         let (groups, lines) = (self.lines.groups(), self.lines.lines());
@@ -67,9 +72,9 @@ impl<'a> ByColumns<'a> {
         mut gradients: Gradients,
         threads: usize,
     ) -> Gradients {
-        let Self { lines, of, statistics, .. } = &self;
+        let Self { lines, of, .. } = &self;
         let len = lines.line.len;
-        let mean: Vec<f64> = of.iter().map(|(group, _)| statistics.mean[*group]).collect();
+        let mean: Vec<f64> = of.iter().map(|(group, _)| self.of_group(*group)[0]).collect();
         let tasks = self.tasks();
         let scratch = || (Vec::new(), Vec::new(), Vec::new());
         let parts = parallel::map(tasks.len(), threads, scratch, |scratch, task| {
@@ -95,7 +100,7 @@ impl<'a> ByColumns<'a> {
         let Self { layer, of, statistics, known, .. } = self;
         let groups = statistics.mean.len();
         let n = elements as f64 / groups as f64;
-        let scales: Vec<f64> = statistics.var.iter().map(|var| layer.scale(*var)).collect();
+        let scales: Vec<f64> = (0..groups).map(|group| self.of_group(group)[1]).collect();
         let mut totals = vec![[0.0; 2]; groups];
         for ((group, parameter), (sum, products)) in of.iter().zip(sums[0].iter().zip(&sums[1])) {
             let gamma = layer.gamma(*parameter as isize);

@@ -54,10 +54,15 @@ impl Layer<'_> {
         self.gamma.map_or(1.0, |gamma| gamma[index as usize])
     }
 
-    /// What the differences from the mean are multiplied by: one where there are none.
-    pub fn scale(&self, var: f64) -> f64 {
+    /// What is subtracted from the elements of a group, and what the differences are multiplied by: one where there are
+    /// none. Where the variance is infinite both are zero, since differences may be infinite, too.
+    pub fn shift_and_scale(&self, mean: f64, var: f64) -> [f64; 2] {
         let spread = var + self.epsilon;
-        if spread == 0.0 { 1.0 } else { 1.0 / spread.sqrt() }
+        if spread == 0.0 {
+            return [mean, 1.0];
+        }
+        let scale = 1.0 / spread.sqrt();
+        [if scale == 0.0 { 0.0 } else { mean }, scale]
     }
 
     /// The axis to take lines along, so that a group is read at once; nothing where columns suit better.
@@ -160,27 +165,54 @@ pub fn statistics<T: Element, const N: usize>(
     let mut again = false;
     loop {
         let [sum, squares] = sums(lines, x, k, place, pivot, scratch);
-        if !centred {
-            return (0.0, squares / n);
-        }
         // Chan, Golub, LeVeque, "Algorithms for computing the sample variance", American Statistician 37 (1983), eq. 1.7.
-        let lost = sum * (sum / n);
-        let (mean, squares) = (pivot + sum / n, squares - lost);
+        let lost = if centred { sum * (sum / n) } else { 0.0 };
+        let (mean, squares) = (if centred { pivot + sum / n } else { 0.0 }, squares - lost);
         if again {
             return (mean, squares.max(0.0) / n);
         }
-        if !mean.is_finite() {
-            return (mean, f64::NAN);
-        }
-        if !squares.is_finite() {
-            // Out of the range of `f64`, though no element is.
-            return (mean, f64::INFINITY);
+        if !(mean.is_finite() && squares.is_finite()) {
+            return large_statistics(lines, x, k, place, centred, scratch);
         }
         if lost <= CANCELLED * squares || lost == 0.0 {
             return (mean, squares / n);
         }
         (pivot, again) = (mean, true);
     }
+}
+
+/// The same of a group with an element that is not finite, and of one whose sums leave the range of `f64`: the variance
+/// is not-a-number, or may be infinite.
+#[cold]
+#[inline(never)]
+fn large_statistics<T: Element, const N: usize>(
+    lines: &Lines<N>,
+    x: View<'_, T>,
+    k: usize,
+    place: &Place<N>,
+    centred: bool,
+    scratch: &mut Vec<T>,
+) -> (f64, f64) {
+    // 2^-600: squares of what it is multiplied by can be added.
+    const SMALL: f64 = f64::from_bits((1023 - 600) << 52);
+    let n = lines.group_len() as f64;
+    let mut mean_of = |value: &dyn Fn(f64) -> f64| {
+        let mut sum = 0.0;
+        for index in 0..lines.lines() {
+            let at = x.at(lines.line(place, index).offset[k]);
+            // SAFETY: these lines are elements of the view, which promises that they can be read.
+            let x = unsafe { line(at, lines.line.stride[k], lines.line.len, false, scratch) };
+            sum += x.iter().map(|x| value(x.to_f64() * SMALL)).sum::<f64>();
+        }
+        sum / n
+    };
+    let mean = mean_of(&|x| x);
+    if !mean.is_finite() {
+        return (mean, f64::NAN);
+    }
+    let mean = if centred { mean } else { 0.0 };
+    let var = mean_of(&|x| (x - mean) * (x - mean));
+    (mean / SMALL, var / SMALL / SMALL)
 }
 
 /// Each group read from memory once.
@@ -256,7 +288,7 @@ impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
         for index in range {
             let place = lines.group(index);
             let (mean, var) = statistics(lines, x, 1, &place, layer.centred, &mut scratch.x);
-            self.groups.map::<STREAM>(&place, mean, layer.scale(var), scratch);
+            self.groups.map::<STREAM>(&place, layer.shift_and_scale(mean, var), scratch);
             if wanted {
                 found.push((place.group as usize, mean, var));
             }
@@ -268,7 +300,7 @@ impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
 impl<T: LayerElement> Groups<'_, '_, T> {
     /// Map all lines of the group at `place`.
     #[inline(always)]
-    fn map<const STREAM: bool>(&self, place: &Place<2>, mean: f64, scale: f64, scratch: &mut Scratch<T>) {
+    fn map<const STREAM: bool>(&self, place: &Place<2>, [shift, scale]: [f64; 2], scratch: &mut Scratch<T>) {
         let Self { layer, lines, overwritten, .. } = *self;
         let Scratch { x, y, gamma, beta } = scratch;
         let (len, stride) = (lines.line.len, lines.line.stride);
@@ -279,10 +311,10 @@ impl<T: LayerElement> Groups<'_, '_, T> {
                 let all = [layer.gamma, layer.beta].map(Option::unwrap_or_default);
                 let gamma = parameters(all[0], parameter, step, len, gamma);
                 let beta = parameters(all[1], parameter, step, len, beta);
-                Line { shift: mean, scale, parameters: Some((gamma, beta)), offset: 0.0 }
+                Line { shift, scale, parameters: Some((gamma, beta)), offset: 0.0 }
             } else {
                 let offset = layer.beta.map_or(0.0, |beta| beta[parameter as usize]);
-                Line { shift: mean, scale: scale * layer.gamma(parameter), parameters: None, offset }
+                Line { shift, scale: scale * layer.gamma(parameter), parameters: None, offset }
             };
             // SAFETY: these lines are elements of the view, which promises that they can be read; those that are
             // overwritten are copied.
@@ -326,7 +358,13 @@ impl Cells {
         let share = count as f64 / of.len() as f64;
         let mut statistics = Statistics { mean: vec![0.0; count], var: vec![0.0; count] };
         if layer.centred {
-            of.iter().zip(&means).for_each(|((group, _), mean)| statistics.mean[*group] += mean * share);
+            // From the mean of one cell of each group: where all are equal, so is their mean.
+            of.iter().zip(&means).for_each(|((group, _), mean)| statistics.mean[*group] = *mean);
+            let mut away = vec![0.0; count];
+            for ((group, _), mean) in of.iter().zip(&means) {
+                away[*group] += (mean - statistics.mean[*group]) * share;
+            }
+            statistics.mean.iter_mut().zip(away).for_each(|(mean, away)| *mean += away);
         }
         for ((group, _), (mean, var)) in of.iter().zip(means.iter().zip(&vars)) {
             let away = mean - statistics.mean[*group];
@@ -397,8 +435,9 @@ fn by_cells<T: LayerElement>(
     let each = |value: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
         of.iter().map(|(group, parameter)| value(*group, *parameter)).collect()
     };
-    let shift = each(&|group, _| statistics.mean[group]);
-    let scale = each(&|group, parameter| layer.scale(statistics.var[group]) * layer.gamma(parameter as isize));
+    let of_group = |group: usize| layer.shift_and_scale(statistics.mean[group], statistics.var[group]);
+    let shift = each(&|group, _| of_group(group)[0]);
+    let scale = each(&|group, parameter| of_group(group)[1] * layer.gamma(parameter as isize));
     let offset = layer.beta.map(|beta| each(&|_, parameter| beta[parameter]));
     let affine = Affine {
         shift: Some(&shift),
