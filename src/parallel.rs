@@ -123,13 +123,8 @@ pub fn map<W, R: Send>(
     worker: impl Fn() -> W + Sync,
     work: impl Fn(&mut W, usize) -> R + Sync,
 ) -> Vec<R> {
-    let helpers = threads.min(count).saturating_sub(1);
-    let Some(pool) = (if helpers > 0 { pool(helpers) } else { None }) else {
-        let mut own = worker();
-        return (0..count).map(|task| work(&mut own, task)).collect();
-    };
-    let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<R>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
     let take_tasks = || {
         let mut own = None;
         loop {
@@ -139,13 +134,25 @@ pub fn map<W, R: Send>(
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
     };
-    pool.in_place_scope(|scope| {
-        for _ in 0..helpers {
-            scope.spawn(|_| take_tasks());
-        }
-        take_tasks();
-    });
+    on_threads(threads.min(count), &take_tasks);
     results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+}
+
+/// Call `take_tasks` on up to `threads` threads at once, this one among them, until all have returned.
+fn on_threads(threads: usize, take_tasks: &(dyn Fn() + Sync)) {
+    let helpers = threads.saturating_sub(1);
+    if helpers > 0
+        && let Some(pool) = pool(helpers)
+    {
+        pool.in_place_scope(|scope| {
+            for _ in 0..helpers {
+                scope.spawn(|_| take_tasks());
+            }
+            take_tasks();
+        });
+    } else {
+        take_tasks();
+    }
 }
 
 /// Call `work` for each of `items`, `group` of them at a time, on up to `threads` threads; `worker` makes what a thread

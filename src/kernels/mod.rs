@@ -109,7 +109,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `is_supported` has just seen every feature that `avx512` enables.
             Self::Avx512 if self == Self::current() || self.is_supported() => unsafe { avx512(kernel) },
-            _ => kernel.run(),
+            _ => baseline(kernel),
         }
     }
 }
@@ -121,6 +121,12 @@ pub trait Kernel {
     type Output;
     /// The loop.
     fn run(self) -> Self::Output;
+}
+
+/// The loop for every CPU: beside the other levels, so that callers hold none of them.
+#[inline(never)]
+fn baseline<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
 }
 
 #[cfg(target_arch = "x86_64")]
