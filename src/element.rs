@@ -17,6 +17,8 @@ pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
     type Key: Key;
     /// Whether it is an integer of at most 16 bits.
     const IS_SMALL: bool = false;
+    /// Whether every value is one of `f32`.
+    const FITS_F32: bool = Self::IS_SMALL;
     /// The value as `f64`; exact but for 64-bit integers beyond 2^53, which round to nearest.
     fn to_f64(self) -> f64;
     /// The value as `f32`; exact for small integers, rounded to nearest else.
@@ -125,7 +127,7 @@ integer_key!(
 );
 
 macro_rules! float_key {
-    ($($t:ty, $count:ty, $sign:expr);*) => {$(
+    ($($t:ty, $count:ty, $sign:expr, $fits:expr);*) => {$(
         impl Key for $t {
             type Count = $count;
             const TOP: Self = <$t>::INFINITY;
@@ -150,6 +152,7 @@ macro_rules! float_key {
         }
         impl Element for $t {
             type Key = $t;
+            const FITS_F32: bool = $fits;
             #[inline(always)]
             fn to_f64(self) -> f64 { f64::from(self) }
             #[inline(always)]
@@ -157,7 +160,7 @@ macro_rules! float_key {
         }
     )*};
 }
-float_key!(f32, u32, 1 << 31; f64, u64, 1 << 63);
+float_key!(f32, u32, 1 << 31, true; f64, u64, 1 << 63, false);
 
 impl Element for Bool {
     type Key = u8;
@@ -174,6 +177,7 @@ impl Element for Bool {
 
 impl Element for f16 {
     type Key = f32;
+    const FITS_F32: bool = true;
     #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self.key())
@@ -186,6 +190,7 @@ impl Element for f16 {
 
 impl Element for bf16 {
     type Key = f32;
+    const FITS_F32: bool = true;
     #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self.key())

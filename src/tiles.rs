@@ -2,6 +2,7 @@
 
 use crate::kernels::gather::{pixels, strided};
 use crate::layout::Plan;
+use std::any::TypeId;
 use std::marker::PhantomData;
 
 /// `count` rows of `width` elements, `stride` elements apart, and `tail` elements more after the last full row.
@@ -46,6 +47,16 @@ impl<'a, T> Rows<'a, T> {
         let len = self.count * self.width + self.tail;
         // SAFETY: `new` promises rows 0..count of `width` elements, and a tail after them.
         (self.stride == self.width).then(|| unsafe { std::slice::from_raw_parts(self.start, len) })
+    }
+
+    /// The same rows, if their elements are of type `U`.
+    pub fn of_type<U: 'static>(self) -> Option<Rows<'a, U>>
+    where
+        T: 'static,
+    {
+        let Self { start, count, stride, width, tail, .. } = self;
+        // SAFETY: `new` was promised this of elements of the same type.
+        (TypeId::of::<T>() == TypeId::of::<U>()).then(|| unsafe { Rows::new(start.cast(), count, stride, width, tail) })
     }
 
     /// Bytes from one row to that `count` rows later.

@@ -5,15 +5,18 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = [
+    "DomainError",
     "DuplicateEntriesError",
     "Extrema",
     "Moments",
     "Quantiles",
     "accepts",
     "affine",
+    "channel_shape",
     "get_num_threads",
     "layer",
     "layer_gradient",
+    "logarithm",
     "normalize",
     "normalize_images",
     "norms",
@@ -28,6 +31,7 @@ __all__ = [
 
 _Matrix = tuple[NDArray[Any], NDArray[Any], NDArray[Any], int, bool]
 
+class DomainError(ValueError): ...
 class DuplicateEntriesError(ValueError): ...
 
 @final
@@ -177,6 +181,21 @@ def affine(
     copy: bool = True,
     allow_infinity: bool = False,
     clip: tuple[float, float] | None = None,
+) -> NDArray[Any]: ...
+def channel_shape(shape: Sequence[int], channel_axis: int | tuple[int, ...] | None) -> tuple[int, ...]: ...
+def logarithm(
+    x: ArrayLike,
+    base: float | None,
+    offset: ArrayLike,
+    scale: ArrayLike,
+    one_plus: bool,
+    inverse: bool,
+    channel_axis: int | tuple[int, ...] | None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    copy: bool = True,
+    allow_infinity: bool = False,
+    allow_outside: bool = False,
 ) -> NDArray[Any]: ...
 def normalize(
     x: NDArray[Any],

@@ -2,8 +2,8 @@
 //!
 //! A kernel is a plain loop over arrays of lanes that the compiler turns into vector instructions. It is compiled for
 //! several instruction sets ([`Level`]) and the best one that the CPU has is chosen at run time; tests and benches
-//! force each. No kernel fuses a multiplication with an addition except where the residual of a product is wanted,
-//! so every level gives the same bits.
+//! force each. No kernel lets the compiler fuse a multiplication with an addition: where that is wanted (the residual of a
+//! product, the polynomials of [`log2`]), `mul_add` says so. So every level gives the same bits.
 //!
 //! [`mod@reference`] holds the naive twins that the kernels are tested against.
 
@@ -15,6 +15,8 @@ pub mod extrema;
 pub mod gather;
 pub mod line_gradients;
 pub mod lines;
+pub mod log2;
+pub mod logarithm;
 pub mod moments;
 pub mod narrow;
 pub mod normalize;
@@ -36,6 +38,9 @@ pub enum Level {
     Avx512 = 3,
 }
 
+/// The environment variable that forces a level.
+pub const VARIABLE: &str = "PLANISH_LEVEL";
+
 /// The level in force; zero until it is first asked for.
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 
@@ -48,24 +53,15 @@ impl Level {
         match self {
             Self::Baseline => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2")
-            }
+            Self::Avx2 => has_avx2(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                Self::Avx2.is_supported()
-                    && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512cd")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-            }
+            Self::Avx512 => has_avx512(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
     }
 
-    /// The level in force: the one that was forced, or else the best that this CPU has.
+    /// The level in force: the one that was forced, else the one [asked](Self::asked) for, else the best that this CPU has.
     #[inline]
     pub fn current() -> Self {
         match LEVEL.load(Ordering::Relaxed) {
@@ -73,12 +69,25 @@ impl Level {
             2 => Self::Avx2,
             3 => Self::Avx512,
             _ => {
-                let best = Self::ALL.into_iter().rev().find(|level| level.is_supported());
-                let best = best.unwrap_or(Self::Baseline);
-                LEVEL.store(best as u8, Ordering::Relaxed);
-                best
+                let level = Self::asked().unwrap_or_default().unwrap_or_else(Self::best);
+                LEVEL.store(level as u8, Ordering::Relaxed);
+                level
             }
         }
+    }
+
+    /// The best that this CPU has.
+    pub fn best() -> Self {
+        Self::ALL.into_iter().rev().find(|level| level.is_supported()).unwrap_or(Self::Baseline)
+    }
+
+    /// The level that the environment variable `PLANISH_LEVEL` names, if it is set; what it holds instead, if that is no
+    /// level of this CPU.
+    pub fn asked() -> Result<Option<Self>, String> {
+        let Some(name) = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) else { return Ok(None) };
+        let name = name.to_string_lossy();
+        let level = Self::ALL.into_iter().find(|level| level.name() == name && level.is_supported());
+        level.map(Some).ok_or_else(|| name.into_owned())
     }
 
     /// Use this level from now on, in the whole process; `false`, and no change, where the CPU lacks it.
@@ -129,17 +138,26 @@ fn baseline<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt,f16c")]
-fn avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
-}
+/// A level of x86-64: `$run` compiles a kernel for all `$feature`s, and `$has` asks the CPU for each of them.
+macro_rules! level {
+    ($has:ident, $run:ident, $($feature:tt),+) => {
+        #[cfg(target_arch = "x86_64")]
+        fn $has() -> bool {
+            $(is_x86_feature_detected!($feature))&&+
+        }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt,f16c")]
-fn avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+        #[cfg(target_arch = "x86_64")]
+        $(#[target_feature(enable = $feature)])+
+        fn $run<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run()
+        }
+    };
 }
+level!(has_avx2, avx2, "avx2", "fma", "bmi1", "bmi2", "lzcnt", "popcnt", "f16c");
+level!(
+    has_avx512, avx512, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi1", "bmi2",
+    "lzcnt", "popcnt", "f16c"
+);
 
 /// Run `kernel` at the level in force.
 #[inline]

@@ -110,3 +110,14 @@ impl ChannelAxes {
 pub fn kept_shape(shape: &[usize], kept: &[bool]) -> Vec<usize> {
     shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).collect()
 }
+
+/// The lengths of the axes of `shape` that `channel_axis` keeps: the shape of what is known of each channel.
+#[pyfunction]
+pub fn channel_shape<'py>(
+    py: Python<'py>,
+    shape: Vec<usize>,
+    channel_axis: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let kept = ChannelAxes::new(channel_axis)?.kept(shape.len())?;
+    PyTuple::new(py, kept_shape(&shape, &kept))
+}

@@ -5,6 +5,7 @@
 //! | `arrays` | NumPy arrays as views; dtypes to element types; overlaps |
 //! | `axes` | `channel_axis` to kept axes |
 //! | `affine`, `normalize` | the maps |
+//! | `logarithm` | logarithms and powers |
 //! | `images` | pictures to network input |
 //! | `layers` | normalisation layers and their gradients |
 //! | `quantiles` | exact quantiles |
@@ -20,6 +21,7 @@ mod errors;
 mod extrema;
 mod images;
 mod layers;
+mod logarithm;
 mod moments;
 mod normalize;
 mod quantiles;
@@ -33,10 +35,19 @@ use pyo3::prelude::*;
 /// The compiled core of planish.
 #[pymodule(gil_used = false)]
 mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::threads::check_level(module.py())
+    }
+
     #[pymodule_export]
     use super::affine::affine;
     #[pymodule_export]
     use super::arrays::accepts;
+    #[pymodule_export]
+    use super::axes::channel_shape;
     #[pymodule_export]
     use super::errors::DuplicateEntriesError;
     #[pymodule_export]
@@ -45,6 +56,8 @@ mod _core {
     use super::images::normalize_images;
     #[pymodule_export]
     use super::layers::{layer, layer_gradient};
+    #[pymodule_export]
+    use super::logarithm::{DomainError, logarithm};
     #[pymodule_export]
     use super::moments::PyMoments;
     #[pymodule_export]

@@ -1,9 +1,10 @@
 //! Thread counts, the GIL and the instruction-set level, as Python sees them.
 
-use crate::kernels::Level;
+use crate::kernels::{Level, VARIABLE};
 use crate::parallel;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
+use std::ffi::CString;
 
 /// Bytes from which on the GIL is released and threads are woken: below, a kernel takes less time than handing the GIL to
 /// other threads and waiting for it again, or than waking a thread.
@@ -95,10 +96,22 @@ pub fn simd_level(force: Option<&str>) -> PyResult<&'static str> {
     if let Some(name) = force {
         let level = Level::ALL.into_iter().find(|level| level.name() == name);
         if !level.is_some_and(Level::force) {
-            let supported: Vec<_> = Level::ALL.into_iter().filter(|l| l.is_supported()).map(Level::name).collect();
-            let message = format!("force={name:?} is not a level of this CPU; it has {}", supported.join(", "));
-            return Err(PyValueError::new_err(message));
+            return Err(PyValueError::new_err(format!("force={}", no_level(name))));
         }
     }
     Ok(Level::current().name())
+}
+
+/// What to say of a level that this CPU lacks.
+fn no_level(name: &str) -> String {
+    let supported: Vec<_> = Level::ALL.into_iter().filter(|l| l.is_supported()).map(Level::name).collect();
+    format!("{name} is not a level of this CPU; it has {}", supported.join(", "))
+}
+
+/// Warn if the environment asks for a level that this CPU lacks.
+pub fn check_level(py: Python<'_>) -> PyResult<()> {
+    let Err(name) = Level::asked() else { return Ok(()) };
+    let message = format!("{VARIABLE}={}; planish uses {}", no_level(&name), Level::current().name());
+    let category = py.get_type::<PyRuntimeWarning>();
+    PyErr::warn(py, &category, &CString::new(message).unwrap_or_default(), 1)
 }

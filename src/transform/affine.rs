@@ -1,9 +1,10 @@
-//! The affine map of an array, per channel, in one pass.
+//! Maps of an array, per channel, in one pass: the walk that all of them share, and the affine map.
 
 use crate::element::{Element, Output};
 use crate::kernels::affine::Parameters;
 use crate::kernels::copy;
 use crate::kernels::gather::planes;
+use crate::kernels::logarithm::Seen;
 use crate::kernels::narrow::Narrow;
 use crate::layout::{Place, Plan, Task};
 use crate::parallel;
@@ -12,6 +13,31 @@ use crate::view::{View, ViewMut};
 
 /// Bytes of output that a kernel writes at a time: with its input they stay in the first-level cache.
 const TILE_BYTES: usize = 16 << 10;
+
+/// A map of elements of type `T` to type `U`, with parameters for each channel.
+pub trait ElementMap<T: Element, U: Output>: Sync {
+    /// What its kernel needs for each column of a block.
+    type Columns: Default;
+
+    /// Fill `columns` for the channels `first + c` for each `c` of `channels`, `times` times in turn.
+    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Self::Columns);
+
+    /// Map a block; what was met. Of what lies at `next` (for nothing: ahead of the rows) as much is asked for; with
+    /// `stream`, `out` is written past the cache.
+    fn run(
+        &self,
+        columns: &mut Self::Columns,
+        rows: Rows<'_, T>,
+        out: RowsMut<'_, U>,
+        next: Option<*const T>,
+        stream: bool,
+    ) -> Seen;
+
+    /// The least and the largest result; nothing for no limits.
+    fn clip(&self) -> Option<[f64; 2]> {
+        None
+    }
+}
 
 /// `y = (x - shift) * scale + offset`, where the scale may be given by its reciprocal.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +76,49 @@ impl Affine<'_> {
     }
 }
 
-struct Map<'a, 'm, T, U> {
+/// Parameters of the affine map of columns, in one of two forms.
+#[derive(Debug, Default)]
+pub struct AffineColumns {
+    parameters: Parameters,
+    /// Of small integers to narrow floats; empty otherwise.
+    narrow: Narrow,
+}
+
+impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
+    type Columns = AffineColumns;
+
+    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut AffineColumns) {
+        let AffineColumns { parameters, narrow } = columns;
+        self.fill(first, channels, parameters);
+        if T::IS_SMALL && !U::NEEDS_EXACT && self.offset.is_none() {
+            narrow.prepare(parameters);
+        }
+        if narrow.is_empty() { parameters.widen(times) } else { narrow.widen(times) }
+    }
+
+    fn run(
+        &self,
+        columns: &mut AffineColumns,
+        rows: Rows<'_, T>,
+        out: RowsMut<'_, U>,
+        next: Option<*const T>,
+        stream: bool,
+    ) -> Seen {
+        if const { T::IS_SMALL && !U::NEEDS_EXACT } && !columns.narrow.is_empty() {
+            columns.narrow.map(rows, out, next, stream);
+            return Seen::default();
+        }
+        Seen { infinite: columns.parameters.map(rows, out, self.offset.is_some(), stream), outside: false }
+    }
+
+    fn clip(&self) -> Option<[f64; 2]> {
+        self.clip
+    }
+}
+
+struct Map<'m, M, T, U> {
     plan: Plan<2>,
-    affine: Affine<'a>,
+    map: M,
     x: View<'m, T>,
     out: ViewMut<'m, U>,
     x_access: Access,
@@ -62,21 +128,20 @@ struct Map<'a, 'm, T, U> {
     times: usize,
 }
 
-struct Scratch<T, U> {
+struct Scratch<C, T, U> {
     /// The kept positions that are taken together.
-    channels: Vec<Channels>,
+    channels: Vec<Channels<C>>,
     elements: Vec<T>,
     results: Vec<U>,
 }
 
 /// The channels at one kept position.
 #[derive(Default)]
-struct Channels {
+struct Channels<C> {
     place: Place<2>,
     /// Which element of a pixel, where they are taken from pixels.
     plane: usize,
-    parameters: Parameters,
-    narrow: Narrow,
+    columns: C,
 }
 
 /// What is known of the memory that a map writes.
@@ -90,7 +155,7 @@ pub enum Target {
     Input,
 }
 
-/// Map `x` into `out`, which has the same shape; whether `x` contains an infinity.
+/// Map `x` into `out`, which has the same shape, by the affine map; whether `x` contains an infinity.
 pub fn map<T: Element, U: Output>(
     affine: Affine<'_>,
     x: View<'_, T>,
@@ -99,6 +164,18 @@ pub fn map<T: Element, U: Output>(
     target: Target,
     threads: usize,
 ) -> bool {
+    map_elements(affine, x, out, kept, target, threads).infinite
+}
+
+/// Map `x` into `out`, which has the same shape; what was met in `x`.
+pub fn map_elements<T: Element, U: Output>(
+    map: impl ElementMap<T, U>,
+    x: View<'_, T>,
+    out: ViewMut<'_, U>,
+    kept: &[bool],
+    target: Target,
+    threads: usize,
+) -> Seen {
     let sizes = [size_of::<U>(), size_of::<T>()];
     let plan = Plan::new(x.shape, kept, [out.strides, x.strides], sizes, TILE_BYTES / size_of::<U>());
     let out_access = access::<U, 2>(&plan, 0, out.start);
@@ -109,15 +186,17 @@ pub fn map<T: Element, U: Output>(
     // Several planes written in turn past the cache get in each other's way.
     let stream = target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(plan.elements * size_of::<U>());
     let tasks = plan.tasks();
-    let map = Map { plan, affine, x, out, x_access, out_access, stream, times };
+    let map = Map { plan, map, x, out, x_access, out_access, stream, times };
     let worker = || Scratch { channels: Vec::new(), elements: Vec::new(), results: Vec::new() };
-    let infinite = parallel::map(tasks.len(), threads, worker, |scratch, task| map.run_task(&tasks[task], scratch));
-    infinite.into_iter().any(|infinite| infinite)
+    let met = parallel::map(tasks.len(), threads, worker, |scratch, task| map.run_task(&tasks[task], scratch));
+    let mut seen = Seen::default();
+    met.into_iter().for_each(|met| seen |= met);
+    seen
 }
 
-impl<T: Element, U: Output> Map<'_, '_, T, U> {
-    fn run_task(&self, task: &Task, scratch: &mut Scratch<T, U>) -> bool {
-        let mut infinite = false;
+impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
+    fn run_task(&self, task: &Task, scratch: &mut Scratch<M::Columns, T, U>) -> Seen {
+        let mut seen = Seen::default();
         let Scratch { channels, elements, results } = scratch;
         let together = if self.plan.interleaved() { task.kept.len() } else { 1 };
         channels.resize_with(together, Channels::default);
@@ -128,30 +207,26 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
             let pixels = self.pixels(channels);
             for unit in task.units.clone() {
                 let planes = pixels.filter(|pixels| self.take_apart(unit, pixels, together, elements)).is_some();
-                for channels in channels.iter() {
-                    infinite |= self.run_block(unit, channels, planes, elements, results);
+                for channels in channels.iter_mut() {
+                    seen |= self.run_block(unit, channels, planes, elements, results);
                 }
             }
         }
         if self.stream {
             copy::fence();
         }
-        infinite
+        seen
     }
 
-    fn prepare(&self, position: usize, channels: &mut Channels) {
-        let Channels { place, parameters, narrow, .. } = channels;
+    fn prepare(&self, position: usize, channels: &mut Channels<M::Columns>) {
+        let Channels { place, columns, .. } = channels;
         *place = self.plan.place(position);
-        self.affine.fill(place.channel, &self.plan.channel_of[..place.width], parameters);
-        if T::IS_SMALL && !U::NEEDS_EXACT && self.affine.offset.is_none() {
-            narrow.prepare(parameters);
-        }
-        if narrow.is_empty() { parameters.widen(self.times) } else { narrow.widen(self.times) }
+        self.map.prepare(place.channel, &self.plan.channel_of[..place.width], self.times, columns);
     }
 
     /// Where the first elements of pixels lie, if the kept positions `channels` are the elements of pixels that follow each
     /// other along a line: each then knows its place within them.
-    fn pixels(&self, channels: &mut [Channels]) -> Option<Place<2>> {
+    fn pixels(&self, channels: &mut [Channels<M::Columns>]) -> Option<Place<2>> {
         let size = size_of::<T>() as isize;
         let line = if self.plan.cols.is_empty() { self.plan.rows } else { *self.plan.cols.first()? };
         if channels.len() < 2 || self.plan.cols.len() > 1 || line.stride[1].abs() != size * channels.len() as isize {
@@ -198,11 +273,11 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
     fn run_block(
         &self,
         unit: usize,
-        channels: &Channels,
+        channels: &mut Channels<M::Columns>,
         planes: bool,
         elements: &mut Vec<T>,
         results: &mut Vec<U>,
-    ) -> bool {
+    ) -> Seen {
         let Self { plan, x, out, .. } = self;
         let width = channels.place.width;
         let (offset, rows) = plan.unit(&channels.place, unit);
@@ -218,7 +293,7 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
             // SAFETY: the plan visits elements of the view only, which promises that they can be read.
             (unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, elements) }, None)
         };
-        if self.out_access != Access::Gather && self.affine.clip.is_none() {
+        if self.out_access != Access::Gather && self.map.clip().is_none() {
             // SAFETY: the plan visits each element of the output once, so this block is this task's alone; `access` saw
             // that it is contiguous and aligned, or that its rows are.
             let target = unsafe {
@@ -234,31 +309,17 @@ impl<T: Element, U: Output> Map<'_, '_, T, U> {
                 && (to as usize).is_multiple_of(copy::STREAM_ALIGN)
                 && (kernel_width * size_of::<U>()).is_multiple_of(copy::STREAM_ALIGN)
                 && self.out_access == Access::Flat;
-            return self.kernel(channels, elements, target, next, stream);
+            return self.map.run(&mut channels.columns, elements, target, next, stream);
         }
         results.resize(rows * width, U::from_f64(0.0));
-        let infinite = self.kernel(channels, elements, RowsMut::flat(results, kernel_width), next, false);
-        if let Some([low, high]) = self.affine.clip {
+        let out = RowsMut::flat(results, kernel_width);
+        let seen = self.map.run(&mut channels.columns, elements, out, next, false);
+        if let Some([low, high]) = self.map.clip() {
             clip(results, U::from_f64(low), U::from_f64(high));
         }
         // SAFETY: the plan visits elements of the output only, each once, so this block is this task's alone.
         unsafe { scatter(plan, 0, to, width, results) };
-        infinite
-    }
-
-    fn kernel(
-        &self,
-        channels: &Channels,
-        elements: Rows<'_, T>,
-        out: RowsMut<'_, U>,
-        next: Option<*const T>,
-        stream: bool,
-    ) -> bool {
-        if const { T::IS_SMALL && !U::NEEDS_EXACT } && !channels.narrow.is_empty() {
-            channels.narrow.map(elements, out, next, stream);
-            return false;
-        }
-        channels.parameters.map(elements, out, self.affine.offset.is_some(), stream)
+        seen
     }
 }
 

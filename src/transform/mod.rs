@@ -7,6 +7,7 @@
 //! | [`images`] | pictures, with constants or statistics of their own |
 //! | [`layers`], [`layer_gradients`] | normalisation layers: a group's statistics and its map while it is in the cache |
 //! | [`column_gradients`] | gradients of layers whose groups lie as columns side by side |
+//! | [`logarithm`] | logarithms and powers |
 //! | [`lines`] | arrays as groups of lines, which layers visit one group after the other |
 
 pub mod affine;
@@ -15,4 +16,5 @@ pub mod images;
 pub mod layer_gradients;
 pub mod layers;
 pub mod lines;
+pub mod logarithm;
 pub mod normalize;

@@ -1,0 +1,351 @@
+//! The maps of logarithms and powers of columns: `y = (log(x) - offset) / scale` to any base, and its inverse.
+//!
+//! To all bases by way of [`log2`](super::log2): parameters are in units of binary logarithms. Results of at most 32 bits
+//! come from arithmetic in `f64`, where that is enough: where the offset cancels most of the logarithm, the
+//! chunk is done once more with two words of everything, in which results in `f64` are done in any case. They are
+//! then rounded once.
+
+use super::columns::{lanes, lanes_mut};
+use super::log2::{
+    Reduced, exp2_exact, exp2_fast, is_odd, is_odd_f32, log2_exact, log2_fast, reduce, reduce_f32, reduce_one_plus,
+    reduce_subnormal,
+};
+use super::{Kernel, copy};
+use crate::dd::{Dd, two_sum};
+use crate::element::{Element, Output};
+use crate::tiles::{Rows, RowsMut};
+use std::marker::PhantomData;
+
+/// Elements that are taken together.
+const LANES: usize = 16;
+/// Part of the offset below which what it leaves of a logarithm is worked out in two words.
+const NEAR: f64 = 1.0 / 2048.0;
+/// Offsets from which on powers are worked out in two words: their errors would show in 32 bits.
+const FAR: f64 = 16_384.0;
+
+/// A function of one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// The logarithm of `x`.
+    Log,
+    /// The logarithm of `1 + x`.
+    LogOnePlus,
+    /// The inverse of `Log`.
+    Power,
+    /// The inverse of `LogOnePlus`.
+    PowerLessOne,
+}
+
+impl Function {
+    /// Whether it is a logarithm.
+    pub fn is_logarithm(self) -> bool {
+        matches!(self, Self::Log | Self::LogOnePlus)
+    }
+}
+
+/// What has been met among the elements of a map.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// An infinity.
+    pub infinite: bool,
+    /// A number outside of the domain of the function.
+    pub outside: bool,
+}
+
+impl std::ops::BitOrAssign for Seen {
+    fn bitor_assign(&mut self, other: Self) {
+        self.infinite |= other.infinite;
+        self.outside |= other.outside;
+    }
+}
+
+/// Parameters of the map, one for each column, in units of binary logarithms. A logarithm has `shift` added and is then
+/// multiplied by `scale`; what is raised to a power is multiplied by `scale` first, and has `shift` added then.
+#[derive(Debug, Default, Clone)]
+pub struct Parameters {
+    shift: Vec<f64>,
+    shift_rest: Vec<f64>,
+    scale: Vec<f64>,
+    scale_rest: Vec<f64>,
+    near: Vec<f64>,
+    far: bool,
+}
+
+impl Parameters {
+    /// Take the pairs of shift and scale of all columns, `times` times in turn.
+    pub fn fill(&mut self, columns: impl ExactSizeIterator<Item = (Dd, Dd)> + Clone, times: usize) {
+        let fill = |values: &mut Vec<f64>, default: f64, part: &dyn Fn((Dd, Dd)) -> f64| {
+            values.clear();
+            for _ in 0..times {
+                values.extend(columns.clone().map(part));
+            }
+            // The last chunk of a row is filled up.
+            values.extend([default; LANES]);
+        };
+        // Zero is minus zero, which leaves the sign of every zero that it is added to.
+        fill(&mut self.shift, -0.0, &|(shift, _)| if shift.hi == 0.0 { -0.0 } else { shift.hi });
+        fill(&mut self.shift_rest, 0.0, &|(shift, _)| shift.lo);
+        fill(&mut self.scale, 1.0, &|(_, scale)| scale.hi);
+        fill(&mut self.scale_rest, 0.0, &|(_, scale)| scale.lo);
+        fill(&mut self.near, 0.0, &|(shift, _)| shift.hi.abs() * NEAR);
+        self.far = self.shift.iter().any(|shift| shift.abs() >= FAR);
+    }
+
+    /// Map `rows` into `out` by `function`; what was met. With `stream`, `out` is written past the cache: every row of it
+    /// must start at a multiple of 16 bytes, and [`copy::fence`] be called in the end.
+    pub fn map<I: Operand, U: Output>(
+        &self,
+        function: Function,
+        rows: Rows<'_, I>,
+        out: RowsMut<'_, U>,
+        stream: bool,
+    ) -> Seen {
+        match function {
+            Function::Log => super::run(Walk { rows, out, columns: Log::<false>(self), stream }),
+            Function::LogOnePlus => super::run(Walk { rows, out, columns: Log::<true>(self), stream }),
+            Function::Power => super::run(Walk { rows, out, columns: Power::<false>(self), stream }),
+            Function::PowerLessOne => super::run(Walk { rows, out, columns: Power::<true>(self), stream }),
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, at: usize) -> Chunk<'_> {
+        Chunk {
+            shift: lanes(&self.shift, at),
+            shift_rest: lanes(&self.shift_rest, at),
+            scale: lanes(&self.scale, at),
+            scale_rest: lanes(&self.scale_rest, at),
+            near: lanes(&self.near, at),
+        }
+    }
+}
+
+/// The parameters of neighbouring columns.
+struct Chunk<'a> {
+    shift: &'a [f64; LANES],
+    shift_rest: &'a [f64; LANES],
+    scale: &'a [f64; LANES],
+    scale_rest: &'a [f64; LANES],
+    near: &'a [f64; LANES],
+}
+
+impl Chunk<'_> {
+    /// What the logarithm in two words becomes in column `j`.
+    #[inline(always)]
+    fn logarithm(&self, j: usize, (log, log_rest): (f64, f64)) -> f64 {
+        let (moved, error) = two_sum(log, self.shift[j]);
+        let error = error + (log_rest + self.shift_rest[j]);
+        let product = moved * self.scale[j];
+        let residual = moved.mul_add(self.scale[j], -product);
+        let rest = moved.mul_add(self.scale_rest[j], error.mul_add(self.scale[j], residual));
+        // What is infinite has no error to add, and zero without one keeps its sign.
+        if rest.is_nan() || rest == 0.0 { product } else { product + rest }
+    }
+
+    /// What `z` in column `j` is the logarithm of, in two words.
+    #[inline(always)]
+    fn power(&self, j: usize, z: f64) -> (f64, f64) {
+        let product = z * self.scale[j];
+        let residual = z.mul_add(self.scale[j], -product);
+        let (sum, error) = two_sum(product, self.shift[j]);
+        (sum, error + (z.mul_add(self.scale_rest[j], residual) + self.shift_rest[j]))
+    }
+}
+
+/// What the kernels read: other elements are converted first, exactly.
+pub trait Operand: Element {
+    /// Any number with a logarithm.
+    const ONE: Self;
+    /// Itself, or one more, reduced; and whether it cannot be, in which case the first is anything.
+    fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool);
+    /// The nearest value to an element.
+    fn from_element<T: Element>(element: T) -> Self;
+}
+
+impl Operand for f32 {
+    const ONE: Self = 1.0;
+
+    #[inline(always)]
+    fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
+        if ONE_PLUS { f64::from(self).reduced::<true>() } else { (reduce_f32(self), is_odd_f32(self)) }
+    }
+
+    #[inline(always)]
+    fn from_element<T: Element>(element: T) -> Self {
+        element.to_f32()
+    }
+}
+
+impl Operand for f64 {
+    const ONE: Self = 1.0;
+
+    #[inline(always)]
+    fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
+        if ONE_PLUS { (reduce_one_plus(self), is_odd(1.0 + self)) } else { (reduce(self), is_odd(self)) }
+    }
+
+    #[inline(always)]
+    fn from_element<T: Element>(element: T) -> Self {
+        element.to_f64()
+    }
+}
+
+/// What is done with neighbouring columns of one row.
+trait Map<I, U> {
+    fn chunk(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen);
+}
+
+struct Log<'a, const ONE_PLUS: bool>(&'a Parameters);
+
+impl<I: Operand, U: Output, const ONE_PLUS: bool> Map<I, U> for Log<'_, ONE_PLUS> {
+    #[inline(always)]
+    fn chunk(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen) {
+        let parameters = self.0.at(at);
+        let mut y = [U::from_f64(0.0); LANES];
+        let mut any_odd = false;
+        let mut inexact = U::NEEDS_EXACT;
+        if !U::NEEDS_EXACT {
+            for j in 0..LANES {
+                let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
+                let log = log2_fast(reduced);
+                let log = if ONE_PLUS && x[j].to_f64() == 0.0 { x[j].to_f64() } else { log };
+                let moved = log + parameters.shift[j];
+                any_odd |= odd;
+                inexact |= moved.abs() < parameters.near[j];
+                y[j] = U::from_f64(moved * parameters.scale[j]);
+            }
+        }
+        if inexact {
+            for j in 0..LANES {
+                let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
+                any_odd |= odd;
+                let log = log2_exact(reduced);
+                let log = if ONE_PLUS && x[j].to_f64() == 0.0 { (x[j].to_f64(), 0.0) } else { log };
+                y[j] = U::from_f64(parameters.logarithm(j, log));
+            }
+        }
+        let mut seen = Seen::default();
+        if any_odd {
+            for j in 0..LANES {
+                if x[j].reduced::<ONE_PLUS>().1 {
+                    let x = x[j].to_f64();
+                    seen |= Seen { infinite: x.is_infinite(), outside: x <= if ONE_PLUS { -1.0 } else { 0.0 } };
+                    y[j] = U::from_f64(if x == f64::INFINITY {
+                        x * parameters.scale[j]
+                    } else if x > 0.0 {
+                        parameters.logarithm(j, log2_exact(reduce_subnormal(x)))
+                    } else {
+                        f64::NAN
+                    });
+                }
+            }
+        }
+        (y, seen)
+    }
+}
+
+struct Power<'a, const LESS_ONE: bool>(&'a Parameters);
+
+impl<I: Operand, U: Output, const LESS_ONE: bool> Map<I, U> for Power<'_, LESS_ONE> {
+    #[inline(always)]
+    fn chunk(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen) {
+        let parameters = self.0.at(at);
+        let mut y = [U::from_f64(0.0); LANES];
+        let mut any_odd = false;
+        for x in x {
+            any_odd |= !x.to_f64().is_finite();
+        }
+        if U::NEEDS_EXACT || self.0.far {
+            for j in 0..LANES {
+                y[j] = U::from_f64(exp2_exact::<LESS_ONE>(parameters.power(j, x[j].to_f64())));
+            }
+        } else {
+            for j in 0..LANES {
+                let t = x[j].to_f64().mul_add(parameters.scale[j], parameters.shift[j]);
+                y[j] = U::from_f64(exp2_fast::<LESS_ONE>(t));
+            }
+        }
+        let mut seen = Seen::default();
+        if any_odd {
+            for j in 0..LANES {
+                seen.infinite |= x[j].to_f64().is_infinite();
+                if x[j].to_f64().is_nan() {
+                    y[j] = U::from_f64(f64::NAN);
+                }
+            }
+        }
+        (y, seen)
+    }
+}
+
+struct Walk<'a, I, U, M> {
+    rows: Rows<'a, I>,
+    out: RowsMut<'a, U>,
+    columns: M,
+    stream: bool,
+}
+
+impl<I: Operand, U: Output, M: Map<I, U>> Kernel for Walk<'_, I, U, M> {
+    type Output = Seen;
+
+    #[inline(always)]
+    fn run(self) -> Seen {
+        let Self { rows, mut out, columns, stream } = self;
+        let mut seen = Seen::default();
+        for index in 0..rows.count + usize::from(rows.tail > 0) {
+            let (x, y) = (rows.row(index), out.row(index));
+            let mut at = 0;
+            while at + LANES <= x.len() {
+                let (mapped, met) = columns.chunk(at, lanes(x, at));
+                let target: &mut [U; LANES] = lanes_mut(y, at);
+                if stream {
+                    copy::stream_wide_lanes(mapped, target)
+                } else {
+                    *target = mapped
+                }
+                seen |= met;
+                at += LANES;
+            }
+            let rest = x.len() - at;
+            if rest > 0 {
+                let mut filled = [I::ONE; LANES];
+                filled[..rest].copy_from_slice(&x[at..]);
+                let (mapped, met) = columns.chunk(at, &filled);
+                y[at..].copy_from_slice(&mapped[..rest]);
+                seen |= met;
+            }
+        }
+        seen
+    }
+}
+
+/// `rows` in another type: as they are if it is theirs, else converted into `scratch`.
+pub fn converted<'a, T: Element, I: Operand>(rows: Rows<'a, T>, scratch: &'a mut Vec<I>) -> Rows<'a, I> {
+    if let Some(rows) = rows.of_type::<I>() {
+        return rows;
+    }
+    let width = rows.width;
+    scratch.resize(rows.count * width + rows.tail, I::ONE);
+    super::run(Convert { rows, to: scratch, element: PhantomData::<T> });
+    Rows::flat(scratch, width)
+}
+
+struct Convert<'a, T, I> {
+    rows: Rows<'a, T>,
+    to: &'a mut [I],
+    element: PhantomData<T>,
+}
+
+impl<T: Element, I: Operand> Kernel for Convert<'_, T, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { rows, to, .. } = self;
+        for (index, to) in to.chunks_mut(rows.width.max(1)).enumerate() {
+            for (x, y) in rows.row(index).iter().zip(to) {
+                *y = I::from_element(*x);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Logarithms to any base and powers of it, moved and scaled per channel, in one pass.
+
+use super::affine::ElementMap;
+use crate::dd::Dd;
+use crate::element::{Element, Output};
+use crate::kernels::log2::{log2_exact, reduce, reduce_subnormal};
+use crate::kernels::logarithm::{Function, Operand, Parameters, Seen, converted};
+use crate::tiles::{Rows, RowsMut};
+
+/// `log2(e)` and `log2(10)`, to twice the precision of `f64`.
+const LOG2_E: Dd = Dd { hi: std::f64::consts::LOG2_E, lo: 2.035_527_374_093_103_3e-17 };
+const LOG2_10: Dd = Dd { hi: std::f64::consts::LOG2_10, lo: 1.661_617_516_973_592e-16 };
+
+/// What a logarithm is taken to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Base {
+    /// Euler's number.
+    E,
+    /// A positive, finite number other than one.
+    Number(f64),
+}
+
+impl Base {
+    /// Its binary logarithm.
+    fn log2(self) -> Dd {
+        match self {
+            Self::E => LOG2_E,
+            Self::Number(10.0) => LOG2_10,
+            Self::Number(base) => {
+                let (hi, lo) = log2_exact(if base < f64::MIN_POSITIVE { reduce_subnormal(base) } else { reduce(base) });
+                Dd { hi, lo }
+            }
+        }
+    }
+}
+
+/// `(log(x) - offset) / scale`, or its inverse, as `function` says.
+#[derive(Debug, Clone)]
+pub struct Logarithm {
+    function: Function,
+    /// What is added and what is multiplied by, of each channel, in units of binary logarithms; one pair for all if there is
+    /// but one.
+    channels: Vec<(Dd, Dd)>,
+}
+
+impl Logarithm {
+    /// With the offset and the scale of each channel, or one of each for all.
+    pub fn new(function: Function, base: Base, offset: &[f64], scale: &[f64]) -> Self {
+        let unit = base.log2();
+        let channels = offset.iter().zip(scale).map(|(offset, scale)| {
+            let (shift, factor) = (Dd::from(*offset) * unit, Dd::from(*scale) * unit);
+            if function.is_logarithm() { (-shift, Dd::from(1.0) / factor) } else { (shift, factor) }
+        });
+        Self { function, channels: channels.collect() }
+    }
+}
+
+/// The parameters of columns, and elements in the type that the kernel reads.
+#[derive(Debug, Default)]
+pub struct Columns {
+    parameters: Parameters,
+    narrow: Vec<f32>,
+    wide: Vec<f64>,
+}
+
+impl<T: Element, U: Output> ElementMap<T, U> for &Logarithm {
+    type Columns = Columns;
+
+    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Columns) {
+        let one = (self.channels.len() == 1).then(|| self.channels[0]);
+        let pairs = channels.iter().map(|c| one.unwrap_or_else(|| self.channels[(first + c) as usize]));
+        columns.parameters.fill(pairs, times);
+    }
+
+    fn run(
+        &self,
+        columns: &mut Columns,
+        rows: Rows<'_, T>,
+        out: RowsMut<'_, U>,
+        _next: Option<*const T>,
+        stream: bool,
+    ) -> Seen {
+        fn run<T: Element, U: Output, I: Operand>(
+            (function, parameters): (Function, &Parameters),
+            rows: Rows<'_, T>,
+            scratch: &mut Vec<I>,
+            out: RowsMut<'_, U>,
+            stream: bool,
+        ) -> Seen {
+            parameters.map(function, converted(rows, scratch), out, stream)
+        }
+        let Columns { parameters, narrow, wide } = columns;
+        if const { T::FITS_F32 && !U::NEEDS_EXACT } {
+            run::<T, U, f32>((self.function, parameters), rows, narrow, out, stream)
+        } else {
+            run::<T, U, f64>((self.function, parameters), rows, wide, out, stream)
+        }
+    }
+}
