@@ -10,7 +10,7 @@ RUST := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
 PARALLEL := -n auto --dist worksteal
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
-.PHONY: help demo test test-rust test-python test-oldest test-loaders lint bench bench-kernels format clean
+.PHONY: help demo test test-rust test-python test-levels test-oldest test-loaders lint bench bench-kernels format clean
 
 help:
 	@echo "make demo   the main job on real data"
@@ -51,13 +51,18 @@ $(LOADERS)/.loaders-group: pyproject.toml
 demo: $(VENV)/.build $(VENV)/.demo-group
 	$(BIN)/python examples/demo.py
 
-test: test-rust test-python
+test: test-rust test-python test-levels
 
 test-rust:
 	cargo test --quiet
 
 test-python: $(VENV)/.build $(VENV)/.test-group
 	$(BIN)/python -m pytest -q $(PARALLEL)
+
+# Once more at each instruction-set level below the best, which the tests of Python run at.
+test-levels: $(VENV)/.build $(VENV)/.test-group
+	set -e; for level in $$($(BIN)/python -c "from planish._core import simd_levels; print(*simd_levels()[:-1])"); do \
+		echo "at the level $$level"; PLANISH_LEVEL=$$level $(BIN)/python -m pytest -q $(PARALLEL) -m numeric; done
 
 test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
 	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q $(PARALLEL)

@@ -102,10 +102,16 @@ pub fn simd_level(force: Option<&str>) -> PyResult<&'static str> {
     Ok(Level::current().name())
 }
 
+/// Names of the instruction-set levels that this CPU has, the lowest first.
+#[pyfunction]
+pub fn simd_levels() -> Vec<&'static str> {
+    Level::ALL.into_iter().filter(|level| level.is_supported()).map(Level::name).collect()
+}
+
 /// What to say of a level that this CPU lacks.
 fn no_level(name: &str) -> String {
-    let supported: Vec<_> = Level::ALL.into_iter().filter(|l| l.is_supported()).map(Level::name).collect();
-    format!("{name} is not a level of this CPU; it has {}", supported.join(", "))
+    let start: String = name.chars().take(40).collect();
+    format!("{start} is not a level of this CPU; it has {}", simd_levels().join(", "))
 }
 
 /// Warn if the environment asks for a level that this CPU lacks.
