@@ -9,13 +9,10 @@ use std::marker::PhantomData;
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a, T> {
     start: *const T,
-    /// Number of full rows.
-    pub count: usize,
+    count: usize,
     stride: usize,
-    /// Elements of a row.
-    pub width: usize,
-    /// Elements of the last, partial row.
-    pub tail: usize,
+    width: usize,
+    tail: usize,
     memory: PhantomData<&'a T>,
 }
 
@@ -40,6 +37,24 @@ impl<'a, T> Rows<'a, T> {
     pub unsafe fn contiguous(start: *const T, len: usize, width: usize) -> Self {
         // SAFETY: the caller's promise; rows and tail are all `len` elements.
         unsafe { Self::new(start, len / width, width, width, len % width) }
+    }
+
+    /// Number of full rows.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Elements of a row.
+    #[inline(always)]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Elements of the last, partial row.
+    #[inline(always)]
+    pub fn tail(&self) -> usize {
+        self.tail
     }
 
     /// All elements in one, if there are no gaps between the rows.
@@ -154,12 +169,17 @@ impl<'a, T> RowsMut<'a, T> {
 pub struct Group<'a, T, const U: usize> {
     start: *const T,
     stride: usize,
-    /// Elements of each row.
-    pub width: usize,
+    width: usize,
     memory: PhantomData<&'a T>,
 }
 
 impl<'a, T, const U: usize> Group<'a, T, U> {
+    /// Elements of each row.
+    #[inline(always)]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// The elements of columns `at..at + L`.
     #[inline(always)]
     pub fn lanes<const L: usize>(&self, at: usize) -> [&'a [T; L]; U] {

@@ -315,7 +315,7 @@ impl<T: Integer> IntegerSums<T> {
         let limit = T::BLOCK - INTEGER_GROUP;
         loop {
             let (block, rest) = rows.split(limit - self.rows);
-            self.rows += block.count + usize::from(block.tail > 0);
+            self.rows += block.count() + usize::from(block.tail() > 0);
             super::run(Walk::<_, _, INTEGER_LANES, INTEGER_GROUP> {
                 rows: block,
                 out: RowsMut::none(&block),

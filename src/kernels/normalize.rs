@@ -275,10 +275,10 @@ impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, 
     fn run(mut self) -> bool {
         let (mut finite, mut row) = (true, 0);
         // Some vectors are measured before the first of them is divided: no square root or division is waited for.
-        let batch = (BATCH_BYTES / size_of::<T>() / self.rows.width.max(1)).max(1);
-        let mut vectors = Batch::new(self.rows, self.len, self.tiny, batch * (self.rows.width / self.len));
-        while row < self.rows.count {
-            let end = (row + batch).min(self.rows.count);
+        let batch = (BATCH_BYTES / size_of::<T>() / self.rows.width().max(1)).max(1);
+        let mut vectors = Batch::new(self.rows, self.len, self.tiny, batch * (self.rows.width() / self.len));
+        while row < self.rows.count() {
+            let end = (row + batch).min(self.rows.count());
             finite &= match (self.norm, U::NEEDS_EXACT) {
                 (Norm::L1, true) => vectors.measure::<L1, true>(row..end),
                 (Norm::L1, false) => vectors.measure::<L1, false>(row..end),

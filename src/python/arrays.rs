@@ -97,7 +97,7 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
-/// As `with_element!` for floating-point dtypes.
+/// As `with_element!` for floating-point dtypes; of another one the function returns a TypeError.
 macro_rules! with_float {
     ($dtype:expr, $T:ident => $body:expr) => {{
         use $crate::element::{bf16, f16};
@@ -115,10 +115,20 @@ macro_rules! with_float {
                 type $T = f32;
                 $body
             }
-            _ => {
+            DType::F64 => {
                 type $T = f64;
                 $body
             }
+            // By name, so that a new dtype has to be put in one of the two places.
+            other @ (DType::Bool
+            | DType::U8
+            | DType::U16
+            | DType::U32
+            | DType::U64
+            | DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64) => return Err($crate::python::errors::no_float(other)),
         }
     }};
 }

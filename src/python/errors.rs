@@ -3,7 +3,7 @@
 use super::arrays::DType;
 use crate::error::Error;
 use pyo3::PyErr;
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 
 pyo3::create_exception!(
     planish._core,
@@ -15,6 +15,14 @@ pyo3::create_exception!(
 /// The exception for an infinity in `argument`, an array of `dtype`: in scikit-learn's words.
 pub fn infinite(argument: &str, dtype: DType) -> PyErr {
     PyValueError::new_err(format!("{argument} contains infinity or a value too large for dtype('{}').", dtype.name()))
+}
+
+/// The exception for a `dtype` of integers where floating-point numbers are needed.
+pub fn no_float(dtype: DType) -> PyErr {
+    PyTypeError::new_err(format!(
+        "dtype {} is not accepted here; accepted are float16, bfloat16, float32 and float64",
+        dtype.name()
+    ))
 }
 
 /// The exception for `error`, which `argument` caused.

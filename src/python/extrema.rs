@@ -112,7 +112,7 @@ impl PyExtrema {
         let extrema = with_element!(batch.x.dtype, T => {
             let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));
             threads::run(slf.py(), batch.x.bytes(), move |threads| match mask {
-                Some(mask) => Extrema::of(Masked { x, mask }, kept, threads),
+                Some(mask) => Extrema::of(Masked::new(x, mask), kept, threads),
                 None => Extrema::of(x, kept, threads),
             })
         });

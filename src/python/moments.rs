@@ -211,7 +211,7 @@ impl PyMoments {
             let (x, kept) = (batch.x.view::<T>(), &batch.kept);
             let (weights, mask) = (weights.as_ref().map(Weights::view), mask.as_ref().map(Mask::view));
             threads::run(py, batch.x.bytes(), move |threads| match (mask, weights) {
-                (Some(mask), weights) => Moments::of_weighted(Masked { x, mask }, weights, kept, threads),
+                (Some(mask), weights) => Moments::of_weighted(Masked::new(x, mask), weights, kept, threads),
                 (None, Some(_)) => Moments::of_weighted(x, weights, kept, threads),
                 (None, None) => Moments::of(x, kept, threads),
             })

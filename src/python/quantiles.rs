@@ -53,7 +53,7 @@ pub fn quantiles<'py>(
     let between = with_element!(x.dtype, T => {
         let (view, kept, q, mask) = (x.view::<T>(), &kept, &q, mask.as_ref().map(Mask::view));
         threads::run(py, x.bytes(), move |threads| match mask {
-            Some(mask) => exact(Masked { x: view, mask }, kept, q, threads),
+            Some(mask) => exact(Masked::new(view, mask), kept, q, threads),
             None => exact(view, kept, q, threads),
         })
     });

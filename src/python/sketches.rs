@@ -172,7 +172,7 @@ impl PyQuantiles {
             let weights = weights.as_ref().map(Weights::view);
             threads::run(slf.py(), batch.x.bytes(), move |threads| match (weights, mask) {
                 (Some(weights), mask) => Sketches::of_weighted(x, weights, mask, kept, size, threads),
-                (None, Some(mask)) => Sketches::of(Masked { x, mask }, kept, size, threads),
+                (None, Some(mask)) => Sketches::of(Masked::new(x, mask), kept, size, threads),
                 (None, None) => Sketches::of(x, kept, size, threads),
             })
         });

@@ -56,7 +56,7 @@ impl<T: Element> Accumulator<T> for Counter {
         }
         self.counted += elements;
         tile.each(|rows, _| {
-            for row in 0..=rows.count {
+            for row in 0..=rows.count() {
                 for elements in rows.row(row).chunks(self.counters.len()) {
                     let count = |x: &T, counters: &mut [u32; BYTES]| {
                         counters[x.key().ordered().to_u64() as usize % BYTES] += 1;

@@ -57,19 +57,19 @@ pub fn moments<T: Element>(
     groups: usize,
     threads: usize,
 ) -> Option<Cells> {
-    if x.shape.first() != Some(&codes.len()) {
+    if x.shape().first() != Some(&codes.len()) {
         return None;
     }
     let size = size_of::<T>();
     let mut width = 1;
-    for axis in (1..x.shape.len()).rev() {
-        if !kept[axis] || x.strides[axis] != (width * size) as isize {
+    for axis in (1..x.shape().len()).rev() {
+        if !kept[axis] || x.strides()[axis] != (width * size) as isize {
             return None;
         }
-        width *= x.shape[axis];
+        width *= x.shape()[axis];
     }
-    let aligned = (x.start as usize).is_multiple_of(align_of::<T>());
-    let ahead = x.strides[0] >= (width * size) as isize && x.strides[0] % size as isize == 0;
+    let aligned = (x.start() as usize).is_multiple_of(align_of::<T>());
+    let ahead = x.strides()[0] >= (width * size) as isize && x.strides()[0] % size as isize == 0;
     let fitting = groups * width <= MOST_CHANNELS && groups * LEAST_ROWS <= codes.len();
     if kept[0] || width == 0 || !aligned || !ahead || !fitting {
         return None;
@@ -88,8 +88,8 @@ pub fn moments<T: Element>(
 impl<T: Element> Table<'_, T> {
     /// Some of its rows.
     fn rows(&self, range: Range<usize>) -> Rows<'_, T> {
-        let start = self.x.at(range.start as isize * self.x.strides[0]);
-        let stride = self.x.strides[0] as usize / size_of::<T>();
+        let start = self.x.at(range.start as isize * self.x.strides()[0]);
+        let stride = self.x.strides()[0] as usize / size_of::<T>();
         // SAFETY: rows of the view, whose elements are aligned and lie side by side, `stride` from row to row.
         unsafe { Rows::new(start.cast(), range.len(), stride, self.width, 0) }
     }

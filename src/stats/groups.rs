@@ -40,7 +40,7 @@ impl<T> Picked<'_, T> {
     /// What the offset of the element that `offset` says is off by: the plan walks over rows as if they followed each other.
     fn correction(&self, offset: [isize; OPERANDS]) -> isize {
         let place = offset[NUMBER];
-        (self.numbers[place as usize] as isize - place) * self.x.strides[0]
+        (self.numbers[place as usize] as isize - place) * self.x.strides()[0]
     }
 
     /// Whether `rows` of them, `step` apart from `first` on, follow each other in the array as they do in the plan.
@@ -62,8 +62,8 @@ impl<T: Element> Source for Picked<'_, T> {
 
     fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
         let axes = self.shape.len();
-        let weights = weights.as_ref().map_or(&[0; MAX_AXES][..axes], |weights| weights.strides);
-        let strides = [self.x.strides, weights, &NUMBERS[..axes]];
+        let weights = weights.as_ref().map_or(&[0; MAX_AXES][..axes], |weights| weights.strides());
+        let strides = [self.x.strides(), weights, &NUMBERS[..axes]];
         Plan::new(self.shape, kept, strides, [size_of::<T>(), size_of::<f64>(), 1], unit_elements)
     }
 
@@ -86,8 +86,8 @@ impl<T: Element> Source for Picked<'_, T> {
         let at = |offset: isize| self.x.at(offset);
         let one_each = plan.cols.iter().all(|axis| axis.stride[NUMBER] == 0);
         if one_each && (step == 0 || rows == 0 || self.in_turn(offset[NUMBER], step, rows)) {
-            let flat = access::<T, OPERANDS>(plan, 0, self.x.start) == Access::Flat
-                && (self.x.strides[0] % align_of::<T>() as isize == 0);
+            let flat = access::<T, OPERANDS>(plan, 0, self.x.start()) == Access::Flat
+                && (self.x.strides()[0] % align_of::<T>() as isize == 0);
             let access = if flat { Access::Flat } else { Access::Gather };
             let start = at(offset[0] + if rows == 0 { 0 } else { self.correction(offset) });
             // SAFETY: the caller's promise: these are the elements that the plan has there, of the rows that are meant.
@@ -181,11 +181,11 @@ impl Groups {
         of: impl Fn(Picked<'_, T>, Option<View<'_, f64>>, usize) -> Result<R, Error> + Sync,
     ) -> Result<Vec<(usize, R)>, Error> {
         // No number is beyond the last row.
-        assert_eq!(x.shape.first(), Some(&self.rows), "one code for each row");
+        assert_eq!(x.shape().first(), Some(&self.rows), "one code for each row");
         let weights: Option<Vec<f64>> = weights.map(|all| self.numbers.iter().map(|number| all[*number]).collect());
         let one = |group: usize, threads: usize| {
             let range = self.range(group);
-            let mut shape = x.shape.to_vec();
+            let mut shape = x.shape().to_vec();
             shape[0] = range.len();
             let strides = NUMBERS.map(|step| step * size_of::<f64>() as isize);
             let weights = weights.as_ref().map(|weights| {

@@ -218,7 +218,7 @@ impl Moments {
         arrays: &[(View<'_, T>, &[bool])],
         threads: usize,
     ) -> Result<Self, (usize, Error)> {
-        let channels = arrays.first().map_or(0, |(x, kept)| channels(x.shape, kept));
+        let channels = arrays.first().map_or(0, |(x, kept)| channels(x.shape(), kept));
         // Arrays are short work: many of them go one to a thread, unless their moments take much memory.
         let apart = arrays.len() >= threads && channels <= MOST_CHANNELS_APART;
         let (group, outer, inner) = if apart { (GROUP, threads, 1) } else { (1, 1, threads) };

@@ -19,7 +19,7 @@ pub fn norms<T: Element>(norm: Norm, x: View<'_, T>, kept: &[bool], threads: usi
 }
 
 fn lengths<T: Element, N: Length>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Vec<Dd>, Error> {
-    let channels = x.shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
+    let channels = x.shape().iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
     let sums = |unit: f64| -> Result<Vec<Dd>, Error> {
         let mut sums = vec![Dd::ZERO; channels];
         let accumulator = || LengthAccumulator::<N> { lengths: Lengths::new(unit), sums: Vec::new() };

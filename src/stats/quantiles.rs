@@ -301,7 +301,7 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
         let width = slots.width;
         tile.each(|rows, _| {
-            let count = rows.count * slots.times + rows.tail / width;
+            let count = rows.count() * slots.times + rows.tail() / width;
             let end = self.row + count;
             let mut stratum = self.row / self.stride;
             while stratum * self.stride < end {

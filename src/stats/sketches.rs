@@ -146,9 +146,9 @@ impl Sketches {
         threads: usize,
     ) -> Result<Self, Error> {
         // Weights of samples are looked at once for each of them.
-        let by_sample = mask.is_none() && weights.strides.iter().skip(1).all(|stride| *stride == 0);
+        let by_sample = mask.is_none() && weights.strides().iter().skip(1).all(|stride| *stride == 0);
         let shape: Vec<usize> =
-            x.shape.iter().enumerate().map(|(axis, len)| if by_sample && axis > 0 { 1 } else { *len }).collect();
+            x.shape().iter().enumerate().map(|(axis, len)| if by_sample && axis > 0 { 1 } else { *len }).collect();
         let values: Vec<f64> = in_order(&weights, &shape);
         if !values.iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
             return Err(Error::BadWeight);
@@ -162,7 +162,7 @@ impl Sketches {
         let mut strides = vec![0; shape.len()];
         let mut step = 1;
         for axis in (0..shape.len()).rev() {
-            strides[axis] = if shape[axis] == x.shape[axis] { step } else { 0 };
+            strides[axis] = if shape[axis] == x.shape()[axis] { step } else { 0 };
             step *= shape[axis] as isize;
         }
         let digits = units.iter().fold(0, |all, units| all | units);
@@ -171,10 +171,10 @@ impl Sketches {
         for digit in (0..u64::BITS).filter(|digit| digits >> digit & 1 == 1 || digits == 0 && *digit == 0) {
             let mask: Vec<Bool> = units.iter().map(|units| Bool((units >> digit & 1) as u8)).collect();
             let ones = mask.iter().filter(|one| one.0 != 0).count();
-            let len = (elements(x.shape, kept, false) as f64 * ones as f64 / mask.len().max(1) as f64) as usize;
+            let len = (elements(x.shape(), kept, false) as f64 * ones as f64 / mask.len().max(1) as f64) as usize;
             // SAFETY: the mask has as many elements as these steps reach.
-            let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
-            let mut part = Self::of_expected(Masked { x, mask }, kept, size, len, threads)?;
+            let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape(), &strides) };
+            let mut part = Self::of_expected(Masked::new(x, mask), kept, size, len, threads)?;
             part.unit = unit + digit as i32;
             all.merge(&part, size)?;
         }
@@ -250,7 +250,7 @@ fn elements(shape: &[usize], kept: &[bool], wanted: bool) -> usize {
 /// The elements of `view`, in C order, of which only the first count along axes where `shape` is one.
 fn in_order<T: Copy>(view: &View<'_, T>, shape: &[usize]) -> Vec<T> {
     let mut offsets = vec![0];
-    for (len, stride) in shape.iter().zip(view.strides) {
+    for (len, stride) in shape.iter().zip(view.strides()) {
         offsets = offsets.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
     }
     // SAFETY: elements of the view, which promises that they can be read.
@@ -300,11 +300,11 @@ impl<K: Key> Sorter<K> {
     fn add<T: Element<Key = K>, const R: usize>(&mut self, slots: &Slots, rows: &Rows<'_, T>, first: usize) {
         let group = rows.group::<R>(first);
         let mut column = 0;
-        while column + COLUMNS <= group.width {
+        while column + COLUMNS <= group.width() {
             self.add_columns::<T, R, COLUMNS>(slots, group.lanes(column), column);
             column += COLUMNS;
         }
-        while column < group.width {
+        while column < group.width() {
             self.add_columns::<T, R, 1>(slots, group.lanes(column), column);
             column += 1;
         }
@@ -413,15 +413,15 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sorter<K> {
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
         tile.each(|rows, _| {
             let mut row = 0;
-            while row + ROWS <= rows.count {
+            while row + ROWS <= rows.count() {
                 self.add::<T, ROWS>(slots, &rows, row);
                 row += ROWS;
             }
-            while row < rows.count {
+            while row < rows.count() {
                 self.add::<T, 1>(slots, &rows, row);
                 row += 1;
             }
-            if rows.tail > 0 {
+            if rows.tail() > 0 {
                 self.add::<T, 1>(slots, &rows, row);
             }
         });

@@ -55,8 +55,8 @@ fn plan<T>(
     mask: &[isize],
     unit_elements: usize,
 ) -> Plan<OPERANDS> {
-    let weights = weights.as_ref().map_or(&NOTHING[..x.shape.len()], |weights| weights.strides);
-    Plan::new(x.shape, kept, [x.strides, weights, mask], [size_of::<T>(), 8, 1], unit_elements)
+    let weights = weights.as_ref().map_or(&NOTHING[..x.shape().len()], |weights| weights.strides());
+    Plan::new(x.shape(), kept, [x.strides(), weights, mask], [size_of::<T>(), 8, 1], unit_elements)
 }
 
 impl<T: Element> Source for View<'_, T> {
@@ -66,15 +66,15 @@ impl<T: Element> Source for View<'_, T> {
     const IS_SMALL: bool = T::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
-        self.shape
+        self.shape()
     }
 
     fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
-        plan(*self, kept, weights, &NOTHING[..self.shape.len()], unit_elements)
+        plan(*self, kept, weights, &NOTHING[..self.shape().len()], unit_elements)
     }
 
     fn access(&self, plan: &Plan<OPERANDS>) -> Access {
-        access::<T, OPERANDS>(plan, 0, self.start)
+        access::<T, OPERANDS>(plan, 0, self.start())
     }
 
     unsafe fn block<'s>(
@@ -121,10 +121,16 @@ maskable! {
 /// An array, and for each of its elements whether it counts: the others are read as NaN.
 #[derive(Debug, Clone, Copy)]
 pub struct Masked<'m, T> {
-    /// The elements.
-    pub x: View<'m, T>,
-    /// Whether they count; of the shape of `x`, by broadcasting strides.
-    pub mask: View<'m, Bool>,
+    x: View<'m, T>,
+    mask: View<'m, Bool>,
+}
+
+impl<'m, T> Masked<'m, T> {
+    /// The elements of `x`, and whether they count: of the same shape, by broadcasting strides.
+    pub fn new(x: View<'m, T>, mask: View<'m, Bool>) -> Self {
+        assert_eq!(x.shape(), mask.shape(), "one truth value for each element");
+        Self { x, mask }
+    }
 }
 
 impl<T: Maskable> Source for Masked<'_, T> {
@@ -134,11 +140,11 @@ impl<T: Maskable> Source for Masked<'_, T> {
     const IS_SMALL: bool = T::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
-        self.x.shape
+        self.x.shape()
     }
 
     fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
-        plan(self.x, kept, weights, self.mask.strides, unit_elements)
+        plan(self.x, kept, weights, self.mask.strides(), unit_elements)
     }
 
     fn access(&self, _plan: &Plan<OPERANDS>) -> Access {
@@ -157,7 +163,7 @@ impl<T: Maskable> Source for Masked<'_, T> {
         (elements, mask, floats): &'s mut Self::Scratch,
     ) -> Rows<'s, T::Float> {
         let (x, counts) =
-            (access::<T, OPERANDS>(plan, 0, self.x.start), access::<Bool, OPERANDS>(plan, 2, self.mask.start));
+            (access::<T, OPERANDS>(plan, 0, self.x.start()), access::<Bool, OPERANDS>(plan, 2, self.mask.start()));
         // SAFETY: the caller's promise; views promise that their elements can be read.
         let x = unsafe { block(plan, 0, x, self.x.at(offset[0]), rows, width, 1, elements) };
         // SAFETY: as above.
@@ -181,7 +187,7 @@ impl<T: Maskable> Kernel for Combine<'_, '_, T> {
 
     #[inline(always)]
     fn run(self) {
-        for row in 0..self.x.count {
+        for row in 0..self.x.count() {
             let pairs = self.x.row(row).iter().zip(self.counts.row(row));
             self.floats.extend(pairs.map(|(x, counts)| if counts.0 != 0 { x.to_float() } else { T::MISSING }));
         }

@@ -146,7 +146,7 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
             if self.pivot[slot].is_nan() {
                 let element = |i: usize| {
                     let (row, copy) = (i / slots.times, i % slots.times);
-                    if row > first.count { None } else { first.row(row).get(copy * slots.width + column) }
+                    if row > first.count() { None } else { first.row(row).get(copy * slots.width + column) }
                 };
                 self.pivot[slot] = pivot((0..PIVOT_ELEMENTS).map_while(element).map(|x| x.to_f64()));
             }
@@ -254,7 +254,7 @@ impl Kernel for Finish<'_> {
 pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> bool {
     let mut found = false;
     tile.each(|rows, weights| {
-        for r in 0..=rows.count {
+        for r in 0..=rows.count() {
             let counts = |i: usize| weights.is_none_or(|w| w.row(r)[i] != 0.0);
             found |= rows.row(r).iter().enumerate().any(|(i, x)| x.to_f64().is_infinite() && counts(i));
         }

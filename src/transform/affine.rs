@@ -177,10 +177,10 @@ pub fn map_elements<T: Element, U: Output>(
     threads: usize,
 ) -> Seen {
     let sizes = [size_of::<U>(), size_of::<T>()];
-    let plan = Plan::new(x.shape, kept, [out.strides, x.strides], sizes, TILE_BYTES / size_of::<U>());
-    let out_access = access::<U, 2>(&plan, 0, out.start);
+    let plan = Plan::new(x.shape(), kept, [out.strides(), x.strides()], sizes, TILE_BYTES / size_of::<U>());
+    let out_access = access::<U, 2>(&plan, 0, out.start());
     // Elements that are overwritten are read into a tile of their own first.
-    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
+    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start()) };
     let strided = out_access == Access::Strided || x_access == Access::Strided;
     let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     // Several planes written in turn past the cache get in each other's way.

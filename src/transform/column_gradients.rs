@@ -30,7 +30,7 @@ impl<'a> ByColumns<'a> {
         let (of, statistics, kept) = match known {
             Some(known) => {
                 let kept: Vec<bool> = layer.shared.iter().zip(layer.own).map(|(shared, own)| !shared || *own).collect();
-                (numbers(x.shape, layer.shared, layer.own, &kept), known.clone(), kept)
+                (numbers(x.shape(), layer.shared, layer.own, &kept), known.clone(), kept)
             }
             None => {
                 let Cells { of, statistics, kept } = Cells::of(layer, x, threads);
@@ -39,7 +39,7 @@ impl<'a> ByColumns<'a> {
         };
         // Cells take the place of the groups.
         let reduced: Vec<bool> = kept.iter().map(|kept| !kept).collect();
-        let axes = Axes::new(x.shape, &reduced, layer.own, [dx.strides, x.strides, dy.strides]);
+        let axes = Axes::new(x.shape(), &reduced, layer.own, [dx.strides(), x.strides(), dy.strides()]);
         let lines = axes.lines(Some(0), |axis| !axis.shared);
         let (len, step) = (lines.line.len as isize, lines.line.group);
         let of_group = |index: usize| {
@@ -87,7 +87,7 @@ impl<'a> ByColumns<'a> {
                 sums[group * len..].iter_mut().zip(part).for_each(|(sum, more)| *sum += more);
             }
         }
-        let slopes = &self.slopes(&sums, mean, point.x.shape.iter().product(), &mut gradients);
+        let slopes = &self.slopes(&sums, mean, point.x.shape().iter().product(), &mut gradients);
         parallel::map(tasks.len(), threads, scratch, |scratch, task| {
             let (group, range) = tasks[task].clone();
             kernels::run(DifferentiateColumns { lines, point, dx: &dx, slopes, group, range, scratch });

@@ -43,7 +43,7 @@ pub fn map_pictures<T: MomentsElement, U: Output>(
     let one = |index: usize| {
         let Picture { x, out } = &pictures[index];
         // SAFETY: the elements of `out`, lent once: every picture is one task.
-        let out = unsafe { ViewMut::<U>::new(out.start, out.shape, out.strides) };
+        let out = unsafe { ViewMut::<U>::new(out.start(), out.shape(), out.strides()) };
         map_picture(normalization, *x, out, kept, clip, target, inner).map_err(|error| (index, error))
     };
     parallel::map(pictures.len(), outer, || (), |(), index| one(index)).into_iter().collect()

@@ -53,8 +53,8 @@ pub fn differentiate<T: LayerElement>(
     target: Target,
     threads: usize,
 ) -> Gradients {
-    let shape = point.x.shape;
-    let strides = [dx.strides, point.x.strides, point.dy.strides];
+    let shape = point.x.shape();
+    let strides = [dx.strides(), point.x.strides(), point.dy.strides()];
     let number: usize = shape.iter().zip(layer.own).filter(|(_, own)| **own).map(|(len, _)| *len).product();
     let gradients = Gradients { gamma: vec![0.0; number], beta: vec![0.0; number] };
     if shape.contains(&0) {
@@ -98,10 +98,10 @@ fn by_lines<T: LayerElement>(
     mut gradients: Gradients,
     threads: usize,
 ) -> Gradients {
-    let bytes = point.x.shape.iter().product::<usize>() * size_of::<T>();
+    let bytes = point.x.shape().iter().product::<usize>() * size_of::<T>();
     let stream = target == Target::Warm
         && copy::exceeds_cache(bytes)
-        && lines.aligned(0, dx.start, size_of::<T>(), copy::STREAM_ALIGN);
+        && lines.aligned(0, dx.start(), size_of::<T>(), copy::STREAM_ALIGN);
     let ones = vec![1.0; if layer.gamma.is_none() && lines.line.own { gradients.gamma.len() } else { 0 }];
     let layer = if ones.is_empty() { layer } else { Layer { gamma: Some(&ones), ..layer } };
     let pieces = pieces(&lines, gradients.gamma.len());

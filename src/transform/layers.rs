@@ -114,9 +114,9 @@ pub fn normalize<T: LayerElement>(
     wanted: bool,
     threads: usize,
 ) -> Statistics {
-    let axes = Axes::new(x.shape, layer.shared, layer.own, [out.strides, x.strides]);
-    if x.shape.contains(&0) {
-        return Statistics::unknown(groups(x.shape, layer.shared));
+    let axes = Axes::new(x.shape(), layer.shared, layer.own, [out.strides(), x.strides()]);
+    if x.shape().contains(&0) {
+        return Statistics::unknown(groups(x.shape(), layer.shared));
     }
     match layer.line_axis(&axes, size_of::<T>()) {
         Some(axis) => by_lines(layer, x, out, axes.lines(axis, |axis| !axis.shared), target, wanted, threads),
@@ -225,10 +225,10 @@ fn by_lines<T: LayerElement>(
     wanted: bool,
     threads: usize,
 ) -> Statistics {
-    let bytes = x.shape.iter().product::<usize>() * size_of::<T>();
+    let bytes = x.shape().iter().product::<usize>() * size_of::<T>();
     let stream = target == Target::Warm
         && copy::exceeds_cache(bytes)
-        && lines.aligned(0, out.start, size_of::<T>(), copy::STREAM_ALIGN);
+        && lines.aligned(0, out.start(), size_of::<T>(), copy::STREAM_ALIGN);
     // Elements of a line are mapped with gamma and beta both.
     let number = layer.gamma.or(layer.beta).map_or(0, <[f64]>::len);
     let (ones, zeros) = if lines.line.own { (vec![1.0; number], vec![0.0; number]) } else { Default::default() };
@@ -351,9 +351,9 @@ impl Cells {
     pub fn of<T: LayerElement>(layer: Layer<'_>, x: View<'_, T>, threads: usize) -> Self {
         let Layer { shared, own, .. } = layer;
         let kept: Vec<bool> = shared.iter().zip(own).map(|(shared, own)| !shared || *own).collect();
-        let of = numbers(x.shape, shared, own, &kept);
+        let of = numbers(x.shape(), shared, own, &kept);
         let (means, vars) = moments(x, &kept, threads);
-        let count = groups(x.shape, shared);
+        let count = groups(x.shape(), shared);
         // Cells have equally many elements (Chan, Golub, LeVeque, eq. 2.1, for more than two parts).
         let share = count as f64 / of.len() as f64;
         let mut statistics = Statistics { mean: vec![0.0; count], var: vec![0.0; count] };
@@ -398,23 +398,23 @@ fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> (V
             Bool(u8::from(element.to_f64().is_finite()))
         };
         let (inner, inner_stride) =
-            x.shape.last().zip(x.strides.last()).map_or((1, 0), |(len, stride)| (*len, *stride));
+            x.shape().last().zip(x.strides().last()).map_or((1, 0), |(len, stride)| (*len, *stride));
         let mut starts = vec![0];
-        for (len, stride) in x.shape.iter().zip(x.strides).rev().skip(1).rev() {
+        for (len, stride) in x.shape().iter().zip(x.strides()).rev().skip(1).rev() {
             starts = starts.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
         }
         let lines = starts.into_iter().flat_map(|at| (0..inner as isize).map(move |i| at + i * inner_stride));
         let mask: Vec<Bool> = lines.map(finite).collect();
-        let mut strides = vec![1isize; x.shape.len()];
-        for axis in (1..x.shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * x.shape[axis] as isize;
+        let mut strides = vec![1isize; x.shape().len()];
+        for axis in (1..x.shape().len()).rev() {
+            strides[axis - 1] = strides[axis] * x.shape()[axis] as isize;
         }
         // SAFETY: the mask has as many elements as the shape, in C order.
-        let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
-        Moments::of(Masked { x, mask }, kept, threads)
+        let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape(), &strides) };
+        Moments::of(Masked::new(x, mask), kept, threads)
     });
-    let len = groups(x.shape, kept);
-    let cells = x.shape.iter().product::<usize>() / len.max(1);
+    let len = groups(x.shape(), kept);
+    let cells = x.shape().iter().product::<usize>() / len.max(1);
     let Ok(moments) = moments else { return (vec![f64::NAN; cells], vec![f64::NAN; cells]) };
     let whole: Vec<bool> = moments.count().iter().map(|count| *count == len as f64).collect();
     let or_nan = |values: Vec<f64>| {

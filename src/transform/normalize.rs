@@ -29,7 +29,7 @@ pub fn normalize<T: Element, U: Output>(
     threads: usize,
 ) -> bool {
     let sizes = [size_of::<U>(), size_of::<T>()];
-    let plan = Plan::new(x.shape, along, [out.strides, x.strides], sizes, TILE_BYTES / size_of::<U>());
+    let plan = Plan::new(x.shape(), along, [out.strides(), x.strides()], sizes, TILE_BYTES / size_of::<U>());
     let inner = plan.cols.last().is_some_and(|axis| axis.kept && axis.len == plan.channels);
     if inner && plan.kept_positions() == 1 {
         normalize_inner(norm, x, out, plan, tiny, target, threads)
@@ -49,14 +49,14 @@ fn normalize_inner<T: Element, U: Output>(
     threads: usize,
 ) -> bool {
     let (len, size) = (plan.channels, size_of::<U>());
-    let out_access = access::<U, 2>(&plan, 0, out.start);
+    let out_access = access::<U, 2>(&plan, 0, out.start());
     // Elements that are overwritten are read into a tile of their own first.
-    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
+    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start()) };
     let stream = target == Target::Warm
         && copy::exceeds_cache(plan.elements * size)
         && out_access == Access::Flat
         && (len * size).is_multiple_of(copy::STREAM_ALIGN)
-        && (out.start as usize).wrapping_add_signed(plan.place(0).offset[0]).is_multiple_of(copy::STREAM_ALIGN);
+        && (out.start() as usize).wrapping_add_signed(plan.place(0).offset[0]).is_multiple_of(copy::STREAM_ALIGN);
     let tasks = plan.tasks();
     let finite = parallel::map(
         tasks.len(),
@@ -103,15 +103,15 @@ fn normalize_outer<T: Element, U: Output>(
     threads: usize,
 ) -> bool {
     let kept: Vec<bool> = along.iter().map(|along| !along).collect();
-    let longest = (0..kept.len()).filter(|axis| kept[*axis]).max_by_key(|axis| x.shape[*axis]);
-    let bytes = x.shape.iter().product::<usize>() * size_of::<T>().max(size_of::<U>());
-    let pieces = longest.map_or(1, |axis| (bytes / CACHED_BYTES).clamp(1, x.shape[axis]));
+    let longest = (0..kept.len()).filter(|axis| kept[*axis]).max_by_key(|axis| x.shape()[*axis]);
+    let bytes = x.shape().iter().product::<usize>() * size_of::<T>().max(size_of::<U>());
+    let pieces = longest.map_or(1, |axis| (bytes / CACHED_BYTES).clamp(1, x.shape()[axis]));
     let Some(axis) = longest.filter(|_| pieces > threads) else {
         return normalize_piece(norm, x, out, &kept, tiny, target, threads);
     };
-    let (len, shape) = (x.shape[axis], x.shape);
-    let steps = [x.strides[axis], out.strides[axis]];
-    let (strides, out_strides) = (x.strides, out.strides);
+    let (len, shape) = (x.shape()[axis], x.shape());
+    let steps = [x.strides()[axis], out.strides()[axis]];
+    let (strides, out_strides) = (x.strides(), out.strides());
     let piece = |index: usize| {
         let first = index * len / pieces;
         let mut shape = shape.to_vec();
