@@ -1,7 +1,9 @@
 //! Blocks of rows and columns as the kernels see them: in place where the memory allows it, gathered where not.
 
+use crate::error::Error;
 use crate::kernels::gather::{pixels, strided};
 use crate::layout::Plan;
+use crate::memory;
 use std::any::TypeId;
 use std::marker::PhantomData;
 
@@ -280,8 +282,8 @@ pub unsafe fn block<'a, T: Copy, const N: usize>(
     width: usize,
     times: usize,
     scratch: &'a mut Vec<T>,
-) -> Rows<'a, T> {
-    match access {
+) -> Result<Rows<'a, T>, Error> {
+    Ok(match access {
         // SAFETY: the caller's promise; `access` saw that the elements are contiguous and aligned.
         Access::Flat => unsafe { Rows::contiguous(at.cast(), rows * width, width * times) },
         Access::Strided => {
@@ -291,10 +293,10 @@ pub unsafe fn block<'a, T: Copy, const N: usize>(
         }
         Access::Gather => {
             // SAFETY: the caller's promise.
-            unsafe { gather(plan, k, at, rows, width, scratch) };
+            unsafe { gather(plan, k, at, rows, width, scratch) }?;
             Rows::flat(scratch, width * times)
         }
-    }
+    })
 }
 
 /// Call `visit` with the byte offset of each element of a row of `width` columns, in order.
@@ -328,9 +330,9 @@ pub unsafe fn gather<T: Copy, const N: usize>(
     rows: usize,
     width: usize,
     scratch: &mut Vec<T>,
-) {
+) -> Result<(), Error> {
     scratch.clear();
-    scratch.reserve(rows * width);
+    memory::reserve(scratch, rows * width)?;
     let target = scratch.as_mut_ptr();
     let size = size_of::<T>();
     if plan.contiguous_cols(k, size) && width * size >= 32 {
@@ -341,7 +343,7 @@ pub unsafe fn gather<T: Copy, const N: usize>(
         }
         // SAFETY: all of them were written.
         unsafe { scratch.set_len(rows * width) };
-        return;
+        return Ok(());
     }
     let step = plan.rows.stride[k];
     if width > 1 && plan.cols.iter().all(|axis| axis.stride[k] == 0) {
@@ -354,14 +356,14 @@ pub unsafe fn gather<T: Copy, const N: usize>(
         }
         // SAFETY: all of them were written.
         unsafe { scratch.set_len(rows * width) };
-        return;
+        return Ok(());
     }
     // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
     let done = unsafe { gather_pixels(plan, k, at, rows, width, target) };
     if done {
         // SAFETY: all of them were written.
         unsafe { scratch.set_len(rows * width) };
-        return;
+        return Ok(());
     }
     let mut copied = 0;
     let mut copy = |from: *const u8| {
@@ -380,6 +382,7 @@ pub unsafe fn gather<T: Copy, const N: usize>(
     }
     // SAFETY: exactly `copied` elements were written, from the start.
     unsafe { scratch.set_len(copied) };
+    Ok(())
 }
 
 /// [`gather`] by the loops for the patterns of pictures; `false`, and nothing done, for others.

@@ -3,7 +3,7 @@
 use super::arrays::DType;
 use crate::error::Error;
 use pyo3::PyErr;
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 
 pyo3::create_exception!(
     planish._core,
@@ -28,8 +28,15 @@ pub fn no_float(dtype: DType) -> PyErr {
 /// The exception for `error`, which `argument` caused.
 pub fn to_python(error: &Error, argument: &str) -> PyErr {
     match error {
-        Error::Overflow => PyOverflowError::new_err(error.to_string()),
+        Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::Duplicates => DuplicateEntriesError::new_err(format!("{argument} {error}")),
         error => PyValueError::new_err(format!("{argument} {error}")),
+    }
+}
+
+/// Where no argument is to blame: only memory can be.
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        to_python(&error, "the state")
     }
 }

@@ -1,15 +1,22 @@
 //! Where statistics take their elements from: an array as it is, or one of which a mask leaves elements out.
 
 use crate::element::{Bool, Element, bf16, f16};
+use crate::error::Error;
 use crate::kernels::{self, Kernel};
 use crate::layout::{MAX_AXES, Plan};
+use crate::memory;
 use crate::tiles::{Access, Rows, access, block};
 use crate::view::View;
 
 /// The operands of a plan for statistics: the elements, their weights and their mask.
 pub const OPERANDS: usize = 3;
 /// Strides of an operand that is not there.
-const NOTHING: [isize; MAX_AXES] = [0; MAX_AXES];
+static NOTHING: [isize; MAX_AXES] = [0; MAX_AXES];
+
+/// As many of them as there are axes, of which no array has more.
+pub(super) fn nothing(axes: usize) -> &'static [isize] {
+    NOTHING.get(..axes).unwrap_or(&NOTHING)
+}
 
 /// Elements with a shape, block by block.
 pub trait Source: Copy + Sync {
@@ -26,7 +33,12 @@ pub trait Source: Copy + Sync {
     fn shape(&self) -> &[usize];
 
     /// A walk over them, and over weights of these strides, in units of about so many elements.
-    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS>;
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error>;
 
     /// How their memory can be used.
     fn access(&self, plan: &Plan<OPERANDS>) -> Access;
@@ -45,7 +57,7 @@ pub trait Source: Copy + Sync {
         width: usize,
         times: usize,
         scratch: &'s mut Self::Scratch,
-    ) -> Rows<'s, Self::Element>;
+    ) -> Result<Rows<'s, Self::Element>, Error>;
 }
 
 fn plan<T>(
@@ -54,8 +66,8 @@ fn plan<T>(
     weights: Option<View<'_, f64>>,
     mask: &[isize],
     unit_elements: usize,
-) -> Plan<OPERANDS> {
-    let weights = weights.as_ref().map_or(&NOTHING[..x.shape().len()], |weights| weights.strides());
+) -> Result<Plan<OPERANDS>, Error> {
+    let weights = weights.as_ref().map_or(nothing(x.shape().len()), |weights| weights.strides());
     Plan::new(x.shape(), kept, [x.strides(), weights, mask], [size_of::<T>(), 8, 1], unit_elements)
 }
 
@@ -69,8 +81,13 @@ impl<T: Element> Source for View<'_, T> {
         self.shape()
     }
 
-    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
-        plan(*self, kept, weights, &NOTHING[..self.shape().len()], unit_elements)
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error> {
+        plan(*self, kept, weights, nothing(self.shape().len()), unit_elements)
     }
 
     fn access(&self, plan: &Plan<OPERANDS>) -> Access {
@@ -86,7 +103,7 @@ impl<T: Element> Source for View<'_, T> {
         width: usize,
         times: usize,
         scratch: &'s mut Vec<T>,
-    ) -> Rows<'s, T> {
+    ) -> Result<Rows<'s, T>, Error> {
         // SAFETY: the caller's promise; a view promises that its elements can be read.
         unsafe { block(plan, 0, access, self.at(offset[0]), rows, width, times, scratch) }
     }
@@ -143,7 +160,12 @@ impl<T: Maskable> Source for Masked<'_, T> {
         self.x.shape()
     }
 
-    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error> {
         plan(self.x, kept, weights, self.mask.strides(), unit_elements)
     }
 
@@ -161,17 +183,17 @@ impl<T: Maskable> Source for Masked<'_, T> {
         width: usize,
         times: usize,
         (elements, mask, floats): &'s mut Self::Scratch,
-    ) -> Rows<'s, T::Float> {
+    ) -> Result<Rows<'s, T::Float>, Error> {
         let (x, counts) =
             (access::<T, OPERANDS>(plan, 0, self.x.start()), access::<Bool, OPERANDS>(plan, 2, self.mask.start()));
         // SAFETY: the caller's promise; views promise that their elements can be read.
-        let x = unsafe { block(plan, 0, x, self.x.at(offset[0]), rows, width, 1, elements) };
+        let x = unsafe { block(plan, 0, x, self.x.at(offset[0]), rows, width, 1, elements) }?;
         // SAFETY: as above.
-        let counts = unsafe { block(plan, 2, counts, self.mask.at(offset[2]), rows, width, 1, mask) };
+        let counts = unsafe { block(plan, 2, counts, self.mask.at(offset[2]), rows, width, 1, mask) }?;
         floats.clear();
-        floats.reserve(rows * width);
+        memory::reserve(floats, rows * width)?;
         kernels::run(Combine { x, counts, floats: &mut *floats });
-        Rows::flat(floats, width * times)
+        Ok(Rows::flat(floats, width * times))
     }
 }
 
