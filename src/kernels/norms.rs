@@ -157,7 +157,8 @@ impl Length for Max {
     }
     #[inline(always)]
     fn join(left: Dd, right: Dd) -> Dd {
-        Dd { hi: if right.hi > left.hi { right.hi } else { left.hi }, lo: left.lo + right.lo }
+        let right_stays = right.hi > left.hi || right.hi.is_nan();
+        Dd { hi: if right_stays { right.hi } else { left.hi }, lo: left.lo + right.lo }
     }
     #[inline(always)]
     fn finish(sum: Dd) -> Dd {
