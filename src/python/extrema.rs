@@ -187,7 +187,7 @@ impl PyExtrema {
     /// Raises
     /// ------
     /// ValueError
-    ///     If the shapes differ, a minimum is above its maximum, or the count is not positive.
+    ///     If the shapes differ, a minimum is above its maximum, or the count is not positive or above 2**63 - 1.
     ///
     /// Examples
     /// --------

@@ -64,9 +64,7 @@ pub fn to_numpy<'py, T: numpy::Element + Copy>(
         Bound::from_owned_ptr_or_err(py, array)?
     };
     let array = object.cast_into::<PyArrayDyn<T>>()?;
-    {
-        let mut array = array.try_readwrite()?;
-        array.as_slice_mut().map_err(PyErr::from)?.iter_mut().zip(values).for_each(|(to, from)| *to = from);
-    }
+    // SAFETY: the array was just made, and nobody else knows it.
+    unsafe { array.as_slice_mut() }?.iter_mut().zip(values).for_each(|(to, from)| *to = from);
     if scalar { array.get_item(0) } else { Ok(array.into_any()) }
 }

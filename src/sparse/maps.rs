@@ -45,7 +45,7 @@ impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
     fn run(self) -> Self::Output {
         let Self { matrix, piece, channels, parameters } = self;
         let Parameters { scale, scale_rest, .. } = parameters;
-        let mut infinite = false;
+        let (mut infinite, mut outside) = (false, false);
         let mut out = piece.out.iter_mut();
         for segment in piece.segments {
             let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
@@ -56,9 +56,11 @@ impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
                 };
                 *y = T::from_f64(map_exact::<false>(x.to_f64(), 0.0, *scale, *rest, 0.0));
                 infinite |= x.key().magnitude().is_infinite();
+                // Whoever is handed the result trusts its indices.
+                outside |= index.offset() >= matrix.minor;
             }
         }
-        Ok(infinite)
+        if outside { Err(OUT_OF_RANGE) } else { Ok(infinite) }
     }
 }
 

@@ -37,7 +37,7 @@ impl Cell {
 }
 
 /// Extrema of every channel.
-#[derive(Debug, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Extrema {
     /// One cell for each channel; empty for a state that has seen no array yet.
     pub cells: Vec<Cell>,

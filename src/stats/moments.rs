@@ -95,7 +95,7 @@ impl IntegerCell {
 }
 
 /// Moments of every channel. Integers and floats are kept apart, so that integer sums stay exact whatever else comes.
-#[derive(Debug, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Moments {
     /// Moments of floating-point and of weighted elements; empty where there were none.
     pub floats: Vec<FloatCell>,

@@ -54,6 +54,9 @@ impl Sketch {
 
     /// Add `values`, none of which is NaN; each stands for `2^level` elements.
     pub fn push(&mut self, values: impl ExactSizeIterator<Item = f64>, level: usize, size: usize) -> Result<(), Error> {
+        if values.len() == 0 {
+            return Ok(());
+        }
         if self.levels.len() <= level {
             memory::resize_with(&mut self.levels, level + 1, Vec::new)?;
         }
@@ -304,7 +307,7 @@ mod tests {
         for len in [0, 1, 2, 31, 64, 65, 500, 5000] {
             for run in [1, 2, 40, 333, 5000] {
                 let mut items: Vec<f64> = (0..len).map(|_| (next_coin(&mut state) % 1000) as f64 - 500.0).collect();
-                items.iter_mut().step_by(7).for_each(|x| *x = -0.0 * *x);
+                items.iter_mut().step_by(7).for_each(|x| *x *= -0.0);
                 items.chunks_mut(run).for_each(|run| run.sort_unstable_by(f64::total_cmp));
                 let mut sorted = items.clone();
                 sorted.sort_by(f64::total_cmp);
