@@ -136,15 +136,15 @@ impl<const N: usize> Plan<N> {
             start: [0; N],
             channel_start: 0,
         };
-        let axes = plan.ordered_axes(shape, kept, strides);
+        let axes = plan.ordered_axes(shape, kept, strides)?;
         plan.choose_block(&axes, sizes)?;
         plan.unit_rows = plan.rows_for(unit_elements);
         Ok(plan)
     }
 
     /// Axes longer than one, innermost first, turned to step forwards, evenly stepping neighbours merged.
-    fn ordered_axes(&mut self, shape: &[usize], kept: &[bool], strides: [&[isize]; N]) -> Vec<Axis<N>> {
-        let mut axes: Vec<Axis<N>> = Vec::with_capacity(shape.len());
+    fn ordered_axes(&mut self, shape: &[usize], kept: &[bool], strides: [&[isize]; N]) -> Result<Vec<Axis<N>>, Error> {
+        let mut axes: Vec<Axis<N>> = memory::with_room(shape.len())?;
         let mut channel = 1;
         for i in (0..shape.len()).rev() {
             let len = shape[i];
@@ -169,14 +169,14 @@ impl<const N: usize> Plan<N> {
         }
         // A broadcast axis (step zero) repeats what lies within it: it belongs outside.
         axes.sort_by_key(|axis| if axis.stride[0] == 0 { isize::MAX } else { axis.stride[0] });
-        let mut merged: Vec<Axis<N>> = Vec::with_capacity(axes.len());
+        let mut merged: Vec<Axis<N>> = memory::with_room(axes.len())?;
         for axis in axes {
             match merged.last_mut() {
                 Some(inner) if axis.continues(inner) => inner.len *= axis.len,
                 _ => merged.push(axis),
             }
         }
-        merged
+        Ok(merged)
     }
 
     /// Split the axes into columns, rows and the outer rest.
@@ -195,7 +195,7 @@ impl<const N: usize> Plan<N> {
             width *= next.len;
             drawn += 1;
         }
-        self.cols = axes[..drawn].iter().rev().copied().collect();
+        self.cols = memory::collect(axes[..drawn].iter().rev().copied())?;
         self.width = width;
         self.block = width;
         if drawn == 1 && axes[0].kept && width > BLOCK {
@@ -211,7 +211,7 @@ impl<const N: usize> Plan<N> {
                 (false, true) => {}
             }
         }
-        self.channel_of = vec![0; 1];
+        self.channel_of = memory::filled(0, 1)?;
         for axis in &self.cols {
             let len = if self.cols.len() == 1 { self.block.min(axis.len) } else { axis.len };
             let mut finer = memory::with_room(self.channel_of.len() * len)?;
@@ -267,16 +267,16 @@ impl<const N: usize> Plan<N> {
     }
 
     /// The work in pieces, in a fixed order.
-    pub fn tasks(&self) -> Vec<Task> {
+    pub fn tasks(&self) -> Result<Vec<Task>, Error> {
         let (positions, units) = (self.kept_positions(), self.units());
         if self.elements == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let groups = if self.interleaved() { 1 } else { positions.min(PIECES) };
         let partial = (MAX_PARTIAL / self.max_width().max(1)).max(1);
         let segments = (PIECES / groups).clamp(1, partial).min(units.div_ceil(MIN_UNITS));
         let cut = |total: usize, pieces: usize, i: usize| i * (total / pieces) + i.min(total % pieces);
-        let mut tasks = Vec::with_capacity(groups * segments);
+        let mut tasks = memory::with_room(groups * segments)?;
         for g in 0..groups {
             for s in 0..segments {
                 tasks.push(Task {
@@ -285,7 +285,7 @@ impl<const N: usize> Plan<N> {
                 });
             }
         }
-        tasks
+        Ok(tasks)
     }
 
     /// Where kept position `index` lies.
@@ -360,7 +360,7 @@ mod tests {
     /// Every (byte offset, channel) pair that the plan visits, with how often it does.
     fn visits(plan: &Plan<1>) -> BTreeMap<(isize, isize), usize> {
         let mut seen = BTreeMap::new();
-        for task in plan.tasks() {
+        for task in plan.tasks().unwrap() {
             for kept in task.kept.clone() {
                 let place = plan.place(kept);
                 for unit in task.units.clone() {

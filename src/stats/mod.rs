@@ -262,7 +262,7 @@ pub fn reduce<S: Source, A: Accumulator<S::Element>>(
     let unit_elements = plan.unit_rows() * plan.max_width();
     let grouped = (tile_elements / unit_elements.max(1)).max(1);
     let array = Array { plan, weights };
-    let tasks = array.plan.tasks();
+    let tasks = array.plan.tasks()?;
     let run = |(accumulator, reader, weights): &mut (A, Reader<S>, Vec<f64>), task: usize| match tasks.get(task) {
         Some(task) => run_task(&array, task, &slots, grouped, accumulator, reader, weights),
         None => Ok(Vec::new()),

@@ -22,13 +22,8 @@ pub trait ElementMap<T: Element, U: Output>: Sync {
     type Columns: Default;
 
     /// Fill `columns` for the channels `first + c` for each `c` of `channels`, `times` times in turn.
-    fn prepare(
-        &self,
-        first: isize,
-        channels: &[isize],
-        times: usize,
-        columns: &mut Self::Columns,
-    ) -> Result<(), Error>;
+    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Self::Columns)
+    -> Result<(), Error>;
 
     /// Map a block; what was met. Of what lies at `next` (for nothing: ahead of the rows) as much is asked for; with
     /// `stream`, `out` is written past the cache.
@@ -109,7 +104,11 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
             narrow.reserve(channels.len(), times)?;
             narrow.prepare(parameters);
         }
-        if narrow.is_empty() { parameters.widen(times) } else { narrow.widen(times) }
+        if narrow.is_empty() {
+            parameters.widen(times)
+        } else {
+            narrow.widen(times)
+        }
         Ok(())
     }
 
@@ -204,7 +203,7 @@ pub fn map_elements<T: Element, U: Output>(
     let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     // Several planes written in turn past the cache get in each other's way.
     let stream = target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(plan.elements * size_of::<U>());
-    let tasks = plan.tasks();
+    let tasks = plan.tasks()?;
     let map = Map { plan, map, x, out, x_access, out_access, stream, times };
     let worker = || Scratch { channels: Vec::new(), elements: Vec::new(), results: Vec::new() };
     let met = parallel::map(tasks.len(), threads, worker, |scratch, task| map.run_task(&tasks[task], scratch))?;

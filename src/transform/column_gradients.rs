@@ -48,7 +48,7 @@ impl<'a> ByColumns<'a> {
         };
         // Cells take the place of the groups.
         let reduced: Vec<bool> = memory::collect(kept.iter().map(|kept| !kept))?;
-        let axes = Axes::new(x.shape(), &reduced, layer.own, [dx.strides(), x.strides(), dy.strides()]);
+        let axes = Axes::new(x.shape(), &reduced, layer.own, [dx.strides(), x.strides(), dy.strides()])?;
         let lines = axes.lines(Some(0), |axis| !axis.shared);
         let (len, step) = (lines.line.len as isize, lines.line.group);
         let mut of_columns = memory::with_room(lines.groups() * lines.line.len)?;

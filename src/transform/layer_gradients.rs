@@ -63,7 +63,7 @@ pub fn differentiate<T: LayerElement>(
     if shape.contains(&0) {
         return Ok(gradients);
     }
-    let axes = Axes::new(shape, layer.shared, layer.own, strides);
+    let axes = Axes::new(shape, layer.shared, layer.own, strides)?;
     let inner_kept = axes.axes.first().is_some_and(|axis| !axis.shared || axis.own);
     match layer.line_axis(&axes, size_of::<T>()) {
         None if inner_kept => ByColumns::new(layer, point, &dx, threads)?.run(point, dx, gradients, threads),
@@ -108,7 +108,7 @@ fn by_lines<T: LayerElement>(
     let number = if layer.gamma.is_none() && lines.line.own { gradients.gamma.len() } else { 0 };
     let ones = memory::filled(1.0, number)?;
     let layer = if ones.is_empty() { layer } else { Layer { gamma: Some(&ones), ..layer } };
-    let pieces = pieces(&lines, gradients.gamma.len());
+    let pieces = pieces(&lines, gradients.gamma.len())?;
     let scratch =
         || Scratch { x: Vec::new(), dy: Vec::new(), dx: Vec::new(), gamma: Vec::new(), sums: [Vec::new(), Vec::new()] };
     let parts = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
@@ -133,15 +133,15 @@ fn by_lines<T: LayerElement>(
 }
 
 /// The groups in pieces: fewer where each of them has gradients of very many parameters.
-fn pieces(lines: &Lines<3>, number: usize) -> Vec<Range<usize>> {
-    let pieces = Lines::<3>::pieces(lines.groups(), MOST_PIECES);
+fn pieces(lines: &Lines<3>, number: usize) -> Result<Vec<Range<usize>>, Error> {
+    let pieces = Lines::<3>::pieces(lines.groups(), MOST_PIECES)?;
     let partial = |range: &Range<usize>| {
         let [least, most] = lines.parameters(range.clone());
         (most - least + 1) as usize
     };
     let held: usize = pieces.iter().map(partial).sum();
     if held <= number + MAX_PARTIAL {
-        return pieces;
+        return Ok(pieces);
     }
     Lines::<3>::pieces(lines.groups(), (MAX_PARTIAL / number).max(LEAST_PIECES))
 }

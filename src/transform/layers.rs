@@ -117,7 +117,7 @@ pub fn normalize<T: LayerElement>(
     threads: usize,
 ) -> Result<Statistics, Error> {
     assert_eq!(x.shape(), out.shape(), "one result for each element");
-    let axes = Axes::new(x.shape(), layer.shared, layer.own, [out.strides(), x.strides()]);
+    let axes = Axes::new(x.shape(), layer.shared, layer.own, [out.strides(), x.strides()])?;
     if x.shape().contains(&0) {
         return Statistics::unknown(if wanted { groups(x.shape(), layer.shared) } else { 0 });
     }
@@ -241,7 +241,7 @@ fn by_lines<T: LayerElement>(
     } else {
         layer
     };
-    let pieces = Lines::<2>::pieces(lines.groups(), MOST_PIECES);
+    let pieces = Lines::<2>::pieces(lines.groups(), MOST_PIECES)?;
     let scratch = || Scratch { x: Vec::new(), y: Vec::new(), gamma: Vec::new(), beta: Vec::new() };
     let found = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
         let range = pieces[piece].clone();

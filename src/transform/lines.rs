@@ -74,8 +74,8 @@ pub struct Axes<const N: usize> {
 
 impl<const N: usize> Axes<N> {
     /// Of an array of `shape` with these steps in each operand, the first of which decides the order.
-    pub fn new(shape: &[usize], shared: &[bool], own: &[bool], strides: [&[isize]; N]) -> Self {
-        let (mut axes, mut start): (Vec<Axis<N>>, _) = (Vec::with_capacity(shape.len()), Place::ZERO);
+    pub fn new(shape: &[usize], shared: &[bool], own: &[bool], strides: [&[isize]; N]) -> Result<Self, Error> {
+        let (mut axes, mut start): (Vec<Axis<N>>, _) = (memory::with_room(shape.len())?, Place::ZERO);
         let (mut group, mut parameter) = (1, 1);
         for i in (0..shape.len()).rev() {
             let (len, shared, own) = (shape[i], shared[i], own[i]);
@@ -95,14 +95,14 @@ impl<const N: usize> Axes<N> {
             axes.push(axis);
         }
         axes.sort_by_key(|axis| axis.stride[0]);
-        let mut merged: Vec<Axis<N>> = Vec::with_capacity(axes.len());
+        let mut merged: Vec<Axis<N>> = memory::with_room(axes.len())?;
         for axis in axes {
             match merged.last_mut() {
                 Some(inner) if axis.continues(inner) => inner.len *= axis.len,
                 _ => merged.push(axis),
             }
         }
-        Self { axes: merged, start }
+        Ok(Self { axes: merged, start })
     }
 
     /// As lines along the axis `line` (of one element where there is none), in groups along the other axes for which `outer`
@@ -178,9 +178,9 @@ impl<const N: usize> Lines<N> {
     }
 
     /// `total` pieces of work in `most` parts at most: the bounds of each.
-    pub fn pieces(total: usize, most: usize) -> Vec<std::ops::Range<usize>> {
+    pub fn pieces(total: usize, most: usize) -> Result<Vec<std::ops::Range<usize>>, Error> {
         let pieces = total.min(most);
-        (0..pieces).map(|piece| piece * total / pieces..(piece + 1) * total / pieces).collect()
+        memory::collect((0..pieces).map(|piece| piece * total / pieces..(piece + 1) * total / pieces))
     }
 
     /// Whether every line of operand `k`, based at `start` and of elements of `size` bytes, is a multiple of `align`

@@ -60,7 +60,7 @@ fn normalize_inner<T: Element, U: Output>(
         && out_access == Access::Flat
         && (len * size).is_multiple_of(copy::STREAM_ALIGN)
         && (out.start() as usize).wrapping_add_signed(plan.place(0).offset[0]).is_multiple_of(copy::STREAM_ALIGN);
-    let tasks = plan.tasks();
+    let tasks = plan.tasks()?;
     let finite = parallel::map(
         tasks.len(),
         threads,
