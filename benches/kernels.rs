@@ -96,7 +96,8 @@ fn norms<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name: 
         let bytes = size_of_val(x.as_slice()) + size_of_val(out.as_slice());
         each_level(group, &format!("{label} {name}"), bytes, || {
             let rows = black_box(Rows::flat(&x, WIDTH));
-            black_box(normalize_rows(norm, rows, RowsMut::flat(&mut out, WIDTH), WIDTH / 3, 1e-6, false));
+            let out = RowsMut::flat(&mut out, WIDTH);
+            black_box(normalize_rows(norm, rows, out, WIDTH / 3, 1e-6, false)).expect("memory");
         });
     }
 }
