@@ -1,6 +1,8 @@
 //! Throughput of the kernels alone, on one thread and on data that stay in the cache: what they could do if memory
 //! were free. `cargo bench` runs them for every instruction-set level that the CPU has.
 
+#![allow(clippy::expect_used)] // A failed expectation ends the run, as it should.
+
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use planish::element::{Element, Output, bf16, f16};
@@ -33,7 +35,7 @@ fn each_level(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, bytes: usize
 fn float_sums<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
     let x = data(make);
     let mut sums = FloatSums { pivot: vec![100.0; WIDTH], ..FloatSums::default() };
-    sums.clear(WIDTH);
+    sums.clear(WIDTH).expect("memory");
     each_level(group, name, size_of_val(x.as_slice()), || sums.add(black_box(Rows::flat(&x, WIDTH))));
 }
 
@@ -41,7 +43,7 @@ fn integer_sums<T: Integer>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str
     let x = data(make);
     let mut sums = IntegerSums::<T>::new();
     each_level(group, name, size_of_val(x.as_slice()), || {
-        sums.clear(WIDTH);
+        sums.clear(WIDTH).expect("memory");
         sums.add(black_box(Rows::flat(&x, WIDTH)));
     });
 }
@@ -50,7 +52,7 @@ fn bounds<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make
     let x = data(make);
     let mut bounds = Bounds::<T::Key>::default();
     each_level(group, name, size_of_val(x.as_slice()), || {
-        bounds.clear(WIDTH);
+        bounds.clear(WIDTH).expect("memory");
         bounds.add(black_box(Rows::flat(&x, WIDTH)));
     });
 }
@@ -73,15 +75,16 @@ fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name:
 /// Three brackets, which hold a twentieth of the elements.
 fn brackets<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T + Copy) {
     let x = data(make);
-    let mut brackets = Brackets::<T::Key> { slot_of: (0..WIDTH as u32).collect(), ..Brackets::default() };
+    let mut brackets = Brackets::<T::Key>::default();
+    brackets.slot_of.extend(0..WIDTH as u32);
     brackets.inside.resize_with(WIDTH, Vec::new);
     for k in 0..3 {
         brackets.low.extend(std::iter::repeat_n(make(64 * k + 62).key(), WIDTH));
         brackets.high.extend(std::iter::repeat_n(make(64 * k + 67).key(), WIDTH));
     }
     each_level(group, name, size_of_val(x.as_slice()), || {
-        brackets.clear();
-        brackets.add(black_box(Rows::flat(&x, WIDTH)));
+        brackets.clear().expect("memory");
+        brackets.add(black_box(Rows::flat(&x, WIDTH))).expect("memory");
         brackets.inside.iter_mut().for_each(Vec::clear);
     });
 }
@@ -93,7 +96,8 @@ fn norms<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name: 
         let bytes = size_of_val(x.as_slice()) + size_of_val(out.as_slice());
         each_level(group, &format!("{label} {name}"), bytes, || {
             let rows = black_box(Rows::flat(&x, WIDTH));
-            black_box(normalize_rows(norm, rows, RowsMut::flat(&mut out, WIDTH), WIDTH / 3, 1e-6, false));
+            let out = RowsMut::flat(&mut out, WIDTH);
+            black_box(normalize_rows(norm, rows, out, WIDTH / 3, 1e-6, false)).expect("memory");
         });
     }
 }

@@ -28,7 +28,22 @@ pub enum Error {
     /// A sparse matrix with several entries for one element, which is their sum.
     #[error("has several entries for one element")]
     Duplicates,
-    /// A number that no longer fits the exact integer sums.
-    #[error("the exact integer sums overflowed")]
+    /// A count, a sum of weights or an exact sum of integers that would no longer fit.
+    #[error("would make a count or a sum of weights too large (more than 2**63 - 1 elements)")]
     Overflow,
+    /// Memory that could not be had.
+    #[error("not enough memory for {count} elements of {size} bytes")]
+    OutOfMemory {
+        /// Elements that were to be held.
+        count: usize,
+        /// Bytes of each.
+        size: usize,
+    },
+}
+
+/// Of several items, the first stands for the work on all of them.
+impl From<Error> for (usize, Error) {
+    fn from(error: Error) -> Self {
+        (0, error)
+    }
 }

@@ -16,6 +16,8 @@
 //!
 //! A plan is made of shapes and strides alone. Work is cut by it alone too: never by the number of threads.
 
+use crate::error::Error;
+use crate::memory;
 use std::ops::Range;
 
 /// The most axes that an array may have (NumPy's limit).
@@ -106,7 +108,7 @@ const PIECES: usize = 64;
 /// Units of a piece at least: less is not worth a start of its own.
 const MIN_UNITS: usize = 8;
 /// Most kept positions that are taken together.
-const MAX_INTERLEAVED: usize = 64;
+pub const MAX_INTERLEAVED: usize = 64;
 /// Partial results held at once, in channels.
 const MAX_PARTIAL: usize = 32_768;
 
@@ -119,7 +121,7 @@ impl<const N: usize> Plan<N> {
         strides: [&[isize]; N],
         sizes: [usize; N],
         unit_elements: usize,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let mut plan = Self {
             channels: shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product(),
             elements: shape.iter().product(),
@@ -134,15 +136,15 @@ impl<const N: usize> Plan<N> {
             start: [0; N],
             channel_start: 0,
         };
-        let axes = plan.ordered_axes(shape, kept, strides);
-        plan.choose_block(&axes, sizes);
+        let axes = plan.ordered_axes(shape, kept, strides)?;
+        plan.choose_block(&axes, sizes)?;
         plan.unit_rows = plan.rows_for(unit_elements);
-        plan
+        Ok(plan)
     }
 
     /// Axes longer than one, innermost first, turned to step forwards, evenly stepping neighbours merged.
-    fn ordered_axes(&mut self, shape: &[usize], kept: &[bool], strides: [&[isize]; N]) -> Vec<Axis<N>> {
-        let mut axes: Vec<Axis<N>> = Vec::with_capacity(shape.len());
+    fn ordered_axes(&mut self, shape: &[usize], kept: &[bool], strides: [&[isize]; N]) -> Result<Vec<Axis<N>>, Error> {
+        let mut axes: Vec<Axis<N>> = memory::with_room(shape.len())?;
         let mut channel = 1;
         for i in (0..shape.len()).rev() {
             let len = shape[i];
@@ -167,18 +169,18 @@ impl<const N: usize> Plan<N> {
         }
         // A broadcast axis (step zero) repeats what lies within it: it belongs outside.
         axes.sort_by_key(|axis| if axis.stride[0] == 0 { isize::MAX } else { axis.stride[0] });
-        let mut merged: Vec<Axis<N>> = Vec::with_capacity(axes.len());
+        let mut merged: Vec<Axis<N>> = memory::with_room(axes.len())?;
         for axis in axes {
             match merged.last_mut() {
                 Some(inner) if axis.continues(inner) => inner.len *= axis.len,
                 _ => merged.push(axis),
             }
         }
-        merged
+        Ok(merged)
     }
 
     /// Split the axes into columns, rows and the outer rest.
-    fn choose_block(&mut self, axes: &[Axis<N>], sizes: [usize; N]) {
+    fn choose_block(&mut self, axes: &[Axis<N>], sizes: [usize; N]) -> Result<(), Error> {
         let mut drawn = usize::from(axes.first().is_some_and(|axis| axis.kept));
         let mut width = if drawn == 1 { axes[0].len } else { 1 };
         // Draw short axes into the columns while another reduced axis outside is left for the rows.
@@ -193,7 +195,7 @@ impl<const N: usize> Plan<N> {
             width *= next.len;
             drawn += 1;
         }
-        self.cols = axes[..drawn].iter().rev().copied().collect();
+        self.cols = memory::collect(axes[..drawn].iter().rev().copied())?;
         self.width = width;
         self.block = width;
         if drawn == 1 && axes[0].kept && width > BLOCK {
@@ -209,15 +211,16 @@ impl<const N: usize> Plan<N> {
                 (false, true) => {}
             }
         }
-        self.channel_of = vec![0; 1];
+        self.channel_of = memory::filled(0, 1)?;
         for axis in &self.cols {
             let len = if self.cols.len() == 1 { self.block.min(axis.len) } else { axis.len };
-            let mut finer = Vec::with_capacity(self.channel_of.len() * len);
+            let mut finer = memory::with_room(self.channel_of.len() * len)?;
             for base in &self.channel_of {
                 finer.extend((0..len as isize).map(|i| base + i * axis.channel));
             }
             self.channel_of = finer;
         }
+        Ok(())
     }
 
     /// Rows whose elements number about `elements`, as a multiple of what a kernel reads at once.
@@ -264,16 +267,16 @@ impl<const N: usize> Plan<N> {
     }
 
     /// The work in pieces, in a fixed order.
-    pub fn tasks(&self) -> Vec<Task> {
+    pub fn tasks(&self) -> Result<Vec<Task>, Error> {
         let (positions, units) = (self.kept_positions(), self.units());
         if self.elements == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let groups = if self.interleaved() { 1 } else { positions.min(PIECES) };
         let partial = (MAX_PARTIAL / self.max_width().max(1)).max(1);
         let segments = (PIECES / groups).clamp(1, partial).min(units.div_ceil(MIN_UNITS));
         let cut = |total: usize, pieces: usize, i: usize| i * (total / pieces) + i.min(total % pieces);
-        let mut tasks = Vec::with_capacity(groups * segments);
+        let mut tasks = memory::with_room(groups * segments)?;
         for g in 0..groups {
             for s in 0..segments {
                 tasks.push(Task {
@@ -282,7 +285,7 @@ impl<const N: usize> Plan<N> {
                 });
             }
         }
-        tasks
+        Ok(tasks)
     }
 
     /// Where kept position `index` lies.
@@ -357,7 +360,7 @@ mod tests {
     /// Every (byte offset, channel) pair that the plan visits, with how often it does.
     fn visits(plan: &Plan<1>) -> BTreeMap<(isize, isize), usize> {
         let mut seen = BTreeMap::new();
-        for task in plan.tasks() {
+        for task in plan.tasks().unwrap() {
             for kept in task.kept.clone() {
                 let place = plan.place(kept);
                 for unit in task.units.clone() {
@@ -413,7 +416,7 @@ mod tests {
             prop_assume!(shape.iter().product::<usize>() < 60_000);
             let kept: Vec<_> = axes.iter().map(|a| a.1).collect();
             let strides: Vec<_> = axes.iter().map(|a| a.2 * 4).collect();
-            let plan = Plan::new(&shape, &kept, [&strides], [4], unit);
+            let plan = Plan::new(&shape, &kept, [&strides], [4], unit).unwrap();
             prop_assert_eq!(visits(&plan), expected(&shape, &kept, &strides));
         }
 
@@ -426,29 +429,30 @@ mod tests {
             for i in (1..shape.len()).rev() {
                 strides[i - 1] = strides[i] * shape[i] as isize;
             }
-            let plan = Plan::new(&shape, &kept, [&strides], [4], unit);
+            let plan = Plan::new(&shape, &kept, [&strides], [4], unit).unwrap();
             prop_assert_eq!(visits(&plan), expected(&shape, &kept, &strides));
         }
     }
 
     #[test]
     fn a_wide_table_is_cut_into_blocks() {
-        let plan = Plan::new(&[3, 5000], &[false, true], [&[40_000, 8]], [8], 1000);
+        let plan = Plan::new(&[3, 5000], &[false, true], [&[40_000, 8]], [8], 1000).unwrap();
         assert_eq!(plan.kept_positions(), 3);
         assert_eq!(visits(&plan), expected(&[3, 5000], &[false, true], &[40_000, 8]));
     }
 
     #[test]
     fn the_usual_layouts() {
-        let table = Plan::new(&[1000, 64], &[false, true], [&[256, 4]], [4], 4096);
+        let table = Plan::new(&[1000, 64], &[false, true], [&[256, 4]], [4], 4096).unwrap();
         assert_eq!((table.max_width(), table.rows.len, table.flat(0, 4)), (64, 1000, true));
-        let nchw = Plan::new(&[8, 3, 50, 50], &[false, true, false, false], [&[30_000, 10_000, 200, 4]], [4], 4096);
+        let nchw =
+            Plan::new(&[8, 3, 50, 50], &[false, true, false, false], [&[30_000, 10_000, 200, 4]], [4], 4096).unwrap();
         assert_eq!((nchw.max_width(), nchw.rows.len, nchw.kept_positions()), (1, 2500, 3));
-        let nhwc = Plan::new(&[8, 50, 50, 3], &[false, false, false, true], [&[7500, 150, 3, 1]], [1], 4096);
+        let nhwc = Plan::new(&[8, 50, 50, 3], &[false, false, false, true], [&[7500, 150, 3, 1]], [1], 4096).unwrap();
         assert_eq!((nhwc.max_width(), nhwc.rows.len, nhwc.flat(0, 1)), (3, 20_000, true));
-        let reversed = Plan::new(&[100, 3], &[false, true], [&[-3, -1]], [1], 4096);
+        let reversed = Plan::new(&[100, 3], &[false, true], [&[-3, -1]], [1], 4096).unwrap();
         assert_eq!((reversed.channel_of.clone(), reversed.flat(0, 1)), (vec![0, -1, -2], true));
-        let small = Plan::new(&[64, 256, 49], &[false, true, false], [&[50_176, 196, 4]], [4], 4096);
+        let small = Plan::new(&[64, 256, 49], &[false, true, false], [&[50_176, 196, 4]], [4], 4096).unwrap();
         assert_eq!((small.max_width(), small.rows.len), (256 * 49, 64));
     }
 }

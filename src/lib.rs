@@ -12,13 +12,15 @@
 //!
 //! [`sparse`] does the same for compressed sparse matrices. Layers of networks ([`transform::layers`]) take statistic and
 //! map of a group together while it is in the cache. [`element`] is what an array may hold, [`dd`] the double-double
-//! arithmetic that keeps long merges exact, [`parallel`] the fork-aware threads and [`error`] the one error type. Python lives in `python/` alone.
+//! arithmetic that keeps long merges exact, [`parallel`] the fork-aware threads, [`memory`] the vectors that may be too large, and [`error`] the one error type. Python
+//! lives in `python/` alone.
 
 pub mod dd;
 pub mod element;
 pub mod error;
 pub mod kernels;
 pub mod layout;
+pub mod memory;
 pub mod parallel;
 pub mod sparse;
 pub mod stats;

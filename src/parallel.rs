@@ -10,10 +10,12 @@
 //! left alone, not freed, since freeing it could touch those locks. The process id is compared too, for processes made
 //! by a bare `clone` that runs no handlers.
 
+use crate::error::Error;
+use crate::memory;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::Cell;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What one process knows about its threads.
@@ -101,7 +103,7 @@ fn parse_threads(text: &str) -> Option<usize> {
     text.split(',').next()?.trim().parse().ok().filter(|threads| *threads > 0)
 }
 
-/// A pool of at least `threads` threads, or none where the system does not give that many.
+/// A pool of at least `threads` threads; of fewer, or none, where the system does not give that many.
 fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     let mut slot = process().pool.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pool) = slot.as_ref()
@@ -109,33 +111,48 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     {
         return Some(Arc::clone(pool));
     }
-    let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("planish-{i}"));
-    let pool = Arc::new(builder.build().ok()?);
-    *slot = Some(Arc::clone(&pool));
-    Some(pool)
+    let least = slot.as_ref().map_or(0, |pool| pool.current_num_threads());
+    let mut wanted = threads;
+    while wanted > least {
+        let builder = ThreadPoolBuilder::new().num_threads(wanted).thread_name(|i| format!("planish-{i}"));
+        if let Ok(pool) = builder.build() {
+            *slot = Some(Arc::new(pool));
+            break;
+        }
+        wanted /= 2;
+    }
+    slot.clone()
 }
 
 /// Call `work` for each of `count` tasks on up to `threads` threads; `worker` makes what a thread keeps between tasks.
-/// Results are in the order of the tasks.
-pub fn map<W, R: Send>(
+/// Results are in the order of the tasks; of several errors the first in that order counts. No task is begun after one.
+pub fn map<W, R: Send, E: From<Error> + Send>(
     count: usize,
     threads: usize,
     worker: impl Fn() -> W + Sync,
-    work: impl Fn(&mut W, usize) -> R + Sync,
-) -> Vec<R> {
-    let results: Vec<Mutex<Option<R>>> = (0..count).map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
+    work: impl Fn(&mut W, usize) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let mut results: Vec<Mutex<Option<Result<R, E>>>> = memory::with_room(count)?;
+    results.resize_with(count, || Mutex::new(None));
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let take_tasks = || {
         let mut own = None;
-        loop {
+        while !failed.load(Ordering::Relaxed) {
             let task = next.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = results.get(task) else { break };
             let result = work(own.get_or_insert_with(&worker), task);
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
     };
     on_threads(threads.min(count), &take_tasks);
-    results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+    let mut values = memory::with_room(count)?;
+    for slot in results {
+        // Tasks are begun in order: what was not begun comes after an error.
+        let Some(result) = slot.into_inner().unwrap_or_else(PoisonError::into_inner) else { break };
+        values.push(result?);
+    }
+    Ok(values)
 }
 
 /// Call `take_tasks` on up to `threads` threads at once, this one among them, until all have returned.
@@ -156,24 +173,28 @@ fn on_threads(threads: usize, take_tasks: &(dyn Fn() + Sync)) {
 }
 
 /// Call `work` for each of `items`, `group` of them at a time, on up to `threads` threads; `worker` makes what a thread
-/// keeps between them. Results are in the order of the items.
-pub fn map_items<I: Send, W, R: Send>(
+/// keeps between them. Results are in the order of the items, and errors as those of [`map`].
+pub fn map_items<I: Send, W, R: Send, E: From<Error> + Send>(
     items: Vec<I>,
     group: usize,
     threads: usize,
     worker: impl Fn() -> W + Sync,
-    work: impl Fn(&mut W, I) -> R + Sync,
-) -> Vec<R> {
+    work: impl Fn(&mut W, I) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let count = items.len();
     let mut items = items.into_iter();
-    let mut groups = Vec::new();
+    let mut groups = memory::with_room(count.div_ceil(group))?;
     while items.len() > 0 {
-        groups.push(Mutex::new(items.by_ref().take(group).collect::<Vec<_>>()));
+        groups.push(Mutex::new(memory::collect(items.by_ref().take(group))?));
     }
     let results = map(groups.len(), threads, worker, |own, index| {
-        let group = std::mem::take(&mut *groups[index].lock().unwrap_or_else(PoisonError::into_inner));
-        group.into_iter().map(|item| work(own, item)).collect::<Vec<_>>()
-    });
-    results.into_iter().flatten().collect()
+        let Some(group) = groups.get(index) else { return Ok(Vec::new()) };
+        let group = std::mem::take(&mut *group.lock().unwrap_or_else(PoisonError::into_inner));
+        memory::collect_all(group.into_iter().map(|item| work(own, item)))
+    })?;
+    let mut values = memory::with_room(count)?;
+    results.into_iter().for_each(|mut results| values.append(&mut results));
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -189,12 +210,24 @@ mod tests {
                 || 0usize,
                 |seen, task| {
                     *seen += 1;
-                    task * task
+                    Ok::<_, Error>(task * task)
                 },
             );
-            assert_eq!(squares, (0..100).map(|task| task * task).collect::<Vec<_>>());
+            assert_eq!(squares, Ok((0..100).map(|task| task * task).collect()));
         }
-        assert!(map(0, 4, || (), |(), task| task).is_empty());
+        assert_eq!(map(0, 4, || (), |(), task| Ok::<_, Error>(task)), Ok(Vec::new()));
+        assert_eq!(map_items((0..9).collect(), 2, 3, || (), |(), i| Ok::<_, Error>(i)), Ok((0..9).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn the_first_error_counts() {
+        for threads in [1, 2, 8] {
+            let work = |(): &mut (), task: usize| if task % 10 == 7 { Err((task, Error::Overflow)) } else { Ok(task) };
+            assert_eq!(map(100, threads, || (), work), Err((7, Error::Overflow)));
+            assert_eq!(map_items((0..100).collect(), 3, threads, || (), work), Err((7, Error::Overflow)));
+        }
+        let none = map(usize::MAX, 1, || (), |(), task| Ok::<_, Error>(task));
+        assert!(matches!(none, Err(Error::OutOfMemory { .. })));
     }
 
     #[test]
@@ -203,7 +236,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        assert_eq!(map(20, 3, || (), |(), task| task).len(), 20);
+                        assert_eq!(map(20, 3, || (), |(), task| Ok::<_, Error>(task)), Ok((0..20).collect()));
                     }
                 });
             }

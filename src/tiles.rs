@@ -1,7 +1,9 @@
 //! Blocks of rows and columns as the kernels see them: in place where the memory allows it, gathered where not.
 
+use crate::error::Error;
 use crate::kernels::gather::{pixels, strided};
 use crate::layout::Plan;
+use crate::memory;
 use std::any::TypeId;
 use std::marker::PhantomData;
 
@@ -9,13 +11,10 @@ use std::marker::PhantomData;
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a, T> {
     start: *const T,
-    /// Number of full rows.
-    pub count: usize,
+    count: usize,
     stride: usize,
-    /// Elements of a row.
-    pub width: usize,
-    /// Elements of the last, partial row.
-    pub tail: usize,
+    width: usize,
+    tail: usize,
     memory: PhantomData<&'a T>,
 }
 
@@ -40,6 +39,24 @@ impl<'a, T> Rows<'a, T> {
     pub unsafe fn contiguous(start: *const T, len: usize, width: usize) -> Self {
         // SAFETY: the caller's promise; rows and tail are all `len` elements.
         unsafe { Self::new(start, len / width, width, width, len % width) }
+    }
+
+    /// Number of full rows.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Elements of a row.
+    #[inline(always)]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Elements of the last, partial row.
+    #[inline(always)]
+    pub fn tail(&self) -> usize {
+        self.tail
     }
 
     /// All elements in one, if there are no gaps between the rows.
@@ -154,12 +171,17 @@ impl<'a, T> RowsMut<'a, T> {
 pub struct Group<'a, T, const U: usize> {
     start: *const T,
     stride: usize,
-    /// Elements of each row.
-    pub width: usize,
+    width: usize,
     memory: PhantomData<&'a T>,
 }
 
 impl<'a, T, const U: usize> Group<'a, T, U> {
+    /// Elements of each row.
+    #[inline(always)]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// The elements of columns `at..at + L`.
     #[inline(always)]
     pub fn lanes<const L: usize>(&self, at: usize) -> [&'a [T; L]; U] {
@@ -260,8 +282,8 @@ pub unsafe fn block<'a, T: Copy, const N: usize>(
     width: usize,
     times: usize,
     scratch: &'a mut Vec<T>,
-) -> Rows<'a, T> {
-    match access {
+) -> Result<Rows<'a, T>, Error> {
+    Ok(match access {
         // SAFETY: the caller's promise; `access` saw that the elements are contiguous and aligned.
         Access::Flat => unsafe { Rows::contiguous(at.cast(), rows * width, width * times) },
         Access::Strided => {
@@ -271,10 +293,10 @@ pub unsafe fn block<'a, T: Copy, const N: usize>(
         }
         Access::Gather => {
             // SAFETY: the caller's promise.
-            unsafe { gather(plan, k, at, rows, width, scratch) };
+            unsafe { gather(plan, k, at, rows, width, scratch) }?;
             Rows::flat(scratch, width * times)
         }
-    }
+    })
 }
 
 /// Call `visit` with the byte offset of each element of a row of `width` columns, in order.
@@ -308,9 +330,9 @@ pub unsafe fn gather<T: Copy, const N: usize>(
     rows: usize,
     width: usize,
     scratch: &mut Vec<T>,
-) {
+) -> Result<(), Error> {
     scratch.clear();
-    scratch.reserve(rows * width);
+    memory::reserve(scratch, rows * width)?;
     let target = scratch.as_mut_ptr();
     let size = size_of::<T>();
     if plan.contiguous_cols(k, size) && width * size >= 32 {
@@ -321,7 +343,7 @@ pub unsafe fn gather<T: Copy, const N: usize>(
         }
         // SAFETY: all of them were written.
         unsafe { scratch.set_len(rows * width) };
-        return;
+        return Ok(());
     }
     let step = plan.rows.stride[k];
     if width > 1 && plan.cols.iter().all(|axis| axis.stride[k] == 0) {
@@ -334,14 +356,14 @@ pub unsafe fn gather<T: Copy, const N: usize>(
         }
         // SAFETY: all of them were written.
         unsafe { scratch.set_len(rows * width) };
-        return;
+        return Ok(());
     }
     // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
     let done = unsafe { gather_pixels(plan, k, at, rows, width, target) };
     if done {
         // SAFETY: all of them were written.
         unsafe { scratch.set_len(rows * width) };
-        return;
+        return Ok(());
     }
     let mut copied = 0;
     let mut copy = |from: *const u8| {
@@ -360,6 +382,7 @@ pub unsafe fn gather<T: Copy, const N: usize>(
     }
     // SAFETY: exactly `copied` elements were written, from the start.
     unsafe { scratch.set_len(copied) };
+    Ok(())
 }
 
 /// [`gather`] by the loops for the patterns of pictures; `false`, and nothing done, for others.

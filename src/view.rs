@@ -5,12 +5,9 @@ use std::marker::PhantomData;
 /// A strided array to read.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a, T> {
-    /// The element at index zero of every axis.
-    pub start: *const u8,
-    /// Length of each axis.
-    pub shape: &'a [usize],
-    /// Step of each axis in bytes.
-    pub strides: &'a [isize],
+    start: *const u8,
+    shape: &'a [usize],
+    strides: &'a [isize],
     memory: PhantomData<&'a T>,
 }
 
@@ -27,6 +24,21 @@ impl<'a, T> View<'a, T> {
         Self { start, shape, strides, memory: PhantomData }
     }
 
+    /// The element at index zero of every axis.
+    pub fn start(&self) -> *const u8 {
+        self.start
+    }
+
+    /// Length of each axis.
+    pub fn shape(&self) -> &'a [usize] {
+        self.shape
+    }
+
+    /// Step of each axis in bytes.
+    pub fn strides(&self) -> &'a [isize] {
+        self.strides
+    }
+
     /// The address `offset` bytes from the start.
     pub fn at(&self, offset: isize) -> *const u8 {
         self.start.wrapping_offset(offset)
@@ -36,12 +48,9 @@ impl<'a, T> View<'a, T> {
 /// A strided array to write.
 #[derive(Debug)]
 pub struct ViewMut<'a, T> {
-    /// The element at index zero of every axis.
-    pub start: *mut u8,
-    /// Length of each axis.
-    pub shape: &'a [usize],
-    /// Step of each axis in bytes.
-    pub strides: &'a [isize],
+    start: *mut u8,
+    shape: &'a [usize],
+    strides: &'a [isize],
     memory: PhantomData<&'a mut T>,
 }
 
@@ -56,6 +65,21 @@ impl<'a, T> ViewMut<'a, T> {
     /// except a [`View`] of exactly the same elements where the caller of the view's consumer is told so.
     pub unsafe fn new(start: *mut u8, shape: &'a [usize], strides: &'a [isize]) -> Self {
         Self { start, shape, strides, memory: PhantomData }
+    }
+
+    /// The element at index zero of every axis.
+    pub fn start(&self) -> *mut u8 {
+        self.start
+    }
+
+    /// Length of each axis.
+    pub fn shape(&self) -> &'a [usize] {
+        self.shape
+    }
+
+    /// Step of each axis in bytes.
+    pub fn strides(&self) -> &'a [isize] {
+        self.strides
     }
 
     /// The address `offset` bytes from the start.

@@ -1,6 +1,8 @@
 //! Every kernel at every instruction-set level that this CPU has, for every dtype, over awkward lengths, widths and
 //! alignments, against its naive twin: equal to the last bit.
 
+#![allow(clippy::expect_used)] // A failed expectation ends the run, as it should.
+
 use planish::element::{Bool, Count, Element, Key, Output, bf16, f16};
 use planish::kernels::affine::Parameters;
 use planish::kernels::brackets::Brackets;
@@ -66,7 +68,7 @@ fn float_sums<T: Element>(make: impl Fn(u64) -> T) {
     sweep(|level, width, len, start| {
         let (x, w) = (&x[start..start + len], &weights[start..start + len]);
         let mut ours = FloatSums { pivot: (0..width).map(|i| i as f64 - 3.0).collect(), ..FloatSums::default() };
-        ours.clear(width);
+        ours.clear(width).expect("memory");
         let mut theirs = ours.clone();
         ours.add_numbers(Rows::flat(x, width));
         reference::add_numbers(&mut theirs, x);
@@ -87,7 +89,7 @@ fn integer_sums<T: Integer>(make: impl Fn(u64) -> T) {
     sweep(|level, width, len, start| {
         let x = &x[start..start + len];
         let mut ours = IntegerSums::<T>::new();
-        ours.clear(width);
+        ours.clear(width).expect("memory");
         ours.add(Rows::flat(x, width));
         let theirs = reference::integer_sums(x, width);
         let ours: Vec<_> = ours.get().collect();
@@ -100,7 +102,7 @@ fn bounds<T: Element>(make: impl Fn(u64) -> T) {
     sweep(|level, width, len, start| {
         let x = &x[start..start + len];
         let mut ours = Bounds::<T::Key>::default();
-        ours.clear(width);
+        ours.clear(width).expect("memory");
         ours.add(Rows::flat(x, width));
         for (column, (min, max, nan)) in reference::bounds(x, width).into_iter().enumerate() {
             let same = ours.min[column] == min && ours.max[column] == max && ours.nan[column] == nan;
@@ -115,15 +117,16 @@ fn brackets<T: Element>(make: impl Fn(u64) -> T + Copy) {
         noise(8).map(|bits| make(bits).key()).filter(|key| !key.to_f64().is_nan()).take(300).collect();
     sweep(|level, width, len, start| {
         let x = &x[start..start + len];
-        let mut ours = Brackets::<T::Key> { slot_of: (0..width as u32).collect(), ..Brackets::default() };
+        let mut ours = Brackets::<T::Key>::default();
+        ours.slot_of.extend(0..width as u32);
         ours.inside.resize_with(width, Vec::new);
         for column in (0..2 * width).map(|i| i % 150) {
             let (a, b) = (ends[column], ends[column + 150]);
             ours.low.push(if b < a { b } else { a });
             ours.high.push(if b < a { a } else { b });
         }
-        ours.clear();
-        ours.add(Rows::flat(x, width));
+        ours.clear().expect("memory");
+        ours.add(Rows::flat(x, width)).expect("memory");
         let theirs = [0, 1].map(|k| {
             let bracket = k * width..(k + 1) * width;
             reference::around(x, &ours.low[bracket.clone()], &ours.high[bracket])
@@ -154,14 +157,8 @@ fn norms<T: Element, U: Output>(make: impl Fn(u64) -> T, tolerance: f64, least: 
         sweep(|level, width, len, start| {
             let (x, len) = (&x[start..start + len], len / width * width);
             let mut out = vec![U::from_f64(0.0); len];
-            assert!(!normalize_rows(
-                norm,
-                Rows::flat(&x[..len], width),
-                RowsMut::flat(&mut out, width),
-                width,
-                1e-6,
-                false
-            ));
+            let rows = (Rows::flat(&x[..len], width), RowsMut::flat(&mut out, width));
+            assert_eq!(normalize_rows(norm, rows.0, rows.1, width, 1e-6, false), Ok(false));
             for (x, y) in x.chunks_exact(width).zip(out.chunks_exact(width)) {
                 for (y, expected) in y.iter().zip(reference::normalize(norm, x, 1e-6)) {
                     let error = (y.to_f64() - expected).abs();
@@ -328,7 +325,7 @@ fn full_lanes<T: Integer>(extreme: T) {
     let value = extreme.to_f64() as i128;
     for step in [1, 7, T::BLOCK - 9, T::BLOCK - 8, T::BLOCK - 7, T::BLOCK, most] {
         let mut sums = IntegerSums::<T>::new();
-        sums.clear(WIDTH);
+        sums.clear(WIDTH).expect("memory");
         // Rows and a tail each time, which is in the first columns only.
         let elements = step * WIDTH + 1;
         let pieces = x.chunks_exact(elements);

@@ -1,6 +1,8 @@
 //! The kernels of normalisation layers at every instruction-set level that this CPU has, over awkward lengths and
 //! alignments, against their naive twins: equal to the last bit. And layers of whole arrays against the plain formula.
 
+#![allow(clippy::expect_used)] // A failed expectation ends the run, as it should.
+
 use planish::dd::two_sum;
 use planish::element::{Output, bf16, f16};
 use planish::kernels::line_gradients::{
@@ -150,7 +152,7 @@ fn check<T: LayerElement>(shape: &[usize], shared: &[bool], own: &[bool], values
     let (view, out) = unsafe {
         (View::<T>::new(x.as_ptr().cast(), shape, &strides), ViewMut::<T>::new(y.as_mut_ptr().cast(), shape, &strides))
     };
-    let found = normalize(layer, view, out, Target::Fresh, true, threads);
+    let found = normalize(layer, view, out, Target::Fresh, true, threads).expect("memory");
     // The index of each element along some axes, in C order.
     let index = |mut flat: usize, flags: &[bool], wanted: bool| {
         let (mut number, mut size) = (0, 1);

@@ -1,6 +1,8 @@
 //! Logarithms and powers: the digits that are promised, for all 16-bit numbers and many others, and the same bits at every
 //! level, width and place.
 
+#![allow(clippy::expect_used)] // A failed expectation is a failed test.
+
 use planish::element::{Element, Output, bf16, f16};
 use planish::kernels::Level;
 use planish::kernels::logarithm::{Function, Seen};
@@ -24,7 +26,7 @@ fn map<T: Element, U: Output>(map: &Logarithm, x: &[T], width: usize) -> (Vec<U>
     let (x, out) = unsafe {
         (View::<T>::new(x.as_ptr().cast(), &shape, &from), ViewMut::<U>::new(y.as_mut_ptr().cast(), &shape, &to))
     };
-    let seen = map_elements(map, x, out, &[false, true], Target::Fresh, 1);
+    let seen = map_elements(map, x, out, &[false, true], Target::Fresh, 1).expect("memory");
     (y, seen)
 }
 
@@ -52,7 +54,7 @@ fn outside(function: Function, x: f64) -> bool {
 fn all_of_16_bits<T: Output>(from_bits: impl Fn(u16) -> T, bits: impl Fn(T) -> u16) {
     let x: Vec<T> = (0..=u16::MAX).map(from_bits).collect();
     for function in FUNCTIONS {
-        let one = Logarithm::new(function, Base::E, &[0.0], &[1.0]);
+        let one = Logarithm::new(function, Base::E, &[0.0], &[1.0]).expect("memory");
         each_level(|level| {
             let (y, seen) = map::<T, T>(&one, &x, 1);
             assert_eq!(seen, Seen { infinite: true, outside: function.is_logarithm() });
@@ -106,7 +108,7 @@ fn doubles_and_floats_are_near_the_standard_library() {
     let wide = numbers();
     let narrow: Vec<f32> = wide.iter().map(|x| *x as f32).collect();
     for function in FUNCTIONS {
-        let one = Logarithm::new(function, Base::E, &[0.0], &[1.0]);
+        let one = Logarithm::new(function, Base::E, &[0.0], &[1.0]).expect("memory");
         let (y, _) = map::<f64, f64>(&one, &wide, 1);
         for (x, y) in wide.iter().zip(y).filter(|(x, _)| !outside(function, **x)) {
             let expected = standard(function, *x);
@@ -137,7 +139,7 @@ fn the_same_bits_at_every_level_width_and_place() {
     }
     for function in FUNCTIONS {
         for (offset, scale) in [(0.0, 1.0), (1.5, -2.5), (1e5, 1e-3)] {
-            let one = Logarithm::new(function, Base::Number(7.0), &[offset], &[scale]);
+            let one = Logarithm::new(function, Base::Number(7.0), &[offset], &[scale]).expect("memory");
             let (mut wide_first, mut narrow_first) = (None, None);
             each_level(|level| {
                 let ours = bits(&map::<f64, f64>(&one, &x, 1).0);
@@ -147,7 +149,8 @@ fn the_same_bits_at_every_level_width_and_place() {
                 let expected = narrow_first.get_or_insert_with(|| ours.clone());
                 assert!(ours == *expected, "{function:?}, f32, {}", level.name());
                 for width in [2, 3, 5, 16, 17, 33, 100, 501] {
-                    let each = Logarithm::new(function, Base::Number(7.0), &vec![offset; width], &vec![scale; width]);
+                    let each = Logarithm::new(function, Base::Number(7.0), &vec![offset; width], &vec![scale; width])
+                        .expect("memory");
                     for start in [0, 1, 5] {
                         let end = start + (x.len() - start) / width * width;
                         let ours = bits(&map::<f64, f64>(&each, &x[start..end], width).0);

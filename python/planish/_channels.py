@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from planish import _core
-from planish._sparse import parts, with_data
+from planish._sparse import owned, parts, with_data
 
 #: dtypes that the core reads as they are; anything else is converted to the first, as scikit-learn does.
 _READ_AS_IS = (
@@ -151,13 +151,13 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Whether `X` is what scikit-learn takes: samples by features."""
         return (self.channel_axis == -1 and getattr(X, "ndim", 2) <= 2) or issparse(X)
 
-    def _sparse_result(self, X: Any, data: NDArray[Any], copy: bool | None, out: Any) -> Any:
-        """`X` with the mapped entries `data`."""
+    def _sparse_result(self, X: Any, data: NDArray[Any], copy: bool | None, out: Any, own: Any = None) -> Any:
+        """`X`, or `own`, which was made of it, with the mapped entries `data`."""
         if out is not None:
             raise TypeError("out= takes the result of a dense X; X is sparse")
         if self.dtype is not None:
             data = data.astype(self.dtype, copy=False)
-        return with_data(X, data, copy=bool(self.copy if copy is None else copy))
+        return with_data(X, data, copy=bool(self.copy if copy is None else copy), own=own)
 
     @classmethod
     def _sklearn_class(cls) -> Any:
@@ -321,7 +321,10 @@ class ChannelScaler(ArrayTransformer):
         self._check_sparse_map(shift, offset)
         if scale is None:
             scale = np.ones(X.shape[1])
-        return self._sparse_result(X, _core.sparse_scale(parts(X), scale, divide, limits, finite), copy, out)
+        # The indices that are checked are those that the result has.
+        own = owned(X) if (self.copy if copy is None else copy) else X
+        data = _core.sparse_scale(parts(own), scale, divide, limits, finite)
+        return self._sparse_result(X, data, copy, out, None if own is X else own)
 
     def _check_sparse_map(self, shift: Any, offset: Any) -> None:
         """Refuse to make zeros into something else."""

@@ -183,7 +183,8 @@ class MedianOfMeans:
     def _join(self, moments: Moments, samples: int, channels: tuple[int, ...]) -> None:
         """Take over blocks, with the lock held."""
         state = self._state
-        self._state = _State(state.moments + moments, (state.following + samples) % self._n_blocks, channels)
+        joined = _countable(state.moments + moments)
+        self._state = _State(joined, (state.following + samples) % self._n_blocks, channels)
 
     def _deal(self, name: str, arrays: list[NDArray[Any] | None], channel_axes: int) -> Moments:
         """Deal an array, its weights and its mask, samples first, then channels, from block 0 on."""
@@ -321,7 +322,8 @@ class MedianOfMeans:
         if type(following) is not int or not 0 <= following < (1 if shape is None else read._n_blocks):
             raise ValueError("the saved state has no valid next block")
         self._begin(read._n_blocks, read._axes)
-        self._state = _State(moments + self._empty(), following, None if shape is None else tuple(shape[1:]))
+        moments = _countable(moments + self._empty())
+        self._state = _State(moments, following, None if shape is None else tuple(shape[1:]))
 
     @property
     def n_blocks(self) -> int:
@@ -374,6 +376,15 @@ def split(array: NDArray[Any], blocks: int, channel_axes: int) -> NDArray[Any]:
     # To split one axis in two never takes a copy, whatever the strides.
     rounds = array.reshape(len(array) // blocks, blocks, *array.shape[1:])
     return np.moveaxis(rounds, 0, 1 + channel_axes)
+
+
+def _countable(moments: Moments) -> Moments:
+    """`moments`, if NumPy's integers can hold the counts of all blocks together."""
+    counts = moments.count
+    # Sums of doubles are off by less than what a block less would make, and do not wrap around.
+    if counts.size and counts.dtype.kind == "i" and counts.sum(axis=0, dtype=np.float64).max() >= 2.0**63:
+        raise ValueError("the blocks have more than 2**63 - 1 elements of one channel together")
+    return moments
 
 
 def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_array
 
 from planish import _core
 from planish._channels import ArrayTransformer
-from planish._sparse import canonical, parts
+from planish._sparse import canonical, owned, parts
 from planish.stats import Extrema
 
 _FLOATS = (np.float64, np.float32, np.float16)
@@ -145,13 +145,14 @@ class Normalizer(ArrayTransformer):
         try:
             if not issparse(array):
                 return self._map(array, copy, out, get_config()["assume_finite"])
-            array = canonical(array)
+            # What has been converted has been copied.
+            copy = copy and array is X
+            array = canonical(owned(array) if copy else array)
             data = _core.sparse_normalize(parts(array), self.norm)
         except ValueError:
             self._check_finite(array)
             raise
-        # What has been converted has been copied.
-        return self._sparse_result(array, data, copy and array is X, out)
+        return self._sparse_result(array, data, copy, out, array if copy else None)
 
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
         if X.ndim == 2 and self.channel_axis == -1 and self.__dict__.get("n_features_in_", X.shape[1]) != X.shape[1]:

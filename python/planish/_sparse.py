@@ -24,23 +24,31 @@ def parts(X: Any) -> Parts:
     return (*buffers, X.shape[0] if by_segment else X.shape[1], by_segment)
 
 
+def owned(X: Any) -> Any:
+    """A matrix with the entries of `X` and with indices of its own, which no other thread changes."""
+    result = shallow_copy(X)
+    result.indices, result.indptr = X.indices.copy(), X.indptr.copy()
+    return result
+
+
 def canonical(X: Any) -> Any:
     """`X`, or a copy in which no element has several entries.
 
-    SciPy trusts the buffers that it reads to find that out, so that they are looked at first.
+    SciPy trusts the buffers that it reads to find that out, so that they are looked at first: copies, which do not change.
     """
-    number = min(len(X.data), len(X.indices))
-    if X.indptr[0] < 0 or X.indptr[-1] > number or (X.indptr[1:] < X.indptr[:-1]).any():
+    own = owned(X)
+    number = min(len(own.data), len(own.indices))
+    if own.indptr[0] < 0 or own.indptr[-1] > number or (own.indptr[1:] < own.indptr[:-1]).any():
         raise ValueError("X is a damaged sparse matrix: indptr does not ascend within the entries")
-    if X.has_canonical_format:
-        return X
-    if number > 0 and not 0 <= X.indices.min() <= X.indices.max() < X.shape[0 if X.format == "csc" else 1]:
+    if number > 0 and not 0 <= own.indices.min() <= own.indices.max() < X.shape[0 if X.format == "csc" else 1]:
         raise ValueError("X is a damaged sparse matrix: an index is out of range")
-    X = X.copy()
+    if own.has_canonical_format:
+        return X
+    own.data = own.data.copy()
     # What SciPy remembers of the entries may be older than they are.
-    X.has_sorted_indices = X.has_canonical_format = False
-    X.sum_duplicates()
-    return X
+    own.has_sorted_indices = own.has_canonical_format = False
+    own.sum_duplicates()
+    return own
 
 
 def statistic(X: Any, compute: Callable[[Parts], _T]) -> _T:
@@ -52,11 +60,11 @@ def statistic(X: Any, compute: Callable[[Parts], _T]) -> _T:
         return compute(parts(canonical(X)))
 
 
-def with_data(X: Any, data: NDArray[Any], *, copy: bool) -> Any:
-    """`X` with other entries: itself, if it need not be copied and can be written."""
+def with_data(X: Any, data: NDArray[Any], *, copy: bool, own: Any = None) -> Any:
+    """`X` with other entries: itself, if it need not be copied and can be written, or `own`, which was made of it."""
     if not copy and X.data.flags.writeable and X.data.dtype == data.dtype:
         X.data[...] = data
         return X
-    result = shallow_copy(X)
-    result.data, result.indices, result.indptr = data, X.indices.copy(), X.indptr.copy()
+    result = owned(X) if own is None else own
+    result.data = data
     return result

@@ -8,6 +8,8 @@ use super::columns::{Columns, Walk, lanes, lanes_mut};
 use super::{Kernel, copy};
 use crate::dd::two_sum;
 use crate::element::{Element, Key, Output};
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
 
@@ -83,7 +85,18 @@ impl Parameters {
     }
 }
 
-/// Repeat `values` `times` times, in ever longer pieces.
+impl Parameters {
+    /// Make room for those of `columns` columns, `times` times over.
+    pub fn reserve(&mut self, columns: usize, times: usize) -> Result<(), Error> {
+        let Self { shift, scale, scale_rest, offset } = self;
+        for values in [shift, scale, scale_rest, offset] {
+            memory::reserve(values, (columns * times).saturating_sub(values.len()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Repeat `values` `times` times, in ever longer pieces. Callers have made room where there may be too little memory.
 pub fn repeat<T: Copy>(values: &mut Vec<T>, times: usize) {
     let len = values.len() * times;
     values.reserve(len - values.len());

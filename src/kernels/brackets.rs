@@ -6,6 +6,8 @@
 
 use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Count, Element, Key};
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 
 /// Rows whose elements inside the brackets are marked, a bit each, before they are collected.
@@ -26,6 +28,8 @@ pub struct Brackets<K: Key> {
     pub slot_of: Vec<u32>,
     /// Elements inside a bracket, in no particular order.
     pub inside: Vec<Vec<K>>,
+    /// Whether there was room for all of them.
+    room: Result<(), Error>,
 }
 
 impl<K: Key> Default for Brackets<K> {
@@ -37,23 +41,22 @@ impl<K: Key> Default for Brackets<K> {
             finite: Vec::new(),
             slot_of: Vec::new(),
             inside: Vec::new(),
+            room: Ok(()),
         }
     }
 }
 
 impl<K: Key> Brackets<K> {
     /// Set all counts to zero. What was collected stays.
-    pub fn clear(&mut self) {
+    pub fn clear(&mut self) -> Result<(), Error> {
         for count in &mut self.counts {
-            count.clear();
-            count.resize(self.low.len(), K::Count::default());
+            memory::refill(count, K::Count::default(), self.low.len())?;
         }
-        self.finite.clear();
-        self.finite.resize(self.slot_of.len(), K::Count::default());
+        memory::refill(&mut self.finite, K::Count::default(), self.slot_of.len())
     }
 
     /// Take in `rows`: at most `u32::MAX` of them since the last [`Self::clear`].
-    pub fn add<T: Element<Key = K>>(&mut self, rows: Rows<'_, T>) {
+    pub fn add<T: Element<Key = K>>(&mut self, rows: Rows<'_, T>) -> Result<(), Error> {
         let out = RowsMut::none(&rows);
         // What is kept of a chunk has to fit the registers of the lowest level with vectors of 32 bytes.
         if size_of::<K>() == 8 {
@@ -61,7 +64,19 @@ impl<K: Key> Brackets<K> {
         } else {
             super::run(Walk::<_, _, 8, GROUP> { rows, out, columns: self });
         }
+        std::mem::replace(&mut self.room, Ok(()))
     }
+}
+
+#[cold]
+#[inline(never)]
+fn make_room<K>(collected: &mut Vec<K>, room: &mut Result<(), Error>) -> bool {
+    let made = memory::reserve(collected, 1);
+    let done = made.is_ok();
+    if !done {
+        *room = made;
+    }
+    done
 }
 
 impl<T: Element> Columns<T> for Brackets<T::Key> {
@@ -92,6 +107,9 @@ impl<T: Element> Columns<T> for Brackets<T::Key> {
             }
             if let Some(collected) = self.inside.get_mut(slots[j] as usize) {
                 while rows != 0 {
+                    if collected.len() == collected.capacity() && !make_room(collected, &mut self.room) {
+                        break;
+                    }
                     collected.push(elements[rows.trailing_zeros() as usize % U][j].key());
                     rows &= rows - 1;
                 }

@@ -41,15 +41,15 @@ impl<T, C: Columns<T>, const L: usize, const U: usize> Kernel for Walk<'_, '_, T
         // Where rows are long, what is read next is a whole group of them ahead.
         let ahead = AHEAD.max(rows.bytes(U));
         let mut row = 0;
-        while row + U <= rows.count {
+        while row + U <= rows.count() {
             group::<T, C, L, U>(rows.group(row), out.group(row), row, ahead, columns);
             row += U;
         }
-        while row < rows.count {
+        while row < rows.count() {
             group::<T, C, L, 1>(rows.group(row), out.group(row), row, ahead, columns);
             row += 1;
         }
-        if rows.tail > 0 {
+        if rows.tail() > 0 {
             group::<T, C, L, 1>(rows.group(row), out.group(row), row, ahead, columns);
         }
     }
@@ -96,7 +96,7 @@ fn rows_of_group<T: Copy, C: Columns<T, Out = ()>, const L: usize, const U: usiz
     asked: usize,
     columns: &mut C,
 ) {
-    let (first, row) = (group as usize * rows.width, usize::from(order[0]));
+    let (first, row) = (group as usize * rows.width(), usize::from(order[0]));
     let mut elements = [rows.group::<1>(row); U];
     for (elements, row) in elements.iter_mut().zip(order) {
         *elements = rows.group(usize::from(*row));
@@ -104,18 +104,18 @@ fn rows_of_group<T: Copy, C: Columns<T, Out = ()>, const L: usize, const U: usiz
     let mut none = RowsMut::none(rows);
     let mut out = none.group::<U>(0);
     let next: [*const T; U] =
-        std::array::from_fn(|u| rows.row(asked + u).as_ptr().wrapping_byte_add(rows.bytes(rows.count)));
+        std::array::from_fn(|u| rows.row(asked + u).as_ptr().wrapping_byte_add(rows.bytes(rows.count())));
     let mut at = 0;
-    while at + L <= rows.width {
+    while at + L <= rows.width() {
         next.iter().for_each(|row| prefetch_at::<T, L>(row.wrapping_add(at)));
         columns.chunk::<L, U>(first + at, row, elements.map(|row| row.lanes(at)[0]), out.lanes(at));
         at += L;
     }
-    while at + 4 <= rows.width {
+    while at + 4 <= rows.width() {
         columns.chunk::<4, U>(first + at, row, elements.map(|row| row.lanes(at)[0]), out.lanes(at));
         at += 4;
     }
-    while at < rows.width {
+    while at < rows.width() {
         columns.chunk::<1, U>(first + at, row, elements.map(|row| row.lanes(at)[0]), out.lanes(at));
         at += 1;
     }
@@ -130,7 +130,7 @@ fn group<T, C: Columns<T>, const L: usize, const U: usize>(
     ahead: usize,
     columns: &mut C,
 ) {
-    let width = rows.width;
+    let width = rows.width();
     assert!(out.width() == width);
     let mut at = 0;
     while at + L <= width {

@@ -2,6 +2,8 @@
 
 use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Element, Key};
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 
 const LANES: usize = 32;
@@ -26,13 +28,10 @@ impl<K: Key> Default for Bounds<K> {
 
 impl<K: Key> Bounds<K> {
     /// Forget everything; there are `width` columns from now on.
-    pub fn clear(&mut self, width: usize) {
-        self.min.clear();
-        self.min.resize(width, K::TOP);
-        self.max.clear();
-        self.max.resize(width, K::BOTTOM);
-        self.nan.clear();
-        self.nan.resize(width, 0);
+    pub fn clear(&mut self, width: usize) -> Result<(), Error> {
+        memory::refill(&mut self.min, K::TOP, width)?;
+        memory::refill(&mut self.max, K::BOTTOM, width)?;
+        memory::refill(&mut self.nan, 0, width)
     }
 
     /// Take in `rows`: at most `u32::MAX` of them since the last [`Self::clear`].

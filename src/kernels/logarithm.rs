@@ -13,6 +13,8 @@ use super::log2::{
 use super::{Kernel, copy};
 use crate::dd::{Dd, two_sum};
 use crate::element::{Element, Output};
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
 
@@ -73,22 +75,29 @@ pub struct Parameters {
 
 impl Parameters {
     /// Take the pairs of shift and scale of all columns, `times` times in turn.
-    pub fn fill(&mut self, columns: impl ExactSizeIterator<Item = (Dd, Dd)> + Clone, times: usize) {
+    pub fn fill(
+        &mut self,
+        columns: impl ExactSizeIterator<Item = (Dd, Dd)> + Clone,
+        times: usize,
+    ) -> Result<(), Error> {
         let fill = |values: &mut Vec<f64>, default: f64, part: &dyn Fn((Dd, Dd)) -> f64| {
             values.clear();
+            memory::reserve(values, columns.len() * times + LANES)?;
             for _ in 0..times {
                 values.extend(columns.clone().map(part));
             }
             // The last chunk of a row is filled up.
             values.extend([default; LANES]);
+            Ok(())
         };
         // Zero is minus zero, which leaves the sign of every zero that it is added to.
-        fill(&mut self.shift, -0.0, &|(shift, _)| if shift.hi == 0.0 { -0.0 } else { shift.hi });
-        fill(&mut self.shift_rest, 0.0, &|(shift, _)| shift.lo);
-        fill(&mut self.scale, 1.0, &|(_, scale)| scale.hi);
-        fill(&mut self.scale_rest, 0.0, &|(_, scale)| scale.lo);
-        fill(&mut self.near, 0.0, &|(shift, _)| shift.hi.abs() * NEAR);
+        fill(&mut self.shift, -0.0, &|(shift, _)| if shift.hi == 0.0 { -0.0 } else { shift.hi })?;
+        fill(&mut self.shift_rest, 0.0, &|(shift, _)| shift.lo)?;
+        fill(&mut self.scale, 1.0, &|(_, scale)| scale.hi)?;
+        fill(&mut self.scale_rest, 0.0, &|(_, scale)| scale.lo)?;
+        fill(&mut self.near, 0.0, &|(shift, _)| shift.hi.abs() * NEAR)?;
         self.far = self.shift.iter().any(|shift| shift.abs() >= FAR);
+        Ok(())
     }
 
     /// Map `rows` into `out` by `function`; what was met. With `stream`, `out` is written past the cache: every row of it
@@ -292,7 +301,7 @@ impl<I: Operand, U: Output, M: Map<I, U>> Kernel for Walk<'_, I, U, M> {
     fn run(self) -> Seen {
         let Self { rows, mut out, columns, stream } = self;
         let mut seen = Seen::default();
-        for index in 0..rows.count + usize::from(rows.tail > 0) {
+        for index in 0..rows.count() + usize::from(rows.tail() > 0) {
             let (x, y) = (rows.row(index), out.row(index));
             let mut at = 0;
             while at + LANES <= x.len() {
@@ -320,14 +329,14 @@ impl<I: Operand, U: Output, M: Map<I, U>> Kernel for Walk<'_, I, U, M> {
 }
 
 /// `rows` in another type: as they are if it is theirs, else converted into `scratch`.
-pub fn converted<'a, T: Element, I: Operand>(rows: Rows<'a, T>, scratch: &'a mut Vec<I>) -> Rows<'a, I> {
+pub fn converted<'a, T: Element, I: Operand>(rows: Rows<'a, T>, scratch: &'a mut Vec<I>) -> Result<Rows<'a, I>, Error> {
     if let Some(rows) = rows.of_type::<I>() {
-        return rows;
+        return Ok(rows);
     }
-    let width = rows.width;
-    scratch.resize(rows.count * width + rows.tail, I::ONE);
+    let width = rows.width();
+    memory::resize(scratch, I::ONE, rows.count() * width + rows.tail())?;
     super::run(Convert { rows, to: scratch, element: PhantomData::<T> });
-    Rows::flat(scratch, width)
+    Ok(Rows::flat(scratch, width))
 }
 
 struct Convert<'a, T, I> {
@@ -342,7 +351,7 @@ impl<T: Element, I: Operand> Kernel for Convert<'_, T, I> {
     #[inline(always)]
     fn run(self) {
         let Self { rows, to, .. } = self;
-        for (index, to) in to.chunks_mut(rows.width.max(1)).enumerate() {
+        for (index, to) in to.chunks_mut(rows.width().max(1)).enumerate() {
             for (x, y) in rows.row(index).iter().zip(to) {
                 *y = I::from_element(*x);
             }

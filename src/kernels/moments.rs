@@ -3,6 +3,8 @@
 use super::Kernel;
 use super::columns::{Columns, Walk, WalkGroups, lanes, lanes_mut};
 use crate::element::{Bool, Element};
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 
 /// Columns whose accumulators share the registers.
@@ -31,11 +33,11 @@ pub struct FloatSums {
 
 impl FloatSums {
     /// Set all sums of `width` columns to zero.
-    pub fn clear(&mut self, width: usize) {
+    pub fn clear(&mut self, width: usize) -> Result<(), Error> {
         for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
-            sums.clear();
-            sums.resize(width, 0.0);
+            memory::refill(sums, 0.0, width)?;
         }
+        Ok(())
     }
 
     /// Add `rows`. NaN and infinity spoil the sums of their column.
@@ -293,12 +295,17 @@ impl<T: Integer> IntegerSums<T> {
     }
 
     /// Set all sums of `width` columns to zero.
-    pub fn clear(&mut self, width: usize) {
-        self.totals.clear();
-        self.totals.resize(width, (0, [0; 2]));
+    pub fn clear(&mut self, width: usize) -> Result<(), Error> {
+        memory::refill(&mut self.totals, (0, [0; 2]), width)?;
+        memory::resize(&mut self.sum, T::Sum::default(), width)?;
+        for squares in [&mut self.low, &mut self.high] {
+            memory::resize(squares, T::Square::default(), width)?;
+        }
         self.clear_lanes(width);
+        Ok(())
     }
 
+    /// There is room for `width` lanes.
     fn clear_lanes(&mut self, width: usize) {
         self.rows = 0;
         self.sum.clear();
@@ -315,7 +322,7 @@ impl<T: Integer> IntegerSums<T> {
         let limit = T::BLOCK - INTEGER_GROUP;
         loop {
             let (block, rest) = rows.split(limit - self.rows);
-            self.rows += block.count + usize::from(block.tail > 0);
+            self.rows += block.count() + usize::from(block.tail() > 0);
             super::run(Walk::<_, _, INTEGER_LANES, INTEGER_GROUP> {
                 rows: block,
                 out: RowsMut::none(&block),

@@ -16,6 +16,8 @@ use super::affine::{Parameters, repeat};
 use super::columns::{AHEAD, Columns, Walk, lanes, lanes_mut, prefetch_at};
 use super::{Kernel, copy};
 use crate::element::{Element, Output};
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
 
@@ -70,6 +72,15 @@ impl Narrow {
             self.scale_rest.push((scale - f64::from(*scale as f32)) as f32);
             self.correction.push(((near - shift) * scale) as f32);
         }
+    }
+
+    /// Make room for `columns` columns, `times` times over.
+    pub fn reserve(&mut self, columns: usize, times: usize) -> Result<(), Error> {
+        let Self { near, scale, scale_rest, correction, blocks } = self;
+        for values in [near, scale, scale_rest, correction] {
+            memory::reserve(values, (columns * times).saturating_sub(values.len()))?;
+        }
+        memory::reserve(blocks, (MOST_IN_BLOCKS / BLOCK).saturating_sub(blocks.len()))
     }
 
     /// Forget all columns.

@@ -5,6 +5,8 @@ use super::norms::{L1, L2, Length, Max, Norm, UNITS, whole};
 use super::{Kernel, copy};
 use crate::dd::Dd;
 use crate::element::{Element, Output};
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 use std::ops::Range;
 
@@ -164,10 +166,10 @@ struct Batch<'a, T> {
 
 impl<'a, T: Element> Batch<'a, T> {
     /// At most `number` vectors at a time.
-    fn new(rows: Rows<'a, T>, len: usize, tiny: f64, number: usize) -> Self {
-        let column = || vec![0.0; number];
-        let (sum, error, unit, inverse, rest) = (column(), column(), column(), column(), column());
-        Self { rows, len, tiny, sum, error, unit, inverse, rest }
+    fn new(rows: Rows<'a, T>, len: usize, tiny: f64, number: usize) -> Result<Self, Error> {
+        let column = || memory::filled(0.0, number);
+        let (sum, error, unit, inverse, rest) = (column()?, column()?, column()?, column()?, column()?);
+        Ok(Self { rows, len, tiny, sum, error, unit, inverse, rest })
     }
 
     /// What vector `i` is multiplied by.
@@ -269,16 +271,16 @@ struct NormalizeRows<'a, T, U, const STREAM: bool> {
 }
 
 impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, U, STREAM> {
-    type Output = bool;
+    type Output = Result<bool, Error>;
 
     #[inline(always)]
-    fn run(mut self) -> bool {
+    fn run(mut self) -> Result<bool, Error> {
         let (mut finite, mut row) = (true, 0);
         // Some vectors are measured before the first of them is divided: no square root or division is waited for.
-        let batch = (BATCH_BYTES / size_of::<T>() / self.rows.width.max(1)).max(1);
-        let mut vectors = Batch::new(self.rows, self.len, self.tiny, batch * (self.rows.width / self.len));
-        while row < self.rows.count {
-            let end = (row + batch).min(self.rows.count);
+        let batch = (BATCH_BYTES / size_of::<T>() / self.rows.width().max(1)).max(1);
+        let mut vectors = Batch::new(self.rows, self.len, self.tiny, batch * (self.rows.width() / self.len))?;
+        while row < self.rows.count() {
+            let end = (row + batch).min(self.rows.count());
             finite &= match (self.norm, U::NEEDS_EXACT) {
                 (Norm::L1, true) => vectors.measure::<L1, true>(row..end),
                 (Norm::L1, false) => vectors.measure::<L1, false>(row..end),
@@ -302,7 +304,7 @@ impl<T: Element, U: Output, const STREAM: bool> Kernel for NormalizeRows<'_, T, 
             }
             row = end;
         }
-        !finite
+        Ok(!finite)
     }
 }
 
@@ -315,7 +317,7 @@ pub fn normalize_rows<T: Element, U: Output>(
     len: usize,
     tiny: f64,
     stream: bool,
-) -> bool {
+) -> Result<bool, Error> {
     if stream {
         super::run(NormalizeRows::<T, U, true> { norm, rows, out, len, tiny })
     } else {

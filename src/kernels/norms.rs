@@ -7,6 +7,8 @@
 use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::dd::{Dd, two_sum};
 use crate::element::Element;
+use crate::error::Error;
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
 
@@ -155,7 +157,8 @@ impl Length for Max {
     }
     #[inline(always)]
     fn join(left: Dd, right: Dd) -> Dd {
-        Dd { hi: if right.hi > left.hi { right.hi } else { left.hi }, lo: left.lo + right.lo }
+        let right_stays = right.hi > left.hi || right.hi.is_nan();
+        Dd { hi: if right_stays { right.hi } else { left.hi }, lo: left.lo + right.lo }
     }
     #[inline(always)]
     fn finish(sum: Dd) -> Dd {
@@ -191,11 +194,9 @@ impl<N: Length> Lengths<N> {
     }
 
     /// Forget everything; there are `width` columns from now on.
-    pub fn clear(&mut self, width: usize) {
-        for values in [&mut self.sum, &mut self.error] {
-            values.clear();
-            values.resize(width, 0.0);
-        }
+    pub fn clear(&mut self, width: usize) -> Result<(), Error> {
+        memory::refill(&mut self.sum, 0.0, width)?;
+        memory::refill(&mut self.error, 0.0, width)
     }
 
     /// Take in `rows`.

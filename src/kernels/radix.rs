@@ -2,6 +2,8 @@
 
 use super::Kernel;
 use crate::element::{Count, Key};
+use crate::error::Error;
+use crate::memory;
 
 /// Bits of a digit: as many lines of memory as there are digits stay in the first-level cache.
 const BITS: u32 = 8;
@@ -33,12 +35,19 @@ pub struct Scratch<C> {
 /// Where that leaves too many in one place, and without slack, they are sorted by digits, the least significant first
 /// (D. E. Knuth, "The Art of Computer Programming", volume 3, 5.2.5): of the bits in which the elements differ only the
 /// upper ones, as long as these leave little to be done.
-pub fn sort<K: Key>(values: &mut Vec<K::Count>, scratch: &mut Scratch<K::Count>, slack: usize) -> (K::Count, K::Count) {
+pub fn sort<K: Key>(
+    values: &mut Vec<K::Count>,
+    scratch: &mut Scratch<K::Count>,
+    slack: usize,
+) -> Result<(K::Count, K::Count), Error> {
     if values.len() < FEW {
         values.sort_unstable();
-        (values.first().copied().unwrap_or_default(), values.last().copied().unwrap_or_default())
+        Ok((values.first().copied().unwrap_or_default(), values.last().copied().unwrap_or_default()))
     } else {
-        super::run(Sort::<K> { values, scratch, slack })
+        memory::resize(&mut scratch.values, K::Count::default(), values.len())?;
+        scratch.places.clear();
+        memory::reserve(&mut scratch.places, values.len())?;
+        Ok(super::run(Sort::<K> { values, scratch, slack }))
     }
 }
 
@@ -207,7 +216,7 @@ mod tests {
         let mut sorted = values.clone();
         sorted.sort_unstable();
         let mut scratch = Scratch { values: vec![K::Count::default(); 3], places: vec![9] };
-        let ends = sort::<K>(&mut values, &mut scratch, slack);
+        let ends = sort::<K>(&mut values, &mut scratch, slack).unwrap();
         for (place, value) in values.iter().enumerate() {
             let (first, end) = (sorted.partition_point(|x| x < value), sorted.partition_point(|x| x <= value));
             let off = if place < first { first - place } else { (place + 1).saturating_sub(end) };

@@ -1,9 +1,11 @@
 //! The affine map for Python.
 
-use super::arrays::{Array, DType, doubles, empty_like, tuple, with_element, with_float};
+use super::arrays::{Array, DType, doubles, tuple, with_element, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::infinite;
+use super::results::empty_like;
 use super::threads;
+use crate::memory;
 use crate::stats::extrema::Extrema;
 use crate::transform::affine::{Affine, Target, map};
 use numpy::PyArrayDescr;
@@ -116,13 +118,13 @@ pub fn affine<'py>(
     let spoiled = with_element!(x.dtype, T => {
         let (view, kept) = (x.view::<T>(), &kept);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
-        let all = vec![false; x.shape.len()];
+        let all = memory::filled(false, x.shape.len())?;
         let found = target == Target::Input && !allow_infinity && threads::run(py, bytes, move |threads| {
-            Extrema::of(view, &all, threads).is_ok_and(|extrema| extrema.has_infinity())
-        });
+            Extrema::of(view, &all, threads).map(|extrema| extrema.has_infinity())
+        })?;
         found || with_float!(dtype, U => {
             let out = result.view_mut::<U>();
-            threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))
+            threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))?
         })
     });
     if spoiled && !allow_infinity {

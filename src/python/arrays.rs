@@ -1,13 +1,12 @@
 //! NumPy arrays as views of the core, without copying and without trust: shape and strides are copied before the GIL
 //! is released, dtypes are matched once, alignment is left to the core.
 
+use crate::error::Error;
+use crate::memory;
 use crate::view::{View, ViewMut};
 use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
-use numpy::npyffi::{NPY_ORDER, PY_ARRAY_API};
-use numpy::{
-    PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
-};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -97,7 +96,7 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
-/// As `with_element!` for floating-point dtypes.
+/// As `with_element!` for floating-point dtypes; of another one the function returns a TypeError.
 macro_rules! with_float {
     ($dtype:expr, $T:ident => $body:expr) => {{
         use $crate::element::{bf16, f16};
@@ -115,10 +114,20 @@ macro_rules! with_float {
                 type $T = f32;
                 $body
             }
-            _ => {
+            DType::F64 => {
                 type $T = f64;
                 $body
             }
+            // By name, so that a new dtype has to be put in one of the two places.
+            other @ (DType::Bool
+            | DType::U8
+            | DType::U16
+            | DType::U32
+            | DType::U64
+            | DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64) => return Err($crate::python::errors::no_float(other)),
         }
     }};
 }
@@ -204,7 +213,7 @@ impl<'py> Array<'py> {
         let Some(dtype) = DType::of(&descr) else {
             return Err(PyTypeError::new_err(format!("{name} has dtype {}; accepted are {ACCEPTED}", descr.str()?)));
         };
-        let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
+        let (shape, strides) = (memory::copied(array.shape())?, memory::copied(array.strides())?);
         // SAFETY: `array` is a NumPy array, which is alive.
         let start = unsafe { (*array.as_array_ptr()).fields.data.cast() };
         Ok(Self { object: array, dtype, shape, strides, start })
@@ -218,6 +227,16 @@ impl<'py> Array<'py> {
     /// Size of the elements in bytes.
     pub fn bytes(&self) -> usize {
         self.len() * self.dtype.size()
+    }
+
+    /// Where the part at `index` of the first axis begins, and its shape and strides.
+    pub fn part(&self, index: usize) -> PyResult<(*mut u8, &[usize], &[isize])> {
+        match (self.shape.split_first(), self.strides.split_first()) {
+            (Some((len, shape)), Some((stride, strides))) if index < *len => {
+                Ok((self.start.wrapping_offset(index as isize * stride), shape, strides))
+            }
+            _ => Err(PyIndexError::new_err(format!("index {index} is out of range for shape {}", tuple(&self.shape)))),
+        }
     }
 
     /// Whether NumPy lets it be written.
@@ -371,50 +390,11 @@ fn convert<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
     Ok(array?.cast_into::<PyUntypedArray>()?)
 }
 
-/// NumPy's description of a floating-point dtype.
-fn descriptor(py: Python<'_>, dtype: DType) -> PyResult<Bound<'_, PyArrayDescr>> {
-    match dtype {
-        DType::F64 => Ok(numpy::dtype::<f64>(py)),
-        DType::F32 => Ok(numpy::dtype::<f32>(py)),
-        DType::F16 => Ok(numpy::dtype::<half::f16>(py)),
-        _ => PyArrayDescr::new(py, py.import("ml_dtypes")?.getattr(dtype.name())?),
-    }
-}
-
-/// A new array in C order.
-pub fn empty<'py>(py: Python<'py>, shape: &[usize], dtype: DType) -> PyResult<Array<'py>> {
-    let mut dims: Vec<isize> = shape.iter().map(|len| *len as isize).collect();
-    let descr = descriptor(py, dtype)?.into_dtype_ptr();
-    // SAFETY: NumPy's documented call with as many lengths as it is told, and a descriptor whose reference it takes
-    // over; the result is a new reference or null with an exception set.
-    let object = unsafe {
-        let array = PY_ARRAY_API.PyArray_Empty(py, dims.len() as i32, dims.as_mut_ptr(), descr, 0);
-        Bound::from_owned_ptr_or_err(py, array)?
-    };
-    Array::new(&object, "out")
-}
-
-/// A new array of the shape of `like`, in its memory order.
-pub fn empty_like<'py>(like: &Array<'py>, dtype: DType) -> PyResult<Array<'py>> {
-    let py = like.object.py();
-    let descr = if dtype == like.dtype { like.object.dtype() } else { descriptor(py, dtype)? };
-    // SAFETY: NumPy's documented call with a live prototype and a descriptor whose reference it takes over; the result
-    // is a new reference or null with an exception set.
-    let object = unsafe {
-        let array = PY_ARRAY_API.PyArray_NewLikeArray(
-            py,
-            like.object.as_array_ptr(),
-            NPY_ORDER::NPY_KEEPORDER,
-            descr.into_dtype_ptr(),
-            0,
-        );
-        Bound::from_owned_ptr_or_err(py, array)?
-    };
-    Array::new(&object, "out")
-}
+/// A shape and its elements, in C order.
+type Doubles = (Vec<usize>, Vec<f64>);
 
 /// The elements of a NumPy array of doubles or floats, where they lie side by side, with its shape.
-fn contiguous(values: &Bound<'_, PyAny>) -> Option<(Vec<usize>, Vec<f64>)> {
+fn contiguous(values: &Bound<'_, PyAny>) -> Option<Result<Doubles, Error>> {
     let array = values.cast_exact::<PyUntypedArray>().ok().filter(|a| a.is_c_contiguous())?;
     // SAFETY: `array` is a NumPy array, which is alive.
     let start: *const u8 = unsafe { (*array.as_array_ptr()).fields.data.cast() };
@@ -423,21 +403,21 @@ fn contiguous(values: &Bound<'_, PyAny>) -> Option<(Vec<usize>, Vec<f64>)> {
         // SAFETY: NumPy vouches for as many elements from there on, which are aligned. The GIL is held (or, on a
         // free-threaded Python, a concurrent writer makes the values unspecified, as with any NumPy function), and they
         // are copied at once.
-        DType::F64 => unsafe { std::slice::from_raw_parts(start.cast::<f64>(), aligned(8)?) }.to_vec(),
+        DType::F64 => memory::copied(unsafe { std::slice::from_raw_parts(start.cast::<f64>(), aligned(8)?) }),
         DType::F32 => {
             // SAFETY: as above.
             let floats = unsafe { std::slice::from_raw_parts(start.cast::<f32>(), aligned(4)?) };
-            floats.iter().map(|x| f64::from(*x)).collect()
+            memory::collect(floats.iter().map(|x| f64::from(*x)))
         }
         _ => return None,
     };
-    Some((array.shape().to_vec(), values))
+    Some(values.and_then(|values| Ok((memory::copied(array.shape())?, values))))
 }
 
 /// Real numbers as doubles, with their shape.
-pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<(Vec<usize>, Vec<f64>)> {
+pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<Doubles> {
     if let Some(found) = contiguous(values) {
-        return Ok(found);
+        return Ok(found?);
     }
     let numpy = values.py().import(intern!(values.py(), "numpy"))?;
     let array = numpy.call_method1("asarray", (values,))?;
@@ -450,20 +430,8 @@ pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<(Vec<usize>, V
         )));
     }
     let array = numpy.call_method1("asarray", (array, "float64"))?.cast_into::<PyArrayDyn<f64>>()?;
-    Ok((array.shape().to_vec(), array.try_readonly()?.as_array().iter().copied().collect()))
-}
-
-/// Values as a NumPy array of `shape`; a scalar for the shape `()`.
-pub fn to_numpy<'py, T: numpy::Element>(
-    py: Python<'py>,
-    values: Vec<T>,
-    shape: &[usize],
-) -> PyResult<Bound<'py, PyAny>> {
-    let array = PyArray1::from_vec(py, values);
-    if shape.is_empty() {
-        return array.get_item(0);
-    }
-    Ok(array.reshape(shape)?.into_any())
+    let values = memory::collect(array.try_readonly()?.as_array().iter().copied())?;
+    Ok((memory::copied(array.shape())?, values))
 }
 
 /// A shape as Python writes it.

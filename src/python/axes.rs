@@ -1,5 +1,7 @@
 //! The `channel_axis` parameter.
 
+use crate::layout::MAX_AXES;
+use crate::memory;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple};
@@ -47,7 +49,10 @@ impl ChannelAxes {
             axis.extract().map_err(|_| wrong_type())
         };
         match axes.cast::<PyTuple>() {
-            Ok(axes) => Ok(Self::Several(axes.iter().map(|axis| index(&axis)).collect::<PyResult<_>>()?)),
+            Ok(axes) if axes.len() > MAX_AXES => {
+                Err(PyValueError::new_err(format!("{name} names {} axes; an array has at most {MAX_AXES}", axes.len())))
+            }
+            Ok(axes) => Ok(Self::Several(memory::collect_all(axes.iter().map(|axis| index(&axis)))?)),
             Err(_) => Ok(Self::One(index(axes)?)),
         }
     }
@@ -59,7 +64,7 @@ impl ChannelAxes {
 
     /// As [`Self::kept`], for the argument `name`.
     pub fn kept_as(&self, name: &str, ndim: usize) -> PyResult<Vec<bool>> {
-        let mut kept = vec![false; ndim];
+        let mut kept = memory::filled(false, ndim)?;
         let one = [if let Self::One(axis) = self { *axis } else { 0 }];
         let axes = match self {
             Self::One(_) => &one[..],
@@ -88,10 +93,12 @@ impl ChannelAxes {
     pub fn text(&self) -> String {
         match self {
             Self::One(axis) => axis.to_string(),
-            Self::Several(axes) if axes.len() == 1 => format!("({},)", axes[0]),
-            Self::Several(axes) => {
-                format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-            }
+            Self::Several(axes) => match &axes[..] {
+                [one] => format!("({one},)"),
+                axes => {
+                    format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+                }
+            },
             Self::None => "None".into(),
         }
     }

@@ -3,7 +3,7 @@
 use super::arrays::DType;
 use crate::error::Error;
 use pyo3::PyErr;
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 
 pyo3::create_exception!(
     planish._core,
@@ -17,11 +17,26 @@ pub fn infinite(argument: &str, dtype: DType) -> PyErr {
     PyValueError::new_err(format!("{argument} contains infinity or a value too large for dtype('{}').", dtype.name()))
 }
 
+/// The exception for a `dtype` of integers where floating-point numbers are needed.
+pub fn no_float(dtype: DType) -> PyErr {
+    PyTypeError::new_err(format!(
+        "dtype {} is not accepted here; accepted are float16, bfloat16, float32 and float64",
+        dtype.name()
+    ))
+}
+
 /// The exception for `error`, which `argument` caused.
 pub fn to_python(error: &Error, argument: &str) -> PyErr {
     match error {
-        Error::Overflow => PyOverflowError::new_err(error.to_string()),
+        Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::Duplicates => DuplicateEntriesError::new_err(format!("{argument} {error}")),
         error => PyValueError::new_err(format!("{argument} {error}")),
+    }
+}
+
+/// Where no argument is to blame: only memory can be.
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        to_python(&error, "the state")
     }
 }

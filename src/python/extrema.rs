@@ -1,14 +1,17 @@
 //! `planish.stats.Extrema`.
 
-use super::arrays::{doubles, to_numpy, tuple, with_element};
+use super::arrays::{doubles, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
+use super::results::to_numpy;
 use super::sparse::Matrix;
 use super::stream::{Groups, Mask, State, Stream, damaged, rows, saved, saved_shape};
 use super::threads;
+use crate::memory;
+use crate::stats::MOST_ELEMENTS;
 use crate::stats::extrema::{Cell, Extrema};
 use crate::stats::source::Masked;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -49,14 +52,23 @@ pub struct PyExtrema {
 }
 
 impl PyExtrema {
-    fn values<'py, T: numpy::Element>(
+    fn values<'py, T: numpy::Element + Copy>(
         &self,
         py: Python<'py>,
         value: impl Fn(&Cell) -> T,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot();
+        let State { shape, statistics } = self.stream.snapshot()?;
         let shape = shape.unwrap_or_else(|| vec![0]);
-        to_numpy(py, statistics.cells.iter().map(value).collect(), &shape)
+        to_numpy(py, statistics.cells.iter().map(value), &shape)
+    }
+}
+
+/// A count of elements.
+fn number(count: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match count.extract::<i64>() {
+        Ok(number) if number > 0 => Ok(number as u64),
+        Err(error) if !error.is_instance_of::<PyOverflowError>(count.py()) => Err(error),
+        _ => Err(PyValueError::new_err(format!("count must be positive and at most 2**63 - 1; got {count}"))),
     }
 }
 
@@ -112,7 +124,7 @@ impl PyExtrema {
         let extrema = with_element!(batch.x.dtype, T => {
             let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));
             threads::run(slf.py(), batch.x.bytes(), move |threads| match mask {
-                Some(mask) => Extrema::of(Masked { x, mask }, kept, threads),
+                Some(mask) => Extrema::of(Masked::new(x, mask), kept, threads),
                 None => Extrema::of(x, kept, threads),
             })
         });
@@ -175,7 +187,7 @@ impl PyExtrema {
     /// Raises
     /// ------
     /// ValueError
-    ///     If the shapes differ, a minimum is above its maximum, or the count is not positive.
+    ///     If the shapes differ, a minimum is above its maximum, or the count is not positive or above 2**63 - 1.
     ///
     /// Examples
     /// --------
@@ -185,11 +197,12 @@ impl PyExtrema {
     #[staticmethod]
     #[pyo3(signature = (count, min, max, channel_axis=ChannelAxes::One(-1)), text_signature = "(count, min, max, channel_axis=-1)")]
     fn from_stats(
-        count: u64,
+        count: &Bound<'_, PyAny>,
         min: &Bound<'_, PyAny>,
         max: &Bound<'_, PyAny>,
         channel_axis: ChannelAxes,
     ) -> PyResult<Self> {
+        let count = number(count)?;
         let (shape, min) = doubles(min, "min")?;
         let (max_shape, max) = doubles(max, "max")?;
         if shape != max_shape {
@@ -199,9 +212,9 @@ impl PyExtrema {
                 tuple(&max_shape)
             )));
         }
-        let cells: Vec<Cell> = min.into_iter().zip(max).map(|(min, max)| Cell { count, min, max }).collect();
-        if count == 0 || !cells.iter().all(|cell| cell.min <= cell.max) {
-            return Err(PyValueError::new_err("count must be positive, and no min above its max"));
+        let cells: Vec<Cell> = memory::collect(min.into_iter().zip(max).map(|(min, max)| Cell { count, min, max }))?;
+        if !cells.iter().all(|cell| cell.min <= cell.max) {
+            return Err(PyValueError::new_err("no min may be above its max"));
         }
         let stream = Stream::<Extrema>::new(channel_axis);
         stream.join(&shape, "min", |state| state.merge(&Extrema { cells }))?;
@@ -225,7 +238,7 @@ impl PyExtrema {
     /// ValueError
     ///     If the channels differ.
     fn merge<'py>(slf: Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let State { shape, statistics } = other.get().stream.snapshot();
+        let State { shape, statistics } = other.get().stream.snapshot()?;
         if let Some(shape) = shape {
             slf.get().stream.join(&shape, "other", |state| state.merge(&statistics))?;
         }
@@ -233,16 +246,16 @@ impl PyExtrema {
     }
 
     fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        Self::merge(Bound::new(slf.py(), Self { stream: slf.get().stream.copy() })?, other)
+        Self::merge(Bound::new(slf.py(), Self { stream: slf.get().stream.copy()? })?, other)
     }
 
     fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
         Self::merge(slf.clone(), other).map(|_| ())
     }
 
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+    fn __eq__(&self, other: &Bound<'_, Self>) -> PyResult<bool> {
         let other = other.get();
-        self.stream.axes == other.stream.axes && self.stream.snapshot() == other.stream.snapshot()
+        Ok(self.stream.axes == other.stream.axes && self.stream.snapshot()? == other.stream.snapshot()?)
     }
 
     fn __repr__(&self) -> String {
@@ -278,12 +291,12 @@ impl PyExtrema {
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let State { shape, statistics: Extrema { cells } } = self.stream.snapshot();
+        let State { shape, statistics: Extrema { cells } } = self.stream.snapshot()?;
         let state = PyDict::new(py);
         state.set_item("version", VERSION)?;
         state.set_item("shape", shape)?;
-        state.set_item("count", to_numpy(py, cells.iter().map(|cell| cell.count).collect(), &[cells.len(), 1])?)?;
-        let bounds = cells.iter().flat_map(|cell| [cell.min, cell.max]).collect();
+        state.set_item("count", to_numpy(py, cells.iter().map(|cell| cell.count), &[cells.len(), 1])?)?;
+        let bounds = cells.iter().flat_map(|cell| [cell.min, cell.max]);
         state.set_item("bounds", to_numpy(py, bounds, &[cells.len(), 2])?)?;
         Ok(state)
     }
@@ -293,8 +306,11 @@ impl PyExtrema {
         let shape = saved_shape(&field("shape")?)?;
         let (counts, bounds) = (rows::<u64, 1>(&field("count")?)?, rows::<f64, 2>(&field("bounds")?)?);
         let lengths = [counts.len(), bounds.len()];
-        let cells: Vec<_> =
-            counts.into_iter().zip(bounds).map(|([count], [min, max])| Cell { count, min, max }).collect();
+        let cells = counts.into_iter().zip(bounds).map(|([count], [min, max])| Cell { count, min, max });
+        let cells: Vec<_> = memory::collect(cells)?;
+        if !cells.iter().all(|cell| cell.count <= MOST_ELEMENTS) {
+            return Err(damaged("counts that cannot be"));
+        }
         if !cells.iter().all(|cell| cell.count == 0 || cell.min <= cell.max) {
             return Err(damaged("a minimum above its maximum"));
         }

@@ -1,10 +1,12 @@
 //! Pictures for Python: from pixels to network input.
 
 use super::affine::result_dtype;
-use super::arrays::{Array, DType, doubles, empty, tuple, with_element, with_float};
+use super::arrays::{Array, DType, doubles, tuple, with_element, with_float};
 use super::axes::ChannelAxes;
+use super::results::empty;
 use super::threads;
 use crate::error::Error;
+use crate::memory;
 use crate::transform::affine::{Affine, Target};
 use crate::transform::images::{Normalization, Picture, map_pictures};
 use crate::view::{View, ViewMut};
@@ -22,8 +24,8 @@ struct Pictures<'py> {
 impl<'py> Pictures<'py> {
     fn new(images: &Bound<'py, PyAny>) -> PyResult<Self> {
         let items: Option<Vec<_>> = match images.cast::<PyList>() {
-            Ok(list) => Some(list.iter().collect()),
-            Err(_) => images.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect()),
+            Ok(list) => Some(memory::collect(list.iter())?),
+            Err(_) => images.cast::<PyTuple>().ok().map(|tuple| memory::collect(tuple.iter())).transpose()?,
         };
         let Some(items) = items else {
             if images.hasattr("__next__")? {
@@ -31,7 +33,7 @@ impl<'py> Pictures<'py> {
             }
             let array = Array::new(images, "X")?;
             return match array.shape.len() {
-                3 | 4 => Ok(Self { arrays: vec![array], listed: false }),
+                3 | 4 => Ok(Self { arrays: memory::collect([array])?, listed: false }),
                 2 => Err(PyValueError::new_err(format!(
                     "X has shape {}; an image has 3 axes: X[..., None] (or X[None] for CHW) gives a grey one its channel",
                     tuple(&array.shape)
@@ -45,7 +47,7 @@ impl<'py> Pictures<'py> {
         if items.is_empty() {
             return Err(PyValueError::new_err("X is an empty list; at least one image is needed"));
         }
-        let mut arrays: Vec<Array<'py>> = Vec::with_capacity(items.len());
+        let mut arrays: Vec<Array<'py>> = memory::with_room(items.len())?;
         for (index, item) in items.iter().enumerate() {
             let array = Array::new(item, &format!("X[{index}]"))?;
             if array.shape.len() != 3 {
@@ -71,10 +73,15 @@ impl<'py> Pictures<'py> {
         Ok(Self { arrays, listed: true })
     }
 
+    /// The first of them; there is one.
+    fn first(&self) -> PyResult<&Array<'py>> {
+        self.arrays.first().ok_or_else(|| PyValueError::new_err("X is empty; at least one image is needed"))
+    }
+
     /// Shape of all of them as one array.
-    fn shape(&self) -> Vec<usize> {
-        let first = &self.arrays[0].shape;
-        if self.listed { [&[self.arrays.len()], first.as_slice()].concat() } else { first.clone() }
+    fn shape(&self) -> PyResult<Vec<usize>> {
+        let listed = self.listed.then_some(self.arrays.len());
+        Ok(memory::collect(listed.into_iter().chain(self.first()?.shape.iter().copied()))?)
     }
 }
 
@@ -90,25 +97,22 @@ fn largest_pixel(dtype: DType) -> f64 {
 }
 
 /// The pictures of `x` (one array, or several that make a batch) in `out`, whose axes are in the order of theirs.
-fn pictures<'a, T, U>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> Vec<Picture<'a, T, U>> {
-    let whole = |array: &'a Array<'_>| Picture { x: array.view::<T>(), out: out.view_mut::<U>() };
-    let inner = usize::from(out.shape.len() == 4);
-    // SAFETY: one image of the output's memory, which `view_mut` may write.
-    let target = |index: usize| unsafe {
-        let start = out.start.wrapping_offset(index as isize * out.strides[0]);
-        ViewMut::new(start, &out.shape[inner..], &out.strides[inner..])
+fn pictures<'a, T, U>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> PyResult<Vec<Picture<'a, T, U>>> {
+    let one = |x: View<'a, T>, index: usize| {
+        let (start, shape, strides) = out.part(index)?;
+        // SAFETY: one image of the output's memory, which `view_mut` may write.
+        Ok(Picture { x, out: unsafe { ViewMut::new(start, shape, strides) } })
     };
     match &x.arrays[..] {
-        [only] if !x.listed && apart && inner == 1 => (0..only.shape[0])
-            .map(|index| {
-                let start = only.start.wrapping_offset(index as isize * only.strides[0]);
+        [only] if !x.listed && apart && out.shape.len() == 4 => {
+            memory::collect_all((0..only.shape.first().copied().unwrap_or_default()).map(|index| {
+                let (start, shape, strides) = only.part(index)?;
                 // SAFETY: one image of the input's memory, which `view` may read.
-                let x = unsafe { View::new(start.cast_const(), &only.shape[1..], &only.strides[1..]) };
-                Picture { x, out: target(index) }
-            })
-            .collect(),
-        [only] if !x.listed => vec![whole(only)],
-        several => several.iter().enumerate().map(|(index, x)| Picture { x: x.view(), out: target(index) }).collect(),
+                one(unsafe { View::new(start.cast_const(), shape, strides) }, index)
+            }))
+        }
+        [only] if !x.listed => Ok(memory::collect([Picture { x: only.view(), out: out.view_mut() }])?),
+        several => memory::collect_all(several.iter().enumerate().map(|(index, x)| one(x.view(), index))),
     }
 }
 
@@ -139,13 +143,16 @@ pub fn normalize_images<'py>(
     clip: Option<[f64; 2]>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = Pictures::new(images)?;
-    let pixel = x.arrays[0].dtype;
-    let shape = x.shape();
+    let pixel = x.first()?.dtype;
+    let shape = x.shape()?;
     let (axes, apart) = (shape.len(), statistics.is_some());
     let dtype = result_dtype(Some(dtype), pixel)?;
 
+    if ![source, target].iter().all(|axis| (-3..0).contains(axis)) {
+        return Err(PyValueError::new_err("the channel axes of images are -1 and -3"));
+    }
     let place = |axis: isize| axes.wrapping_add_signed(axis);
-    let mut out_shape = shape.clone();
+    let mut out_shape = memory::copied(&shape)?;
     let channels = out_shape.remove(place(source));
     out_shape.insert(place(target), channels);
     let (result, mut kind) = match out {
@@ -164,12 +171,13 @@ pub fn normalize_images<'py>(
     let result = result.with_axis_moved(place(target), place(source));
     if out.is_some() && x.listed {
         x.arrays.iter().try_for_each(|array| result.check_apart("out", array))?;
-    } else if out.is_some() && result.check_output("out", &x.arrays[0], dtype)? {
+    } else if out.is_some() && result.check_output("out", x.first()?, dtype)? {
         kind = Target::Input;
     }
 
     let bytes = x.arrays.iter().map(Array::bytes).sum::<usize>().max(result.bytes());
-    let (image, batch) = (&shape[axes - 3..], !apart && !x.listed && axes == 4);
+    let (_, image) = shape.split_at(axes - 3);
+    let batch = !apart && !x.listed && axes == 4;
     let mut kept = ChannelAxes::new(channel_axis)?.kept(3)?;
     let (mut shift, mut divisor) = (Vec::new(), Vec::new());
     if !apart {
@@ -191,7 +199,7 @@ pub fn normalize_images<'py>(
         }),
     };
     let done = with_element!(pixel, T => with_float!(dtype, U => {
-        let pictures = pictures::<T, U>(&x, &result, apart);
+        let pictures = pictures::<T, U>(&x, &result, apart)?;
         let (pictures, kept) = (&pictures[..], &kept[..]);
         threads::run(py, bytes, move |threads| map_pictures(normalization, pictures, kept, clip, kind, threads))
     }));
@@ -209,7 +217,7 @@ fn constants(
     kept: &mut [bool],
     image: &[usize],
 ) -> PyResult<(Vec<f64>, Vec<f64>)> {
-    let lengths: Vec<usize> = image.iter().zip(kept.iter()).filter(|(_, kept)| **kept).map(|(len, _)| *len).collect();
+    let lengths = super::axes::kept_shape(image, kept);
     let wanted: usize = lengths.iter().product();
     let mut found = [Vec::new(), Vec::new()];
     for (((name, given), learned), found) in ["mean", "std"].into_iter().zip(given).zip(learned).zip(&mut found) {
@@ -231,7 +239,8 @@ fn constants(
     } else {
         for values in [&mut shift, &mut divisor] {
             if values.len() == 1 {
-                values.resize(wanted, values[0]);
+                let value = values.first().copied().unwrap_or_default();
+                memory::resize(values, value, wanted)?;
             }
         }
     }
@@ -245,6 +254,7 @@ fn constants(
 }
 
 fn picture_error(index: usize, error: &Error, x: &Pictures<'_>) -> PyErr {
-    let name = if x.listed || x.arrays[0].shape.len() == 4 { format!("X[{index}]") } else { "X".into() };
+    let batch = x.listed || x.arrays.first().is_some_and(|array| array.shape.len() == 4);
+    let name = if batch { format!("X[{index}]") } else { "X".into() };
     super::errors::to_python(error, &name)
 }

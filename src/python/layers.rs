@@ -1,8 +1,9 @@
 //! Normalisation layers for Python.
 
 use super::affine::target;
-use super::arrays::{Array, DType, doubles, empty_like, to_numpy, tuple, with_float};
+use super::arrays::{Array, DType, doubles, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
+use super::results::{empty_like, to_numpy};
 use super::threads;
 use crate::transform::affine::Target;
 use crate::transform::layer_gradients::{Gradients, Point, differentiate};
@@ -119,7 +120,7 @@ pub fn layer<'py>(
     let found = with_float!(x.dtype, T => {
         let (view, out) = (x.view::<T>(), result.view_mut::<T>());
         threads::run(py, x.bytes(), move |threads| normalize(layer, view, out, target, statistics, threads))
-    });
+    })?;
     let result = out.cloned().unwrap_or_else(|| result.object.into_any());
     if !statistics {
         return Ok((result, None, None));
@@ -191,7 +192,7 @@ pub fn layer_gradient<'py>(
         let point = Point { x: x.view::<T>(), dy: dy.view::<T>(), known: known.as_ref() };
         let dx = result.view_mut::<T>();
         threads::run(py, x.bytes(), move |threads| differentiate(layer, point, dx, target, threads))
-    });
+    })?;
     let shape = kept_shape(&x.shape, &roles.own);
     let result = out.cloned().unwrap_or_else(|| result.object.into_any());
     Ok((result, to_numpy(py, dgamma, &shape)?, to_numpy(py, dbeta, &shape)?))

@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `arrays` | NumPy arrays as views; dtypes to element types; overlaps |
+//! | `results` | new NumPy arrays |
 //! | `axes` | `channel_axis` to kept axes |
 //! | `affine`, `normalize` | the maps |
 //! | `logarithm` | logarithms and powers |
@@ -13,6 +14,9 @@
 //! | `stream`, `moments`, `extrema` | the streaming accumulators |
 //! | `threads` | thread counts, and when to let go of the GIL |
 //! | `errors` | errors of the core as Python exceptions |
+
+// Callers' data decide indices here: each one is checked, or says why it cannot be out of range.
+#![warn(clippy::indexing_slicing)]
 
 mod affine;
 mod arrays;
@@ -25,6 +29,7 @@ mod logarithm;
 mod moments;
 mod normalize;
 mod quantiles;
+mod results;
 mod sketches;
 mod sparse;
 mod stream;

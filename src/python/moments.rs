@@ -1,13 +1,16 @@
 //! `planish.stats.Moments`.
 
-use super::arrays::{DType, doubles, to_numpy, tuple, with_element};
+use super::arrays::{DType, doubles, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
+use super::results::to_numpy;
 use super::sparse::Matrix;
-use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
+use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, rows, saved, saved_number, saved_shape};
 use super::threads;
 use crate::dd::Dd;
 use crate::error::Error;
+use crate::memory;
+use crate::stats::MOST_ELEMENTS;
 use crate::stats::moments::{FloatCell, IntegerCell, Moments, scale};
 use crate::stats::source::Masked;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -65,10 +68,14 @@ pub struct PyMoments {
 }
 
 impl PyMoments {
-    fn values<'py>(&self, py: Python<'py>, values: impl FnOnce(&Moments) -> Vec<f64>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot();
+    fn values<'py>(
+        &self,
+        py: Python<'py>,
+        values: impl FnOnce(&Moments) -> Result<Vec<f64>, Error>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let State { shape, statistics } = self.stream.snapshot()?;
         let shape = shape.unwrap_or_else(|| vec![0]);
-        to_numpy(py, values(&statistics), &shape)
+        to_numpy(py, values(&statistics)?, &shape)
     }
 }
 
@@ -136,7 +143,7 @@ impl PyMoments {
         }
         let (count_shape, mut counts) = doubles(count, "count")?;
         if count_shape.is_empty() {
-            counts = vec![counts[0]; mean.len()];
+            counts = memory::filled(counts.first().copied().unwrap_or_default(), mean.len())?;
         } else if count_shape != shape {
             return Err(PyValueError::new_err(format!(
                 "count has shape {}; a number or shape {} is accepted",
@@ -156,7 +163,7 @@ impl PyMoments {
             return Err(PyValueError::new_err("mean and var must be finite, and var not negative"));
         }
         let stream = Stream::<Moments>::new(channel_axis);
-        stream.join(&shape, "mean", |state| state.merge(&Moments::known(&counts, &mean, &var)))?;
+        stream.join(&shape, "mean", |state| state.merge(&Moments::known(&counts, &mean, &var)?))?;
         Ok(Self { stream, ddof: 0.0 })
     }
 
@@ -211,7 +218,7 @@ impl PyMoments {
             let (x, kept) = (batch.x.view::<T>(), &batch.kept);
             let (weights, mask) = (weights.as_ref().map(Weights::view), mask.as_ref().map(Mask::view));
             threads::run(py, batch.x.bytes(), move |threads| match (mask, weights) {
-                (Some(mask), weights) => Moments::of_weighted(Masked { x, mask }, weights, kept, threads),
+                (Some(mask), weights) => Moments::of_weighted(Masked::new(x, mask), weights, kept, threads),
                 (None, Some(_)) => Moments::of_weighted(x, weights, kept, threads),
                 (None, None) => Moments::of(x, kept, threads),
             })
@@ -230,7 +237,7 @@ impl PyMoments {
         let py = slf.py();
         let stream = &slf.get().stream;
         let name = |index: usize| names.get_item(index)?.extract::<String>();
-        let mut batches: Vec<Batch<'py>> = Vec::with_capacity(arrays.len());
+        let mut batches: Vec<Batch<'py>> = memory::with_room(arrays.len())?;
         for (index, x) in arrays.iter().enumerate() {
             let batch = stream.batch(x, &name(index)?)?;
             if let Some(first) = batches.first() {
@@ -250,10 +257,10 @@ impl PyMoments {
             batches.push(batch);
         }
         let Some(first) = batches.first() else { return Ok(slf) };
-        let (shape, dtype) = (first.shape.clone(), first.x.dtype);
+        let (shape, dtype) = (memory::copied(&first.shape)?, first.x.dtype);
         let bytes = batches.iter().map(|batch| batch.x.bytes()).sum();
         let moments = with_element!(dtype, T => {
-            let arrays: Vec<_> = batches.iter().map(|batch| (batch.x.view::<T>(), &batch.kept[..])).collect();
+            let arrays: Vec<_> = memory::collect(batches.iter().map(|batch| (batch.x.view::<T>(), &batch.kept[..])))?;
             let arrays = &arrays[..];
             threads::run(py, bytes, move |threads| Moments::of_each(arrays, threads))
         });
@@ -281,7 +288,7 @@ impl PyMoments {
         let groups = Groups::new(x, name, codes, count, &channel_axis)?;
         let weights = weights.map(|weights| doubles(weights, "weights")).transpose()?;
         let weights = weights.as_ref().map(|(_, weights)| weights.as_slice());
-        if weights.is_some_and(|weights| weights.len() != groups.x.shape[0]) {
+        if weights.is_some_and(|weights| groups.x.shape.first() != Some(&weights.len())) {
             return Err(PyValueError::new_err("one weight for each sample is accepted"));
         }
         let moments = with_element!(groups.x.dtype, T => {
@@ -326,7 +333,7 @@ impl PyMoments {
     /// ValueError
     ///     If the channels differ.
     fn merge<'py>(slf: Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let State { shape, statistics } = other.get().stream.snapshot();
+        let State { shape, statistics } = other.get().stream.snapshot()?;
         if let Some(shape) = shape {
             slf.get().stream.join(&shape, "other", |state| state.merge(&statistics))?;
         }
@@ -335,7 +342,7 @@ impl PyMoments {
 
     fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let this = slf.get();
-        let copy = Self { stream: this.stream.copy(), ddof: this.ddof };
+        let copy = Self { stream: this.stream.copy()?, ddof: this.ddof };
         Self::merge(Bound::new(slf.py(), copy)?, other)
     }
 
@@ -343,11 +350,11 @@ impl PyMoments {
         Self::merge(slf.clone(), other).map(|_| ())
     }
 
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+    fn __eq__(&self, other: &Bound<'_, Self>) -> PyResult<bool> {
         let other = other.get();
-        self.stream.axes == other.stream.axes
+        Ok(self.stream.axes == other.stream.axes
             && self.ddof == other.ddof
-            && self.stream.snapshot() == other.stream.snapshot()
+            && self.stream.snapshot()? == other.stream.snapshot()?)
     }
 
     fn __repr__(&self) -> String {
@@ -370,13 +377,13 @@ impl PyMoments {
     /// Number of elements, or sum of their weights, of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot();
+        let State { shape, statistics } = self.stream.snapshot()?;
         let shape = shape.unwrap_or_else(|| vec![0]);
-        let count = statistics.count();
+        let count = statistics.count()?;
         if statistics.weighted {
             return to_numpy(py, count, &shape);
         }
-        to_numpy(py, count.into_iter().map(|count| count as i64).collect(), &shape)
+        to_numpy(py, count.into_iter().map(|count| count as i64), &shape)
     }
 
     /// Mean of each channel.
@@ -394,15 +401,21 @@ impl PyMoments {
     /// Standard deviation of each channel.
     #[getter]
     fn std<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.values(py, |moments| moments.var(self.ddof).into_iter().map(f64::sqrt).collect())
+        self.values(py, |moments| {
+            let mut std = moments.var(self.ddof)?;
+            std.iter_mut().for_each(|var| *var = var.sqrt());
+            Ok(std)
+        })
     }
 
     /// What a scaler divides each channel by.
     #[getter]
     fn scale<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.values(py, |moments| {
-            let (count, mean, var) = (moments.count(), moments.mean(), moments.var(0.0));
-            count.into_iter().zip(mean).zip(var).map(|((count, mean), var)| scale(count, mean, var)).collect()
+            let (count, mean, mut var) = (moments.count()?, moments.mean()?, moments.var(0.0)?);
+            let others = count.into_iter().zip(mean);
+            var.iter_mut().zip(others).for_each(|(var, (count, mean))| *var = scale(count, mean, *var));
+            Ok(var)
         })
     }
 
@@ -413,7 +426,7 @@ impl PyMoments {
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let State { shape, statistics } = self.stream.snapshot();
+        let State { shape, statistics } = self.stream.snapshot()?;
         let floats = statistics.floats.iter().flat_map(|c| [c.weight, c.mean, c.m2]).flat_map(|d| [d.hi, d.lo]);
         let integers = statistics
             .integers
@@ -423,8 +436,8 @@ impl PyMoments {
         state.set_item("version", VERSION)?;
         state.set_item("shape", shape)?;
         state.set_item("weighted", statistics.weighted)?;
-        state.set_item("floats", to_numpy(py, floats.collect(), &[statistics.floats.len(), 6])?)?;
-        state.set_item("integers", to_numpy(py, integers.collect(), &[statistics.integers.len(), 5])?)?;
+        state.set_item("floats", to_numpy(py, floats, &[statistics.floats.len(), 6])?)?;
+        state.set_item("integers", to_numpy(py, integers, &[statistics.integers.len(), 5])?)?;
         Ok(state)
     }
 
@@ -434,28 +447,28 @@ impl PyMoments {
         let floats = rows::<f64, 6>(&field("floats")?)?;
         let integers = rows::<u64, 5>(&field("integers")?)?;
         let statistics = Moments {
-            weighted: field("weighted")?.extract()?,
-            floats: floats
-                .into_iter()
-                .map(|[w, w_lo, mean, mean_lo, m2, m2_lo]| FloatCell {
-                    weight: Dd { hi: w, lo: w_lo },
-                    mean: Dd { hi: mean, lo: mean_lo },
-                    m2: Dd { hi: m2, lo: m2_lo },
-                })
-                .collect(),
-            integers: integers
-                .into_iter()
-                .map(|[count, sum, sum_high, square, square_high]| IntegerCell {
+            weighted: saved_number(&field("weighted")?, "no valid weights")?,
+            floats: memory::collect(floats.into_iter().map(|[w, w_lo, mean, mean_lo, m2, m2_lo]| FloatCell {
+                weight: Dd { hi: w, lo: w_lo },
+                mean: Dd { hi: mean, lo: mean_lo },
+                m2: Dd { hi: m2, lo: m2_lo },
+            }))?,
+            integers: memory::collect(integers.into_iter().map(|[count, sum, sum_high, square, square_high]| {
+                IntegerCell {
                     count,
                     sum: i128::from(sum) | (i128::from(sum_high as i64) << 64),
                     square: u128::from(square) | (u128::from(square_high) << 64),
-                })
-                .collect(),
+                }
+            }))?,
         };
         // Where sums have overflowed, the mean and what goes with it may be anything.
         let sound =
             |c: &FloatCell| c.weight.hi.is_finite() && c.weight.hi >= 0.0 && (c.m2.hi >= 0.0 || c.m2.hi.is_nan());
-        if !statistics.floats.iter().all(sound) {
+        // Whole numbers of elements are given back as NumPy's integers.
+        let countable = |c: &FloatCell| statistics.weighted || c.weight.hi <= MOST_ELEMENTS as f64;
+        if !statistics.floats.iter().all(|c| sound(c) && countable(c) && c.weight.lo.abs() <= c.weight.hi)
+            || !statistics.integers.iter().all(IntegerCell::is_possible)
+        {
             return Err(damaged("impossible moments"));
         }
         let lengths = [statistics.floats.len(), statistics.integers.len()];

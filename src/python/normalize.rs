@@ -1,11 +1,14 @@
 //! Vectors divided by their length, for Python.
 
 use super::affine::{result_dtype, target};
-use super::arrays::{Array, to_numpy, with_float};
+use super::arrays::{Array, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{infinite, to_python};
+use super::results::to_numpy;
 use super::threads;
+use crate::error::Error;
 use crate::kernels::norms::Norm;
+use crate::memory;
 use crate::stats::extrema::Extrema;
 use crate::transform::affine::Target;
 use crate::transform::normalize::{divisors, normalize as normalize_array};
@@ -62,15 +65,14 @@ pub fn normalize<'py>(
     let finite = with_float!(x.dtype, T => {
         let (view, along) = (x.view::<T>(), &along);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
-        let (all, len) = (vec![false; x.shape.len()], x.len() as u64);
+        let (all, len) = (memory::filled(false, x.shape.len())?, x.len() as u64);
         let finite = target != Target::Input || threads::run(py, bytes, move |threads| {
-            Extrema::of(view, &all, threads).is_ok_and(|extrema| {
-                !extrema.has_infinity() && extrema.cells.iter().all(|cell| cell.count == len)
-            })
-        });
+            let extrema = Extrema::of(view, &all, threads)?;
+            Ok::<_, Error>(!extrema.has_infinity() && extrema.cells.iter().all(|cell| cell.count == len))
+        })?;
         finite && with_float!(dtype, U => {
             let out = result.view_mut::<U>();
-            threads::run(py, bytes, move |threads| normalize_array(norm, view, out, along, tiny, target, threads))
+            threads::run(py, bytes, move |threads| normalize_array(norm, view, out, along, tiny, target, threads))?
         })
     });
     if !finite {
@@ -89,20 +91,21 @@ pub fn norms<'py>(
     tiny: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = vectors(x)?;
-    let kept: Vec<bool> = ChannelAxes::new(along)?.kept(x.shape.len())?.iter().map(|along| !along).collect();
+    let mut kept = ChannelAxes::new(along)?.kept(x.shape.len())?;
+    kept.iter_mut().for_each(|kept| *kept = !*kept);
     let (lengths, infinite_found) = with_float!(x.dtype, T => {
-        let (view, kept, all) = (x.view::<T>(), &kept, vec![false; x.shape.len()]);
+        let (view, kept, all) = (x.view::<T>(), &kept, memory::filled(false, x.shape.len())?);
         threads::run(py, x.bytes(), move |threads| {
             let lengths = crate::stats::norms::norms(norm, view, kept, threads);
             // A length may be out of range where no element is.
             let suspect = lengths.as_ref().is_ok_and(|lengths| lengths.iter().any(|length| length.hi.is_infinite()));
-            let infinite = suspect && Extrema::of(view, &all, threads).is_ok_and(|extrema| extrema.has_infinity());
-            (lengths, infinite)
+            let infinite = suspect && Extrema::of(view, &all, threads)?.has_infinity();
+            Ok::<_, Error>((lengths?, infinite))
         })
-    });
-    let lengths = lengths.map_err(|error| to_python(&error, "Input X"))?;
+    })
+    .map_err(|error| to_python(&error, "Input X"))?;
     if infinite_found || lengths.iter().any(|length| length.hi.is_nan()) {
         return Err(infinite("Input X", x.dtype));
     }
-    to_numpy(py, divisors(&lengths, tiny).0, &kept_shape(&x.shape, &kept))
+    to_numpy(py, divisors(&lengths, tiny)?.0, &kept_shape(&x.shape, &kept))
 }

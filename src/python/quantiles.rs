@@ -1,11 +1,13 @@
 //! Exact quantiles for Python.
 
-use super::arrays::{Array, to_numpy, with_element};
+use super::arrays::{Array, doubles, with_element};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{infinite, to_python};
+use super::results::to_numpy;
 use super::stream::Mask;
 use super::threads;
 use crate::error::Error;
+use crate::memory;
 use crate::stats::quantiles::{Between, quantiles as exact};
 use crate::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
@@ -27,11 +29,12 @@ pub fn table<'py>(
     q: &[f64],
     shape: &[usize],
 ) -> PyResult<Bound<'py, PyAny>> {
-    let value = |k: usize, between: &Between| {
-        if q[k] == 0.5 && between.fraction == 0.5 { between.midpoint() } else { between.value() }
+    let value = |q: f64, between: &Between| {
+        if q == 0.5 && between.fraction == 0.5 { between.midpoint() } else { between.value() }
     };
-    let values = (0..q.len()).flat_map(|k| between.iter().map(move |channel| value(k, &channel[k]))).collect();
-    to_numpy(py, values, &[&[q.len()], shape].concat())
+    let of = |(k, q): (usize, &f64), channel: &Vec<Between>| channel.get(k).map_or(f64::NAN, |found| value(*q, found));
+    let values = q.iter().enumerate().flat_map(|q| between.iter().map(move |channel| of(q, channel)));
+    to_numpy(py, values, &memory::collect([q.len()].iter().chain(shape).copied())?)
 }
 
 /// Exact quantiles `q` of every channel, interpolated linearly, NaN and what `mask` says left out: an array with an axis for
@@ -42,10 +45,11 @@ pub fn quantiles<'py>(
     py: Python<'py>,
     name: &str,
     x: &Bound<'py, PyAny>,
-    q: Vec<f64>,
+    q: &Bound<'py, PyAny>,
     channel_axis: &Bound<'py, PyAny>,
     mask: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let (_, q) = doubles(q, "q")?;
     check_q(&q)?;
     let x = Array::new(x, name)?;
     let kept = ChannelAxes::new(channel_axis)?.kept(x.shape.len())?;
@@ -53,7 +57,7 @@ pub fn quantiles<'py>(
     let between = with_element!(x.dtype, T => {
         let (view, kept, q, mask) = (x.view::<T>(), &kept, &q, mask.as_ref().map(Mask::view));
         threads::run(py, x.bytes(), move |threads| match mask {
-            Some(mask) => exact(Masked { x: view, mask }, kept, q, threads),
+            Some(mask) => exact(Masked::new(view, mask), kept, q, threads),
             None => exact(view, kept, q, threads),
         })
     });

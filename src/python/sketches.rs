@@ -1,14 +1,17 @@
 //! `planish.stats.Quantiles`.
 
-use super::arrays::{to_numpy, with_element};
+use super::arrays::with_element;
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
-use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
+use super::results::to_numpy;
+use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_number, saved_shape};
 use super::threads;
 use crate::error::Error;
+use crate::memory;
+use crate::stats::channel::Channel;
 use crate::stats::sketch::Sketch;
-use crate::stats::sketches::{Channel, Sketches, scaled};
+use crate::stats::sketches::{Sketches, scaled};
 use crate::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -81,17 +84,13 @@ impl PyQuantiles {
         Sketch::size(self.error)
     }
 
-    fn empty_copy(&self) -> Self {
-        let stream = Stream::new(self.stream.axes.clone());
-        Self { stream, q: self.q.clone(), single: self.single, error: self.error }
+    fn try_clone(&self) -> PyResult<Self> {
+        Ok(Self { stream: self.stream.copy()?, q: memory::copied(&self.q)?, single: self.single, error: self.error })
     }
 
     fn q_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if self.single {
-            self.q[0].into_pyobject(py).map(|q| q.into_any()).map_err(Into::into)
-        } else {
-            self.q.clone().into_pyobject(py)
-        }
+        let shape = [self.q.len()];
+        to_numpy(py, self.q.iter().copied(), if self.single { &[] } else { &shape })?.call_method0("tolist")
     }
 }
 
@@ -172,7 +171,7 @@ impl PyQuantiles {
             let weights = weights.as_ref().map(Weights::view);
             threads::run(slf.py(), batch.x.bytes(), move |threads| match (weights, mask) {
                 (Some(weights), mask) => Sketches::of_weighted(x, weights, mask, kept, size, threads),
-                (None, Some(mask)) => Sketches::of(Masked { x, mask }, kept, size, threads),
+                (None, Some(mask)) => Sketches::of(Masked::new(x, mask), kept, size, threads),
                 (None, None) => Sketches::of(x, kept, size, threads),
             })
         });
@@ -202,7 +201,7 @@ impl PyQuantiles {
     /// ValueError
     ///     If the channels or `rank_error` differ.
     fn merge<'py>(slf: Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let State { shape, statistics } = other.get().stream.snapshot();
+        let State { shape, statistics } = other.get().stream.snapshot()?;
         let (ours, theirs) = (slf.get().error, other.get().error);
         if ours.to_bits() != theirs.to_bits() {
             return Err(PyValueError::new_err(format!(
@@ -217,21 +216,20 @@ impl PyQuantiles {
     }
 
     fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let copy = Self { stream: slf.get().stream.copy(), ..slf.get().empty_copy() };
-        Self::merge(Bound::new(slf.py(), copy)?, other)
+        Self::merge(Bound::new(slf.py(), slf.get().try_clone()?)?, other)
     }
 
     fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
         Self::merge(slf.clone(), other).map(|_| ())
     }
 
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+    fn __eq__(&self, other: &Bound<'_, Self>) -> PyResult<bool> {
         let other = other.get();
-        self.stream.axes == other.stream.axes
+        Ok(self.stream.axes == other.stream.axes
             && self.q == other.q
             && self.single == other.single
             && self.error.to_bits() == other.error.to_bits()
-            && self.stream.snapshot() == other.stream.snapshot()
+            && self.stream.snapshot()? == other.stream.snapshot()?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -260,20 +258,21 @@ impl PyQuantiles {
     /// Number of elements of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot();
+        let State { shape, statistics } = self.stream.snapshot()?;
         let shape = shape.unwrap_or_else(|| vec![0]);
         let counts = statistics.channels.iter().map(Channel::count);
         if statistics.unit == 0 {
-            return to_numpy(py, counts.map(|count| count as i64).collect(), &shape);
+            return to_numpy(py, counts.map(|count| count as i64), &shape);
         }
-        to_numpy(py, counts.map(|count| scaled(count as f64, statistics.unit)).collect(), &shape)
+        to_numpy(py, counts.map(|count| scaled(count as f64, statistics.unit)), &shape)
     }
 
     /// The quantiles of each channel.
     #[getter]
     fn quantiles<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot();
-        let between: Vec<_> = statistics.channels.iter().map(|channel| channel.quantiles(&self.q)).collect();
+        let State { shape, statistics } = self.stream.snapshot()?;
+        let between = statistics.channels.iter().map(|channel| channel.quantiles(&self.q));
+        let between: Vec<_> = memory::collect_all(between)?;
         let table = table(py, &between, &self.q, &shape.unwrap_or_else(|| vec![0]))?;
         if self.single { table.get_item(0) } else { Ok(table) }
     }
@@ -288,7 +287,7 @@ impl PyQuantiles {
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let State { shape, statistics: Sketches { channels, unit } } = self.stream.snapshot();
+        let State { shape, statistics: Sketches { channels, unit } } = self.stream.snapshot()?;
         let state = PyDict::new(py);
         state.set_item("version", VERSION)?;
         state.set_item("unit", unit)?;
@@ -296,13 +295,14 @@ impl PyQuantiles {
         let (mut sizes, mut items, mut counted) = (Vec::new(), Vec::new(), Vec::new());
         for (index, Channel { counts, sketch }) in channels.iter().enumerate() {
             for (level, level_items) in sketch.levels.iter().enumerate() {
-                sizes.extend([index as u64, level as u64, level_items.len() as u64]);
-                items.extend_from_slice(level_items);
+                memory::extend(&mut sizes, [index as u64, level as u64, level_items.len() as u64])?;
+                memory::extend(&mut items, level_items.iter().copied())?;
             }
+            memory::reserve(&mut counted, 3 * counts.len())?;
             counted.extend(counts.iter().flat_map(|(value, count)| [index as i64, (*value).into(), *count as i64]));
         }
-        let coins: Vec<u64> = channels.iter().flat_map(|channel| channel.sketch.coins).collect();
-        let bounds: Vec<f64> = channels.iter().flat_map(|channel| [channel.sketch.min, channel.sketch.max]).collect();
+        let coins = channels.iter().flat_map(|channel| channel.sketch.coins);
+        let bounds = channels.iter().flat_map(|channel| [channel.sketch.min, channel.sketch.max]);
         let count = channels.len();
         let (levels, values, integers) = (sizes.len() / 3, items.len(), counted.len() / 3);
         state.set_item("coins", to_numpy(py, coins, &[count, 3])?)?;
@@ -317,17 +317,18 @@ impl PyQuantiles {
     fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
         let field = saved(state, VERSION)?;
         let shape = saved_shape(&field("shape")?)?;
-        let unit = field("unit")?.extract::<i32>()?;
-        if unit.abs() > MOST_DIGITS {
+        let unit: i32 = saved_number(&field("unit")?, "no valid unit")?;
+        if !(-MOST_DIGITS..=MOST_DIGITS).contains(&unit) {
             return Err(damaged("a unit that cannot be"));
         }
         let (coins, bounds) = (rows::<u64, 3>(&field("coins")?)?, rows::<f64, 2>(&field("bounds")?)?);
         let lengths = [coins.len(), bounds.len()];
         let sketch = |(coins, [min, max]): ([u64; 3], [f64; 2])| Sketch { coins, min, max, ..Sketch::default() };
         let sketches = coins.into_iter().zip(bounds).map(sketch);
-        let mut channels: Vec<Channel> = sketches.map(|sketch| Channel { counts: Vec::new(), sketch }).collect();
-        let items: Vec<f64> = rows::<f64, 1>(&field("items")?)?.into_iter().flatten().collect();
-        let mut items = &items[..];
+        let mut channels: Vec<Channel> =
+            memory::collect(sketches.map(|sketch| Channel { counts: Vec::new(), sketch }))?;
+        let items = rows::<f64, 1>(&field("items")?)?;
+        let mut items = items.as_flattened();
         for [index, level, len] in rows::<u64, 3>(&field("levels")?)? {
             let channel = usize::try_from(index).ok().and_then(|index| channels.get_mut(index));
             let taken = usize::try_from(len).ok().and_then(|len| items.split_at_checked(len));
@@ -343,23 +344,26 @@ impl PyQuantiles {
                 return Err(damaged("items that cannot be"));
             }
             sketch.count += count as u64;
-            sketch.levels.push(taken.to_vec());
+            memory::push(&mut sketch.levels, memory::copied(taken)?)?;
             items = rest;
         }
         if !items.is_empty() {
             return Err(damaged("levels that do not fit its items"));
         }
+        let mut totals: Vec<u64> = memory::collect(channels.iter().map(Channel::count))?;
         for [index, value, count] in rows::<i64, 3>(&field("counts")?)? {
-            let channel = usize::try_from(index).ok().and_then(|index| channels.get_mut(index));
+            let channel =
+                usize::try_from(index).ok().and_then(|index| channels.get_mut(index).zip(totals.get_mut(index)));
             let value = i32::try_from(value).ok().filter(|value| (i16::MIN.into()..=u16::MAX.into()).contains(value));
-            let (Some(channel), Some(value), 1..) = (channel, value, count) else {
+            let (Some((channel, total)), Some(value), 1..) = (channel, value, count) else {
                 return Err(damaged("counts that cannot be"));
             };
             let ascending = channel.counts.last().is_none_or(|(last, _)| *last < value);
-            if !ascending || channel.count() + count as u64 >= 1 << 62 {
+            *total += count as u64;
+            if !ascending || *total >= 1 << 62 {
                 return Err(damaged("counts that cannot be"));
             }
-            channel.counts.push((value, count as u64));
+            memory::push(&mut channel.counts, (value, count as u64))?;
         }
         self.stream.restore(shape, lengths, false, Sketches { channels, unit })
     }

@@ -1,11 +1,13 @@
 //! Compressed sparse matrices for Python, on SciPy's own buffers.
 
-use super::arrays::{Array, DType, doubles, empty_like};
+use super::arrays::{Array, DType, doubles};
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
+use super::results::empty_like;
 use super::threads;
 use crate::error::Error;
 use crate::kernels::norms::Norm;
+use crate::memory;
 use crate::sparse::{self, Channels, Compressed};
 use crate::stats::extrema::Extrema;
 use crate::stats::moments::Moments;
@@ -32,7 +34,7 @@ impl<'py> FromPyObject<'_, 'py> for Matrix<'py> {
         let (indices, indptr) = (Array::new(&indices, "the indices of X")?, Array::new(&indptr, "the indptr of X")?);
         for array in [&data, &indices, &indptr] {
             let size = array.dtype.size();
-            let contiguous = array.shape.len() == 1 && (array.len() < 2 || array.strides[0] == size as isize);
+            let contiguous = array.shape.len() == 1 && (array.len() < 2 || *array.strides == [size as isize]);
             if !contiguous || !(array.start as usize).is_multiple_of(size) {
                 return Err(PyValueError::new_err("the buffers of a sparse X must be contiguous and of one dimension"));
             }
@@ -68,8 +70,11 @@ macro_rules! with_matrix {
             ($t:ty, $i:ty) => {{
                 type $T = $t;
                 let (data, indices) = (slice::<$t>(&$parts.data), slice::<$i>(&$parts.indices));
-                let $matrix = Compressed::new(data, indices, slice::<$i>(&$parts.indptr), $parts.minor);
-                $matrix.and_then(|$matrix| $body)
+                // Others may change theirs while it is read: it is the copy that is checked and used.
+                memory::copied(slice::<$i>(&$parts.indptr)).and_then(|indptr| {
+                    let $matrix = Compressed::new(data, indices, &indptr, $parts.minor)?;
+                    $body
+                })
             }};
         }
         match ($parts.data.dtype, $parts.indices.dtype) {
@@ -197,8 +202,9 @@ pub fn sparse_quantiles<'py>(
     py: Python<'py>,
     name: &str,
     matrix: Matrix<'py>,
-    q: Vec<f64>,
+    q: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let (_, q) = doubles(q, "q")?;
     check_q(&q)?;
     let (parts, wanted) = (&matrix, &q);
     let between = with_matrix!(parts, matrix, T => threads::run(py, parts.bytes(), move |threads| {

@@ -6,16 +6,38 @@ use super::errors::to_python;
 use super::threads;
 use crate::element::Bool;
 use crate::error::Error;
+use crate::layout::MAX_AXES;
+use crate::memory;
 use crate::stats::extrema::Extrema;
+use crate::stats::moments::Moments;
+use crate::stats::sketches::Sketches;
 use crate::view::View;
 use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArrayMethods};
+use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Statistics of every channel.
+pub trait Statistics: Default {
+    /// A copy.
+    fn try_clone(&self) -> Result<Self, Error>;
+}
+
+macro_rules! statistics {
+    ($($t:ty),*) => {$(
+        impl Statistics for $t {
+            fn try_clone(&self) -> Result<Self, Error> {
+                self.try_clone()
+            }
+        }
+    )*};
+}
+statistics!(Extrema, Moments, Sketches);
+
 /// A state that grows batch by batch.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct State<S> {
     /// Lengths of the kept axes; known from the first batch on.
     pub shape: Option<Vec<usize>>,
@@ -42,7 +64,7 @@ pub struct Batch<'py> {
     pub shape: Vec<usize>,
 }
 
-impl<S: Clone + Default> Stream<S> {
+impl<S: Statistics> Stream<S> {
     /// Nothing seen yet.
     pub fn new(axes: ChannelAxes) -> Self {
         Self { axes, state: Mutex::new(State::default()) }
@@ -54,8 +76,10 @@ impl<S: Clone + Default> Stream<S> {
     }
 
     /// A copy of the state.
-    pub fn snapshot(&self) -> State<S> {
-        self.lock().clone()
+    pub fn snapshot(&self) -> PyResult<State<S>> {
+        let State { shape, statistics } = &*self.lock();
+        let shape = shape.as_deref().map(memory::copied).transpose()?;
+        Ok(State { shape, statistics: statistics.try_clone()? })
     }
 
     /// Look at an array before it is taken in.
@@ -63,27 +87,17 @@ impl<S: Clone + Default> Stream<S> {
         let x = Array::new(x, name)?;
         let kept = self.axes.kept(x.shape.len())?;
         let shape = kept_shape(&x.shape, &kept);
-        self.check_shape(&shape, name)?;
+        check_shape(&self.lock(), &shape, name)?;
         Ok(Batch { x, kept, shape })
-    }
-
-    fn check_shape(&self, shape: &[usize], name: &str) -> PyResult<()> {
-        match &self.lock().shape {
-            Some(ours) if ours != shape => Err(PyValueError::new_err(format!(
-                "{name} has channels of shape {}; the statistics so far have channels of shape {}",
-                tuple(shape),
-                tuple(ours)
-            ))),
-            _ => Ok(()),
-        }
     }
 
     /// Join statistics of channels of `shape` to the state, which stays as it was if that fails.
     pub fn join(&self, shape: &[usize], name: &str, merge: impl FnOnce(&mut S) -> Result<(), Error>) -> PyResult<()> {
-        self.check_shape(shape, name)?;
+        let ours = memory::copied(shape)?;
         let mut state = self.lock();
+        check_shape(&state, shape, name)?;
         merge(&mut state.statistics).map_err(|error| to_python(&error, name))?;
-        state.shape = Some(shape.to_vec());
+        state.shape = Some(ours);
         Ok(())
     }
 
@@ -93,8 +107,8 @@ impl<S: Clone + Default> Stream<S> {
     }
 
     /// A stream of its own in the same state.
-    pub fn copy(&self) -> Self {
-        Self { axes: self.axes.clone(), state: Mutex::new(self.snapshot()) }
+    pub fn copy(&self) -> PyResult<Self> {
+        Ok(Self { axes: self.axes.clone(), state: Mutex::new(self.snapshot()?) })
     }
 
     /// Put back a saved state. Each of its tables is as long as there are channels, or empty where `optional` says that
@@ -122,6 +136,17 @@ impl<S: Clone + Default> Stream<S> {
     }
 }
 
+fn check_shape<S>(state: &State<S>, shape: &[usize], name: &str) -> PyResult<()> {
+    match &state.shape {
+        Some(ours) if ours != shape => Err(PyValueError::new_err(format!(
+            "{name} has channels of shape {}; the statistics so far have channels of shape {}",
+            tuple(shape),
+            tuple(ours)
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The error for a saved state that cannot be right.
 pub fn damaged(what: &str) -> PyErr {
     PyValueError::new_err(format!("the saved state has {what}"))
@@ -146,18 +171,33 @@ pub fn saved<'a, 'py>(
 
 /// The shape of a saved state.
 pub fn saved_shape(shape: &Bound<'_, PyAny>) -> PyResult<Option<Vec<usize>>> {
-    shape.extract().map_err(|_| damaged("no valid shape"))
+    if shape.is_none() {
+        return Ok(None);
+    }
+    // One more than NumPy's arrays may have, for groups.
+    if !shape.len().is_ok_and(|axes| axes <= MAX_AXES + 1) {
+        return Err(damaged("no valid shape"));
+    }
+    shape.extract().map(Some).map_err(|_| damaged("no valid shape"))
+}
+
+/// A number of a saved state.
+pub fn saved_number<'py, T: FromPyObjectOwned<'py>>(number: &Bound<'py, PyAny>, what: &str) -> PyResult<T> {
+    number.extract().map_err(|_| damaged(what))
 }
 
 /// The rows of a saved table of `N` columns.
 pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_, PyAny>) -> PyResult<Vec<[T; N]>> {
     let table =
         table.cast::<PyArray2<T>>().map_err(|_| PyValueError::new_err("the saved state has a damaged table"))?;
-    if table.shape()[1] != N {
+    if table.shape().get(1) != Some(&N) {
         return Err(PyValueError::new_err("the saved state has a table of the wrong width"));
     }
-    let values: Vec<T> = table.try_readonly()?.as_array().iter().copied().collect();
-    Ok(values.as_chunks::<N>().0.to_vec())
+    let table = table.try_readonly()?;
+    let table = table.as_array();
+    let mut values = table.iter().copied();
+    let row = |_| std::array::from_fn(|_| values.next().unwrap_or_default());
+    Ok(memory::collect((0..table.len() / N).map(row))?)
 }
 
 /// The samples of an array, along its first axis, by the code of their group.
@@ -199,7 +239,7 @@ impl<'py> Groups<'py> {
     }
 
     /// A stream that has seen `statistics` of all groups: these are its first axis.
-    pub fn stream<S: Clone + Default>(&self, statistics: S) -> Stream<S> {
+    pub fn stream<S: Statistics>(&self, statistics: S) -> Stream<S> {
         let kept = self.kept.iter().enumerate().filter(|(_, kept)| **kept);
         let axes = std::iter::once(0).chain(kept.map(|(axis, _)| axis as isize + 1)).collect();
         let mut shape = kept_shape(&self.x.shape, &self.kept);
@@ -261,16 +301,16 @@ impl<'py> Weights<'py> {
         let x = &batch.x;
         let per_sample = array.shape.len() == 1 && x.shape.first() == array.shape.first();
         let strides = if array.shape == x.shape {
-            array.strides.clone()
+            memory::copied(&array.strides)?
         } else if per_sample {
-            if batch.kept[0] {
+            if batch.kept.first() == Some(&true) {
                 return Err(PyValueError::new_err(
                     "weights of shape (n_samples,) weigh the samples along axis 0, which channel_axis keeps; weights \
                      of the shape of x are accepted",
                 ));
             }
-            let mut strides = vec![0; x.shape.len()];
-            strides[0] = array.strides[0];
+            let mut strides = memory::filled(0, x.shape.len())?;
+            strides.iter_mut().zip(&array.strides).for_each(|(stride, step)| *stride = *step);
             strides
         } else {
             let samples = x.shape.first().map_or_else(|| "()".into(), |n| format!("({n},)"));
@@ -280,15 +320,15 @@ impl<'py> Weights<'py> {
                 tuple(&x.shape)
             )));
         };
-        let (view, all) = (array.view::<f64>(), vec![false; array.shape.len()]);
+        let (view, all) = (array.view::<f64>(), memory::filled(false, array.shape.len())?);
         let extrema = threads::run(py, array.bytes(), move |threads| Extrema::of(view, &all, threads));
         let good = |c: &crate::stats::extrema::Cell| {
             c.count == array.len() as u64 && (c.count == 0 || c.min >= 0.0 && c.max.is_finite())
         };
-        if !extrema.is_ok_and(|extrema| extrema.cells.iter().all(good)) {
+        if !extrema?.cells.iter().all(good) {
             return Err(to_python(&Error::BadWeight, "weights"));
         }
-        Ok(Self { shape: x.shape.clone(), strides, array })
+        Ok(Self { shape: memory::copied(&x.shape)?, strides, array })
     }
 
     /// To read along with `x`.

@@ -1,10 +1,11 @@
 //! Statistics of the channels of a sparse matrix.
 
-use super::{Channels, Compressed, Index, PIECES};
+use super::{Channels, Compressed, Index, OUT_OF_RANGE, PIECES};
 use crate::dd::Dd;
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
+use crate::memory;
 use crate::parallel;
 use crate::stats::extrema::{Cell, Extrema};
 use crate::stats::moments::{FloatCell, Moments};
@@ -65,30 +66,35 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
         let Self { matrix, segments, weights, .. } = self;
         let sorted = matrix.ascends(segments.clone())?;
         let elements = segments.len();
-        let mut tallies = vec![C::default(); matrix.minor];
-        let mut rare = vec![C::Rare::default(); matrix.minor];
-        let mut weight = vec![Dd::ZERO; if C::WEIGHTED { matrix.minor } else { 0 }];
+        let mut tallies = memory::filled(C::default(), matrix.minor)?;
+        let mut rare = memory::filled(C::Rare::default(), matrix.minor)?;
+        let mut weight = memory::filled(Dd::ZERO, if C::WEIGHTED { matrix.minor } else { 0 })?;
         // The segment, counted from one within the piece, of which a channel last had an entry.
-        let mut seen = vec![0; if sorted { 0 } else { matrix.minor }];
+        let mut seen = memory::filled(0, if sorted { 0 } else { matrix.minor })?;
         for round in 0..3 {
             if round == 0 && sorted && !C::WEIGHTED {
-                let entries = matrix.entries(segments.clone());
-                for (x, index) in matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]) {
+                let (data, indices) = matrix.pairs(matrix.entries(segments.clone()));
+                for (x, index) in data.iter().zip(indices) {
                     let channel = index.offset();
-                    tallies[channel].take_plain(&mut rare[channel], x.to_f64());
+                    let (tally, rare) = tallies.get_mut(channel).zip(rare.get_mut(channel)).ok_or(OUT_OF_RANGE)?;
+                    tally.take_plain(rare, x.to_f64());
                 }
             } else {
                 for (i, segment) in segments.clone().enumerate() {
-                    let w = weights.map_or(1.0, |weights| weights[segment]);
-                    let entries = matrix.entries(segment..segment + 1);
-                    for (x, index) in matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]) {
+                    let w = weights.map_or(Some(1.0), |weights| weights.get(segment).copied()).ok_or(OUT_OF_RANGE)?;
+                    let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
+                    for (x, index) in data.iter().zip(indices) {
                         let channel = index.offset();
-                        if !sorted && std::mem::replace(&mut seen[channel], i + 1) == i + 1 {
-                            return Err(Error::Duplicates);
+                        if !sorted {
+                            let seen = seen.get_mut(channel).ok_or(OUT_OF_RANGE)?;
+                            if std::mem::replace(seen, i + 1) == i + 1 {
+                                return Err(Error::Duplicates);
+                            }
                         }
-                        tallies[channel].take(&mut rare[channel], x.to_f64(), w);
-                        if C::WEIGHTED {
-                            weight[channel] = weight[channel].add_f64(w);
+                        let (tally, rare) = tallies.get_mut(channel).zip(rare.get_mut(channel)).ok_or(OUT_OF_RANGE)?;
+                        tally.take(rare, x.to_f64(), w);
+                        if let Some(weight) = weight.get_mut(channel) {
+                            *weight = weight.add_f64(w);
                         }
                     }
                 }
@@ -100,7 +106,7 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
             seen.fill(0);
             weight.fill(Dd::ZERO);
         }
-        let mut results = Vec::with_capacity(matrix.minor);
+        let mut results = memory::with_room(matrix.minor)?;
         for (channel, (tally, rare)) in tallies.iter().zip(&rare).enumerate() {
             let count = tally.count(rare);
             let weight = weight.get(channel).copied().unwrap_or(Dd::from(count as f64));
@@ -116,10 +122,9 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
         if !matrix.ascends(segments.clone())? {
             return Err(Error::Duplicates);
         }
-        let mut results = Vec::with_capacity(segments.len());
+        let mut results = memory::with_room(segments.len())?;
         for segment in segments.clone() {
-            let entries = matrix.entries(segment..segment + 1);
-            let (data, indices) = (&matrix.data[entries.clone()], &matrix.indices[entries]);
+            let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
             let (mut tally, mut rare, mut weight) = (C::default(), C::Rare::default(), Dd::from(data.len() as f64));
             for round in 0..3 {
                 if round == 0 && !C::WEIGHTED {
@@ -127,7 +132,8 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
                 } else {
                     weight = Dd::ZERO;
                     for (x, index) in data.iter().zip(indices) {
-                        let w = weights.map_or(1.0, |weights| weights[index.offset()]);
+                        let w = weights.map_or(Some(1.0), |weights| weights.get(index.offset()).copied());
+                        let w = w.ok_or(OUT_OF_RANGE)?;
                         tally.take(&mut rare, x.to_f64(), w);
                         weight = weight.add_f64(w);
                     }
@@ -144,6 +150,7 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
 
     /// A tally that has plainly taken in `data`.
     #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "lanes of arrays of that many")]
     fn plain<C: Tally>(data: &[T]) -> (C, C::Rare) {
         let (mut tallies, mut rare) = ([C::default(); LANES], [C::Rare::default(); LANES]);
         let chunks = data.chunks_exact(LANES);
@@ -194,11 +201,12 @@ fn gather<T: Element, I: Index, C: Tally>(
         Channels::Segments => PIECES,
         Channels::Indices => (matrix.data.len() / (512 * matrix.minor.max(1))).clamp(1, PIECES / 2),
     };
-    let pieces = matrix.pieces(pieces).into_iter();
-    let pieces: Vec<_> = pieces.map(|segments| Piece { matrix, segments, channels, weights }).collect();
-    let run =
-        |(): &mut (), piece: usize| kernels::run(Run::<T, I, C> { piece: &pieces[piece], tally: Default::default() });
-    let results = parallel::map(pieces.len(), threads, || (), run).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let pieces = matrix.pieces(pieces)?;
+    let run = |(): &mut (), segments: Range<usize>| {
+        let piece = Piece { matrix, segments, channels, weights };
+        kernels::run(Run::<T, I, C> { piece: &piece, tally: Default::default() })
+    };
+    let results = parallel::map_items(pieces, 1, threads, || (), run)?;
     kernels::run(Join { results, join });
     Ok(())
 }
@@ -382,12 +390,14 @@ pub fn moments<T: Element, I: Index>(
 ) -> Result<Moments, Error> {
     let number = matrix.channels(channels);
     let elements = if channels == Channels::Segments { matrix.minor } else { matrix.major() };
-    let mut cells = vec![FloatCell::default(); number];
-    let mut stored = vec![(0usize, Dd::ZERO); number];
+    let mut cells: Vec<FloatCell> = memory::filled(FloatCell::default(), number)?;
+    let mut stored: Vec<(usize, Dd)> = memory::filled((0, Dd::ZERO), number)?;
     let join = |channel: usize, entries: &Entries<FloatCell>| {
-        cells[channel].merge(&entries.cell);
-        stored[channel].0 += entries.count;
-        stored[channel].1 = stored[channel].1 + entries.weight;
+        if let Some((cell, (count, weight))) = cells.get_mut(channel).zip(stored.get_mut(channel)) {
+            cell.merge(&entries.cell);
+            *count += entries.count;
+            *weight = *weight + entries.weight;
+        }
     };
     match weights {
         None => gather::<T, I, Sums<Unweighted>>(matrix, channels, None, threads, join)?,
@@ -458,13 +468,15 @@ pub fn extrema<T: Element, I: Index>(
 ) -> Result<Extrema, Error> {
     let number = matrix.channels(channels);
     let elements = if channels == Channels::Segments { matrix.minor } else { matrix.major() };
-    let mut cells = vec![Cell::EMPTY; number];
-    let mut stored = vec![0usize; number];
+    let mut cells: Vec<Cell> = memory::filled(Cell::EMPTY, number)?;
+    let mut stored: Vec<usize> = memory::filled(0, number)?;
     let mut joined = Ok(());
     gather::<T, I, Ends>(matrix, channels, None, threads, |channel, entries| {
-        stored[channel] += entries.count;
-        if let Err(error) = cells[channel].merge(&entries.cell) {
-            joined = Err(error);
+        if let Some((cell, stored)) = cells.get_mut(channel).zip(stored.get_mut(channel)) {
+            *stored += entries.count;
+            if let Err(error) = cell.merge(&entries.cell) {
+                joined = Err(error);
+            }
         }
     })?;
     joined?;

@@ -1,12 +1,13 @@
 //! Maps of the entries of a sparse matrix. Zero stays zero, so that what is not stored need not be touched.
 
-use super::{Channels, Compressed, Index, PIECES};
+use super::{Channels, Compressed, Index, OUT_OF_RANGE, PIECES};
 use crate::element::{Element, Key, Output};
 use crate::error::Error;
 use crate::kernels::affine::{Parameters, map_exact};
 use crate::kernels::normalize::normalize_vector;
 use crate::kernels::norms::Norm;
 use crate::kernels::{self, Kernel};
+use crate::memory;
 use crate::parallel;
 use std::ops::Range;
 
@@ -21,13 +22,13 @@ fn pieces<'o, T, I: Index, U>(matrix: &Compressed<'_, T, I>, out: &'o mut [U]) -
     if out.len() != matrix.data.len() {
         return Err(Error::Damaged("data and result differ in length"));
     }
-    let mut rest = out.split_at_mut(matrix.entries(0..0).start).1;
+    let (_, mut rest) = out.split_at_mut(matrix.entries(0..0).start);
     let cut = |segments: Range<usize>| {
         let (out, others) = std::mem::take(&mut rest).split_at_mut(matrix.entries(segments.clone()).len());
         rest = others;
         Piece { segments, out }
     };
-    Ok(matrix.pieces(PIECES).into_iter().map(cut).collect())
+    memory::collect(matrix.pieces(PIECES)?.into_iter().map(cut))
 }
 
 struct Scale<'a, 'o, T, I> {
@@ -44,21 +45,22 @@ impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
     fn run(self) -> Self::Output {
         let Self { matrix, piece, channels, parameters } = self;
         let Parameters { scale, scale_rest, .. } = parameters;
-        let mut infinite = false;
+        let (mut infinite, mut outside) = (false, false);
         let mut out = piece.out.iter_mut();
         for segment in piece.segments {
-            let entries = matrix.entries(segment..segment + 1);
-            let entries = matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]);
-            for ((x, index), y) in entries.zip(out.by_ref()) {
+            let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
+            for ((x, index), y) in data.iter().zip(indices).zip(out.by_ref()) {
                 let channel = if channels == Channels::Segments { segment } else { index.offset() };
                 let (Some(scale), Some(rest)) = (scale.get(channel), scale_rest.get(channel)) else {
-                    return Err(Error::Damaged("an index is out of range"));
+                    return Err(OUT_OF_RANGE);
                 };
                 *y = T::from_f64(map_exact::<false>(x.to_f64(), 0.0, *scale, *rest, 0.0));
                 infinite |= x.key().magnitude().is_infinite();
+                // Whoever is handed the result trusts its indices.
+                outside |= index.offset() >= matrix.minor;
             }
         }
-        Ok(infinite)
+        if outside { Err(OUT_OF_RANGE) } else { Ok(infinite) }
     }
 }
 
@@ -74,9 +76,9 @@ pub fn scale<T: Output, I: Index>(
     out: &mut [T],
     threads: usize,
 ) -> Result<bool, Error> {
-    let zeros = vec![0.0; scale.len()];
+    let zeros = || memory::filled(0.0, scale.len());
     let mut parameters =
-        Parameters { scale: scale.to_vec(), shift: zeros.clone(), scale_rest: zeros.clone(), offset: zeros };
+        Parameters { scale: memory::copied(scale)?, shift: Vec::new(), scale_rest: zeros()?, offset: Vec::new() };
     if divide {
         parameters.invert_scales();
     }
@@ -93,8 +95,8 @@ pub fn scale<T: Output, I: Index>(
         }
         Ok(infinite)
     };
-    let infinite = parallel::map_items(pieces(&matrix, out)?, 1, threads, || (), |(), piece| run(piece));
-    infinite.into_iter().try_fold(false, |any, infinite| Ok(any | infinite?))
+    let infinite = parallel::map_items(pieces(&matrix, out)?, 1, threads, || (), |(), piece| run(piece))?;
+    Ok(infinite.contains(&true))
 }
 
 /// Divide every segment of `matrix` by its length, into `out`; `false` where an entry is not finite.
@@ -107,16 +109,15 @@ pub fn normalize<T: Element + Output, I: Index>(
     let run = |piece: Piece<'_, T>| {
         let (mut spoiled, mut rest) = (false, piece.out);
         for segment in piece.segments {
-            let x = &matrix.data[matrix.entries(segment..segment + 1)];
+            let (x, _) = matrix.pairs(matrix.entries(segment..segment + 1));
             let (y, others) = rest.split_at_mut(x.len());
             rest = others;
             if !x.is_empty() {
                 spoiled |= normalize_vector(norm, x, y, 0.0);
             }
         }
-        !spoiled
+        Ok::<_, Error>(!spoiled)
     };
-    Ok(parallel::map_items(pieces(&matrix, out)?, 1, threads, || (), |(), piece| run(piece))
-        .into_iter()
-        .all(|finite| finite))
+    let finite = parallel::map_items(pieces(&matrix, out)?, 1, threads, || (), |(), piece| run(piece))?;
+    Ok(!finite.contains(&false))
 }

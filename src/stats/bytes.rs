@@ -1,10 +1,11 @@
 //! How often each value of a byte occurs in every channel.
 
+use super::channel::Channel;
 use super::sketch::Sketch;
-use super::sketches::Channel;
 use super::{Accumulator, Slots, Tile};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
+use crate::memory;
 use crate::tiles::Rows;
 
 /// Bytes that are counted at a time, each by counters of its own: equal ones in a row do not wait for each other.
@@ -28,8 +29,9 @@ impl Counter {
     /// Add the counters to the cells.
     fn empty(&mut self, slots: &Slots) {
         for (lane, counters) in self.counters.iter_mut().enumerate() {
-            let cell = &mut self.cells[slots.slot_of(lane % slots.width)];
-            cell.iter_mut().zip(&*counters).for_each(|(total, count)| *total += u64::from(*count));
+            if let Some(cell) = self.cells.get_mut(slots.slot_of(lane % slots.width)) {
+                cell.iter_mut().zip(&*counters).for_each(|(total, count)| *total += u64::from(*count));
+            }
             *counters = [0; BYTES];
         }
         self.counted = 0;
@@ -39,14 +41,12 @@ impl Counter {
 impl<T: Element> Accumulator<T> for Counter {
     type Cell = Channel;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
         let even = (1..=LANES).map(|copies| slots.width * copies).find(|lanes| lanes.is_multiple_of(LANES));
         let lanes = even.filter(|lanes| *lanes <= MOST_LANES).unwrap_or(slots.width);
-        self.counters.clear();
-        self.counters.resize(lanes, [0; BYTES]);
         self.counted = 0;
-        self.cells.clear();
-        self.cells.resize(slots.count, [0; BYTES]);
+        memory::refill(&mut self.counters, [0; BYTES], lanes)?;
+        memory::refill(&mut self.cells, [0; BYTES], slots.count)
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
@@ -56,8 +56,9 @@ impl<T: Element> Accumulator<T> for Counter {
         }
         self.counted += elements;
         tile.each(|rows, _| {
-            for row in 0..=rows.count {
+            for row in 0..=rows.count() {
                 for elements in rows.row(row).chunks(self.counters.len()) {
+                    #[expect(clippy::indexing_slicing, reason = "a byte has no more values")]
                     let count = |x: &T, counters: &mut [u32; BYTES]| {
                         counters[x.key().ordered().to_u64() as usize % BYTES] += 1;
                     };
@@ -66,25 +67,26 @@ impl<T: Element> Accumulator<T> for Counter {
                     for (x, counters) in eights.iter().zip(&mut *counters) {
                         x.iter().zip(counters).for_each(|(x, counters)| count(x, counters));
                     }
-                    let others = counters[eights.len()..].as_flattened_mut().iter_mut().chain(other_counters);
+                    let others = counters.iter_mut().skip(eights.len()).flatten().chain(other_counters);
                     rest.iter().zip(others).for_each(|(x, counters)| count(x, counters));
                 }
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn settle(&mut self, _slots: &Slots) -> bool {
-        true
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
     }
 
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) {
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) -> Result<(), Error> {
         self.empty(slots);
         let first = T::Key::BOTTOM.to_f64() as i32;
         for cell in self.cells.drain(..) {
             let counts = cell.iter().enumerate().filter(|(_, count)| **count > 0);
-            let counts = counts.map(|(value, count)| (first + value as i32, *count)).collect();
+            let counts = memory::collect(counts.map(|(value, count)| (first + value as i32, *count)))?;
             cells.push(Channel { counts, sketch: Sketch::default() });
         }
+        Ok(())
     }
 }

@@ -2,10 +2,11 @@
 
 use super::groups::Groups;
 use super::source::Source;
-use super::{Accumulator, Slots, Tile, reduce};
+use super::{Accumulator, Slots, Tile, joined, reduce};
 use crate::element::{Element, Key};
 use crate::error::Error;
 use crate::kernels::extrema::Bounds;
+use crate::memory;
 use crate::tiles::Rows;
 use crate::view::View;
 
@@ -26,7 +27,7 @@ impl Cell {
 
     /// Join two cells.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
-        self.count = self.count.checked_add(other.count).ok_or(Error::Overflow)?;
+        self.count = joined(self.count, other.count)?;
         if other.count > 0 {
             self.min = self.min.min(other.min);
             self.max = self.max.max(other.max);
@@ -46,21 +47,11 @@ impl Extrema {
     /// Extrema of `x` along the axes that are not kept. NaN is left out.
     pub fn of<S: Source>(x: S, kept: &[bool], threads: usize) -> Result<Self, Error> {
         let channels = x.shape().iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
-        let mut cells = vec![Cell::EMPTY; channels];
-        let mut joined = Ok(());
-        reduce(
-            x,
-            None,
-            kept,
-            threads,
-            BoundsAccumulator::<<S::Element as Element>::Key>::default,
-            |channel, cell: Cell| {
-                if let Err(error) = cells[channel].merge(&cell) {
-                    joined = Err(error);
-                }
-            },
-        )?;
-        joined.map(|()| Self { cells })
+        let mut cells: Vec<Cell> = memory::filled(Cell::EMPTY, channels)?;
+        reduce(x, None, kept, threads, BoundsAccumulator::<<S::Element as Element>::Key>::default, |channel, cell| {
+            cells.get_mut(channel).map_or(Ok(()), |whole| whole.merge(&cell))
+        })?;
+        Ok(Self { cells })
     }
 
     /// Extrema of `groups` of the rows of `x`, the channels of the first group first. The group of each row is one of `codes`,
@@ -72,9 +63,16 @@ impl Extrema {
         kept: &[bool],
         threads: usize,
     ) -> Result<Self, Error> {
-        let numbers = Groups::new(codes, groups, |_| true);
+        let numbers = Groups::new(codes, groups, |_| true)?;
         let parts = numbers.each(x, None, threads, |_| true, |x, _, threads| Self::of(x, kept, threads))?;
-        Ok(Self { cells: parts.into_iter().flat_map(|(_, part)| part.cells).collect() })
+        let mut cells = memory::with_room(parts.iter().map(|(_, part)| part.cells.len()).sum())?;
+        parts.into_iter().for_each(|(_, mut part)| cells.append(&mut part.cells));
+        Ok(Self { cells })
+    }
+
+    /// A copy.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        Ok(Self { cells: memory::copied(&self.cells)? })
     }
 
     /// Whether an element is infinite.
@@ -88,13 +86,13 @@ impl Extrema {
             return Ok(());
         }
         if self.cells.is_empty() {
-            *self = other.clone();
+            *self = other.try_clone()?;
             return Ok(());
         }
         if self.cells.len() != other.cells.len() {
             return Err(Error::ChannelMismatch { left: self.cells.len(), right: other.cells.len() });
         }
-        let mut cells = self.cells.clone();
+        let mut cells = memory::copied(&self.cells)?;
         for (ours, theirs) in cells.iter_mut().zip(&other.cells) {
             ours.merge(theirs)?;
         }
@@ -118,30 +116,33 @@ impl<K: Key> Default for BoundsAccumulator<K> {
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for BoundsAccumulator<K> {
     type Cell = Cell;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
-        self.cells.clear();
-        self.cells.resize(slots.count, Cell::EMPTY);
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+        memory::refill(&mut self.cells, Cell::EMPTY, slots.count)
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        self.bounds.clear(slots.kernel_width());
-        tile.each(|rows, _| self.bounds.add(rows));
-        slots.fold_with(&mut self.bounds.min, |a, b| *a = if b < *a { b } else { *a });
-        slots.fold_with(&mut self.bounds.max, |a, b| *a = if b > *a { b } else { *a });
-        slots.fold(&mut self.bounds.nan);
+        self.bounds.clear(slots.kernel_width())?;
+        tile.each(|rows, _| {
+            self.bounds.add(rows);
+            Ok(())
+        })?;
+        slots.fold_with(&mut self.bounds.min, |a, b| *a = if b < *a { b } else { *a })?;
+        slots.fold_with(&mut self.bounds.max, |a, b| *a = if b > *a { b } else { *a })?;
+        slots.fold(&mut self.bounds.nan)?;
         let count = (tile.rows() * slots.columns_per_slot()) as u64;
-        for (slot, cell) in self.cells.iter_mut().enumerate() {
-            let count = count - u64::from(self.bounds.nan[slot]);
-            cell.merge(&Cell { count, min: self.bounds.min[slot].to_f64(), max: self.bounds.max[slot].to_f64() })?;
+        let bounds = self.bounds.min.iter().zip(&self.bounds.max).zip(&self.bounds.nan);
+        for (cell, ((min, max), nan)) in self.cells.iter_mut().zip(bounds) {
+            cell.merge(&Cell { count: count - u64::from(*nan), min: min.to_f64(), max: max.to_f64() })?;
         }
         Ok(())
     }
 
-    fn settle(&mut self, _slots: &Slots) -> bool {
-        true
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
     }
 
-    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Cell>) {
+    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
         cells.append(&mut self.cells);
+        Ok(())
     }
 }

@@ -9,13 +9,14 @@
 use super::exact::scaled_variance;
 use super::group_sums::{self, Cells};
 use super::groups::Groups;
-use super::reduce;
 use super::source::Source;
 use super::sums::{FloatAccumulator, IntegerAccumulator};
+use super::{MOST_ELEMENTS, joined, reduce};
 use crate::dd::Dd;
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
+use crate::memory;
 use crate::parallel;
 use crate::view::View;
 
@@ -69,10 +70,17 @@ pub struct IntegerCell {
 impl IntegerCell {
     /// Join two cells.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
-        self.count = self.count.checked_add(other.count).ok_or(Error::Overflow)?;
-        self.sum = self.sum.checked_add(other.sum).ok_or(Error::Overflow)?;
+        let count = joined(self.count, other.count)?;
+        let sum = self.sum.checked_add(other.sum).ok_or(Error::Overflow)?;
         self.square = self.square.checked_add(other.square).ok_or(Error::Overflow)?;
+        (self.count, self.sum) = (count, sum);
         Ok(())
+    }
+
+    /// Whether integers of at most 32 bits can have these moments.
+    pub fn is_possible(&self) -> bool {
+        let Self { count, sum, square } = *self;
+        count <= MOST_ELEMENTS && sum.unsigned_abs() <= u128::from(count) << 32 && square <= u128::from(count) << 64
     }
 
     /// The same moments, each rounded once to 106 bits.
@@ -108,8 +116,8 @@ pub trait MomentsElement: Element {
         _codes: &[u32],
         _groups: usize,
         _threads: usize,
-    ) -> Option<Cells> {
-        None
+    ) -> Result<Option<Cells>, Error> {
+        Ok(None)
     }
 }
 
@@ -123,11 +131,14 @@ fn float_moments<S: Source>(
     kept: &[bool],
     threads: usize,
 ) -> Result<Moments, Error> {
-    let mut floats = vec![FloatCell::default(); channels(x.shape(), kept)];
+    let mut floats: Vec<FloatCell> = memory::filled(FloatCell::default(), channels(x.shape(), kept))?;
     let weighted = weights.is_some();
     let accumulator = || FloatAccumulator::new(S::HAS_MISSING);
-    reduce(x, weights, kept, threads, accumulator, |channel, cell: FloatCell| {
-        floats[channel].merge(&cell);
+    reduce(x, weights, kept, threads, accumulator, |channel, cell| {
+        if let Some(whole) = floats.get_mut(channel) {
+            whole.merge(&cell);
+        }
+        Ok(())
     })?;
     Ok(Moments { floats, integers: Vec::new(), weighted })
 }
@@ -145,7 +156,7 @@ macro_rules! float_elements {
                 codes: &[u32],
                 groups: usize,
                 threads: usize,
-            ) -> Option<Cells> {
+            ) -> Result<Option<Cells>, Error> {
                 group_sums::moments(x, kept, codes, groups, threads)
             }
         }
@@ -157,14 +168,11 @@ macro_rules! integer_elements {
     ($($t:ty),*) => {$(
         impl MomentsElement for $t {
             fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
-                let mut integers = vec![IntegerCell::default(); channels(x.shape(), kept)];
-                let mut joined = Ok(());
-                reduce(x, None, kept, threads, IntegerAccumulator::default, |channel, cell: IntegerCell| {
-                    if let Err(error) = integers[channel].merge(&cell) {
-                        joined = Err(error);
-                    }
+                let mut integers: Vec<IntegerCell> = memory::filled(IntegerCell::default(), channels(x.shape(), kept))?;
+                reduce(x, None, kept, threads, IntegerAccumulator::default, |channel, cell| {
+                    integers.get_mut(channel).map_or(Ok(()), |whole| whole.merge(&cell))
                 })?;
-                joined.map(|()| Moments { floats: Vec::new(), integers, weighted: false })
+                Ok(Moments { floats: Vec::new(), integers, weighted: false })
             }
         }
     )*};
@@ -188,25 +196,28 @@ impl Moments {
         threads: usize,
     ) -> Result<Self, Error> {
         let quick = match weights {
-            None => T::quick_moments(x, kept, codes, groups, threads),
+            None => T::quick_moments(x, kept, codes, groups, threads)?,
             Some(_) => None,
         };
-        let Cells { mut cells, done } = quick.unwrap_or_else(|| Cells { cells: Vec::new(), done: vec![false; groups] });
-        let wanted = |group: usize| !done[group];
+        let Cells { mut cells, done } = match quick {
+            Some(cells) => cells,
+            None => Cells { cells: Vec::new(), done: memory::filled(false, groups)? },
+        };
+        let wanted = |group: usize| done.get(group) == Some(&false);
         let mut integers = Vec::new();
         if done.contains(&false) {
-            let numbers = Groups::new(codes, groups, wanted);
+            let numbers = Groups::new(codes, groups, wanted)?;
             let parts = numbers.each(x, weights, threads, wanted, |x, weights, threads| match weights {
                 Some(_) => Self::of_weighted(x, weights, kept, threads),
                 None => Self::of(x, kept, threads),
             })?;
             for (group, part) in parts {
-                if cells.len() < groups * part.floats.len() {
-                    cells.resize(groups * part.floats.len(), FloatCell::default());
-                }
                 let len = part.floats.len();
-                cells[group * len..][..len].copy_from_slice(&part.floats);
-                integers.extend(part.integers);
+                if cells.len() < groups * len {
+                    memory::resize(&mut cells, FloatCell::default(), groups * len)?;
+                }
+                cells.iter_mut().skip(group * len).zip(&part.floats).for_each(|(cell, part)| *cell = *part);
+                memory::extend(&mut integers, part.integers)?;
             }
         }
         Ok(Self { floats: cells, integers, weighted: weights.is_some() })
@@ -218,16 +229,19 @@ impl Moments {
         arrays: &[(View<'_, T>, &[bool])],
         threads: usize,
     ) -> Result<Self, (usize, Error)> {
-        let channels = arrays.first().map_or(0, |(x, kept)| channels(x.shape, kept));
+        let channels = arrays.first().map_or(0, |(x, kept)| channels(x.shape(), kept));
         // Arrays are short work: many of them go one to a thread, unless their moments take much memory.
         let apart = arrays.len() >= threads && channels <= MOST_CHANNELS_APART;
         let (group, outer, inner) = if apart { (GROUP, threads, 1) } else { (1, 1, threads) };
         let mut total = Self::default();
         for (number, arrays) in arrays.chunks(group).enumerate() {
-            let of = |(): &mut (), index: usize| Self::of(arrays[index].0, arrays[index].1, inner);
-            for (index, moments) in parallel::map(arrays.len(), outer, || (), of).into_iter().enumerate() {
-                let joined = moments.and_then(|moments| total.merge(&moments));
-                joined.map_err(|error| (number * group + index, error))?;
+            let at = |index: usize, error: Error| (number * group + index, error);
+            let of = |(): &mut (), index: usize| match arrays.get(index) {
+                Some((x, kept)) => Self::of(*x, kept, inner).map_err(|error| at(index, error)),
+                None => Ok(Self::default()),
+            };
+            for (index, moments) in parallel::map(arrays.len(), outer, || (), of)?.into_iter().enumerate() {
+                total.merge(&moments).map_err(|error| at(index, error))?;
             }
         }
         Ok(total)
@@ -246,17 +260,23 @@ impl Moments {
 
     /// Moments that are known: for each channel the number of its elements, their mean and their variance, which do not
     /// matter where there is no element.
-    pub fn known(count: &[f64], mean: &[f64], var: &[f64]) -> Self {
+    pub fn known(count: &[f64], mean: &[f64], var: &[f64]) -> Result<Self, Error> {
         let cell = |((count, mean), var): ((&f64, &f64), &f64)| {
             let weight = Dd::from(*count);
             let known = FloatCell { weight, mean: (*mean).into(), m2: Dd::from(*var) * weight };
             if *count == 0.0 { FloatCell::default() } else { known }
         };
-        Self {
-            floats: count.iter().zip(mean).zip(var).map(cell).collect(),
+        Ok(Self {
+            floats: memory::collect(count.iter().zip(mean).zip(var).map(cell))?,
             integers: Vec::new(),
             weighted: count.iter().any(|count| count.fract() != 0.0 || *count > 2f64.powi(53)),
-        }
+        })
+    }
+
+    /// A copy.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        let (floats, integers) = (memory::copied(&self.floats)?, memory::copied(&self.integers)?);
+        Ok(Self { floats, integers, weighted: self.weighted })
     }
 
     /// Number of channels; zero for a state that has seen no array yet.
@@ -270,47 +290,51 @@ impl Moments {
             return Ok(());
         }
         if self.channels() == 0 {
-            *self = other.clone();
+            *self = other.try_clone()?;
             return Ok(());
         }
         if self.channels() != other.channels() {
             return Err(Error::ChannelMismatch { left: self.channels(), right: other.channels() });
         }
-        if self.integers.is_empty() {
-            self.integers.clone_from(&other.integers);
-        } else {
-            let mut integers = self.integers.clone();
+        // All that may fail comes first: then nothing has changed.
+        let mut integers = memory::copied(if self.integers.is_empty() { &other.integers } else { &self.integers })?;
+        if !self.integers.is_empty() {
             for (ours, theirs) in integers.iter_mut().zip(&other.integers) {
                 ours.merge(theirs)?;
             }
-            self.integers = integers;
+        }
+        let weights = self.floats.iter().zip(&other.floats).map(|(ours, theirs)| ours.weight.hi + theirs.weight.hi);
+        if !weights.clone().all(f64::is_finite) {
+            return Err(Error::Overflow);
         }
         if self.floats.is_empty() {
-            self.floats.clone_from(&other.floats);
+            self.floats = memory::copied(&other.floats)?;
         } else {
             self.floats.iter_mut().zip(&other.floats).for_each(|(ours, theirs)| ours.merge(theirs));
         }
+        self.integers = integers;
         self.weighted |= other.weighted;
         Ok(())
     }
 
     /// A value of each channel, made of all that is known of it.
-    fn each(&self, value: impl Fn(FloatCell) -> f64) -> Vec<f64> {
-        kernels::run(Each { moments: self, value })
+    fn each(&self, value: impl Fn(FloatCell) -> f64) -> Result<Vec<f64>, Error> {
+        let values = memory::with_room(self.channels())?;
+        Ok(kernels::run(Each { moments: self, value, values }))
     }
 
     /// Number of elements (or sum of their weights) of each channel.
-    pub fn count(&self) -> Vec<f64> {
+    pub fn count(&self) -> Result<Vec<f64>, Error> {
         self.each(|cell| cell.weight.to_f64())
     }
 
     /// Mean of each channel; NaN where there is no element.
-    pub fn mean(&self) -> Vec<f64> {
+    pub fn mean(&self) -> Result<Vec<f64>, Error> {
         self.each(|cell| if cell.weight.hi == 0.0 { f64::NAN } else { cell.mean.to_f64() })
     }
 
     /// Variance of each channel with `ddof` degrees of freedom taken off; NaN where none are left.
-    pub fn var(&self, ddof: f64) -> Vec<f64> {
+    pub fn var(&self, ddof: f64) -> Result<Vec<f64>, Error> {
         self.each(|cell| {
             let freedom = cell.weight.add_f64(-ddof);
             if freedom.hi <= 0.0 { f64::NAN } else { (cell.m2.max_zero() / freedom).to_f64() }
@@ -322,6 +346,8 @@ impl Moments {
 struct Each<'a, F> {
     moments: &'a Moments,
     value: F,
+    /// With room for all of them.
+    values: Vec<f64>,
 }
 
 impl<F: Fn(FloatCell) -> f64> Kernel for Each<'_, F> {
@@ -329,9 +355,8 @@ impl<F: Fn(FloatCell) -> f64> Kernel for Each<'_, F> {
 
     #[inline(always)]
     fn run(self) -> Vec<f64> {
-        let Moments { floats, integers, .. } = self.moments;
-        let mut values = Vec::with_capacity(self.moments.channels());
-        for channel in 0..self.moments.channels() {
+        let Self { moments: Moments { floats, integers, .. }, value, mut values } = self;
+        for channel in 0..floats.len().max(integers.len()) {
             let mut cell = match integers.get(channel) {
                 Some(integer) => integer.to_float(),
                 None => FloatCell::default(),
@@ -339,7 +364,7 @@ impl<F: Fn(FloatCell) -> f64> Kernel for Each<'_, F> {
             if let Some(float) = floats.get(channel) {
                 cell.merge(float);
             }
-            values.push((self.value)(cell));
+            values.push(value(cell));
         }
         values
     }

@@ -11,6 +11,7 @@ use super::{Accumulator, Slots, Tile, reduce, sums::has_infinity};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::kernels::brackets::Brackets;
+use crate::memory;
 use crate::parallel;
 use crate::tiles::Rows;
 use std::cmp::Ordering;
@@ -88,7 +89,7 @@ struct Counts {
 }
 
 /// What a pass has found out about one channel.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Found<K> {
     counts: Vec<Counts>,
     finite: u64,
@@ -113,56 +114,63 @@ pub fn select<K: Key>(values: &mut [K], first: usize, ranks: &[usize]) {
     }
     let (left, _, right) = values.select_nth_unstable_by(at, order);
     let (before, after) = ranks.split_at(ranks.len() / 2);
-    let (before, after) =
-        (&before[..before.partition_point(|r| r < rank)], &after[after.partition_point(|r| r <= rank)..]);
+    let (before, after) = (
+        before.split_at(before.partition_point(|r| r < rank)).0,
+        after.split_at(after.partition_point(|r| r <= rank)).1,
+    );
     select(left, first, before);
     select(right, rank + 1, after);
 }
 
 impl<K: Key> Found<K> {
-    fn new(brackets: usize) -> Self {
-        Self { counts: vec![Counts::default(); brackets], finite: 0, inside: Vec::new() }
+    fn new(brackets: usize) -> Result<Self, Error> {
+        Ok(Self { counts: memory::filled(Counts::default(), brackets)?, finite: 0, inside: Vec::new() })
     }
 
-    fn merge(&mut self, mut other: Self) {
+    fn merge(&mut self, mut other: Self) -> Result<(), Error> {
         for (ours, theirs) in self.counts.iter_mut().zip(&other.counts) {
             ours.below += theirs.below;
             ours.upto_low += theirs.upto_low;
             ours.upto_high += theirs.upto_high;
         }
         self.finite += other.finite;
+        memory::reserve(&mut self.inside, other.inside.len())?;
         self.inside.append(&mut other.inside);
+        Ok(())
     }
 
     /// The order statistics around quantile `q`, which bracket `k` with these `ends` was meant to hold; nothing if it
     /// does not. What is inside the bracket goes through `inside`.
-    fn resolve(&self, q: f64, k: usize, ends: Ends<K>, inside: &mut Vec<K>) -> Option<Between> {
+    fn resolve(&self, q: f64, counts: Counts, ends: Ends<K>, inside: &mut Vec<K>) -> Result<Option<Between>, Error> {
         if self.finite == 0 {
-            return Some(Between::NONE);
+            return Ok(Some(Between::NONE));
         }
         let (low, high, fraction) = ranks(q, self.finite);
         inside.clear();
         // Elements of other brackets lie beside those of this one.
         for piece in &self.inside {
-            inside.extend(piece.iter().filter(|key| **key > ends.low && **key < ends.high));
+            memory::extend(inside, piece.iter().copied().filter(|key| *key > ends.low && *key < ends.high))?;
         }
-        let counts = self.counts[k];
         let (first, last) = (counts.upto_low, counts.upto_low + inside.len() as u64);
-        let wanted: Vec<usize> =
-            [low, high].iter().filter(|r| (first..last).contains(*r)).map(|r| (r - first) as usize).collect();
-        select(inside, 0, &wanted);
+        let wanted = [low, high].map(|rank| rank.saturating_sub(first) as usize);
+        match [low, high].map(|rank| (first..last).contains(&rank)) {
+            [true, true] => select(inside, 0, &wanted),
+            [true, false] => select(inside, 0, wanted.get(..1).unwrap_or_default()),
+            [false, true] => select(inside, 0, wanted.get(1..).unwrap_or_default()),
+            [false, false] => {}
+        }
         let at = |rank: u64| {
             if (counts.below..first).contains(&rank) {
                 Some(ends.low.to_f64())
             } else if (first..last).contains(&rank) {
-                Some(inside[(rank - first) as usize].to_f64())
+                inside.get((rank - first) as usize).map(|key| key.to_f64())
             } else if (last..counts.upto_high).contains(&rank) {
                 Some(ends.high.to_f64())
             } else {
                 None
             }
         };
-        Some(Between { low: at(low)?, high: at(high)?, fraction })
+        Ok(at(low).zip(at(high)).map(|(low, high)| Between { low, high, fraction }))
     }
 }
 
@@ -179,14 +187,20 @@ pub fn quantiles<S: Source>(x: S, kept: &[bool], q: &[f64], threads: usize) -> R
         return Ok(none);
     }
     let (channels, len) = (product(true), product(false));
-    let mut results: Vec<Vec<Option<Between>>> = vec![vec![None; q.len()]; channels];
+    let mut results: Vec<Vec<Option<Between>>> = memory::with_room(channels)?;
+    for _ in 0..channels {
+        results.push(memory::filled(None, q.len())?);
+    }
     for attempt in 0..=ATTEMPTS {
         let (ends, fraction) = if len <= COLLECTED || attempt == ATTEMPTS {
-            (whole_range(&results), 1.0)
+            (whole_range(&results)?, 1.0)
         } else {
             sampled(x, kept, q, &results, len, attempt, threads)?
         };
-        let mut found: Vec<Resolved<KeyOf<S>>> = (0..channels).map(|_| Err(Found::new(q.len()))).collect();
+        let mut found: Vec<Resolved<KeyOf<S>>> = memory::with_room(channels)?;
+        for _ in 0..channels {
+            found.push(Err(Found::new(q.len())?));
+        }
         let accumulator = || Collector {
             q,
             ends: &ends,
@@ -195,14 +209,18 @@ pub fn quantiles<S: Source>(x: S, kept: &[bool], q: &[f64], threads: usize) -> R
             cells: Vec::new(),
             scratch: Vec::new(),
         };
-        reduce(x, None, kept, threads, accumulator, |channel, cell| match (&mut found[channel], cell) {
-            (Err(found), Err(cell)) => found.merge(cell),
-            (slot, cell) => *slot = cell,
+        reduce(x, None, kept, threads, accumulator, |channel, cell| {
+            match (found.get_mut(channel), cell) {
+                (Some(Err(found)), Err(cell)) => found.merge(cell)?,
+                (Some(slot), cell) => *slot = cell,
+                (None, _) => {}
+            }
+            Ok(())
         })?;
-        let found: Vec<_> = found.into_iter().zip(&ends).collect();
+        let found: Vec<_> = memory::collect(found.into_iter().zip(&ends))?;
         let new = parallel::map_items(found, GROUP, threads, Vec::new, |scratch, (found, ends)| {
-            found.unwrap_or_else(|found| resolve(&found, q, ends, scratch))
-        });
+            found.or_else(|found| resolve(&found, q, ends, scratch))
+        })?;
         for (known, new) in results.iter_mut().zip(new) {
             known.iter_mut().zip(new).for_each(|(known, new)| *known = known.or(new));
         }
@@ -210,17 +228,24 @@ pub fn quantiles<S: Source>(x: S, kept: &[bool], q: &[f64], threads: usize) -> R
             break;
         }
     }
-    Ok(results.into_iter().map(|known| known.into_iter().map(|b| b.unwrap_or(Between::NONE)).collect()).collect())
+    let or_none = |known: Option<Between>| known.unwrap_or(Between::NONE);
+    memory::collect_all(results.into_iter().map(|known| memory::collect(known.into_iter().map(or_none))))
 }
 
-fn resolve<K: Key>(found: &Found<K>, q: &[f64], ends: &[Ends<K>], scratch: &mut Vec<K>) -> Vec<Option<Between>> {
-    (0..q.len()).map(|k| found.resolve(q[k], k, ends[k], scratch)).collect()
+fn resolve<K: Key>(
+    found: &Found<K>,
+    q: &[f64],
+    ends: &[Ends<K>],
+    scratch: &mut Vec<K>,
+) -> Result<Vec<Option<Between>>, Error> {
+    let brackets = q.iter().zip(&found.counts).zip(ends);
+    memory::collect_all(brackets.map(|((q, counts), ends)| found.resolve(*q, *counts, *ends, scratch)))
 }
 
 /// Brackets of everything for what is not yet known.
-fn whole_range<K: Key>(known: &[Vec<Option<Between>>]) -> Vec<Vec<Ends<K>>> {
+fn whole_range<K: Key>(known: &[Vec<Option<Between>>]) -> Result<Vec<Vec<Ends<K>>>, Error> {
     let ends = |known: &Option<Between>| if known.is_some() { Ends::NOTHING } else { Ends::ALL };
-    known.iter().map(|known| known.iter().map(ends).collect()).collect()
+    memory::collect_all(known.iter().map(|known| memory::collect(known.iter().map(ends))))
 }
 
 /// Brackets of each channel, and the fraction of its elements that are likely to be inside.
@@ -238,17 +263,22 @@ fn sampled<S: Source>(
 ) -> Result<Sampled<KeyOf<S>>, Error> {
     let size = 3.0 * (len as f64).powf(2.0 / 3.0);
     let stride = ((len as f64 / size) as usize).max(1);
-    let mut samples: Vec<Vec<Vec<KeyOf<S>>>> = (0..known.len()).map(|_| Vec::new()).collect();
+    let mut samples: Vec<Vec<Vec<KeyOf<S>>>> = Vec::new();
+    memory::resize_with(&mut samples, known.len(), Vec::new)?;
     let sampler = || Sampler { stride, seed: attempt, row: 0, samples: Vec::new() };
-    reduce(x, None, kept, threads, sampler, |channel, sample: Vec<KeyOf<S>>| samples[channel].push(sample))?;
+    reduce(x, None, kept, threads, sampler, |channel, sample| {
+        samples.get_mut(channel).map_or(Ok(()), |samples| memory::push(samples, sample))
+    })?;
     // A bracket that missed says that the elements are not as random as the sample would have them.
     let deviations = DEVIATIONS * f64::from(4u32.pow(attempt));
-    let samples = samples.into_iter().zip(known).collect();
-    let ends = parallel::map_items(samples, GROUP, threads, Vec::new, |scratch, (samples, known): (Vec<Vec<_>>, _)| {
-        scratch.clear();
-        samples.iter().for_each(|sample| scratch.extend_from_slice(sample));
-        brackets(scratch, q, known, deviations)
-    });
+    let samples = memory::collect(samples.into_iter().zip(known))?;
+    let ends =
+        parallel::map_items(samples, GROUP, threads, Vec::new, |scratch, (samples, known): (Vec<Vec<_>>, _)| {
+            scratch.clear();
+            memory::reserve(scratch, samples.iter().map(Vec::len).sum())?;
+            samples.iter().for_each(|sample| scratch.extend_from_slice(sample));
+            brackets(scratch, q, known, deviations)
+        })?;
     let widths = q.iter().map(|q| reach(*q, size, deviations)).map(|(low, high)| (high - low) / size);
     Ok((ends, widths.sum::<f64>().min(1.0)))
 }
@@ -260,17 +290,24 @@ fn reach(q: f64, m: f64, deviations: f64) -> (f64, f64) {
 }
 
 /// The brackets of one channel.
-fn brackets<K: Key>(sample: &mut [K], q: &[f64], known: &[Option<Between>], deviations: f64) -> Vec<Ends<K>> {
+fn brackets<K: Key>(
+    sample: &mut [K],
+    q: &[f64],
+    known: &[Option<Between>],
+    deviations: f64,
+) -> Result<Vec<Ends<K>>, Error> {
     let m = sample.len() as f64;
-    let reach: Vec<(f64, f64)> = q.iter().map(|q| reach(*q, m, deviations)).collect();
+    let reach: Vec<(f64, f64)> = memory::collect(q.iter().map(|q| reach(*q, m, deviations)))?;
     let within = |rank: f64| (rank >= 0.0 && rank <= m - 1.0).then_some(rank as usize);
-    let mut wanted: Vec<usize> = reach.iter().flat_map(|(low, high)| [within(*low), within(*high)]).flatten().collect();
+    let both = reach.iter().flat_map(|(low, high)| [within(*low), within(*high)]);
+    let mut wanted: Vec<usize> = memory::collect(both.flatten())?;
     wanted.sort_unstable();
     wanted.dedup();
     select(sample, 0, &wanted);
-    let end = |rank: f64, beyond: K| within(rank).map_or(beyond, |rank| sample[rank]);
+    let end = |rank: f64, beyond: K| within(rank).and_then(|rank| sample.get(rank)).copied().unwrap_or(beyond);
     let ends = |(low, high): &(f64, f64)| Ends { low: end(*low, K::BOTTOM), high: end(*high, K::TOP) };
-    reach.iter().zip(known).map(|(reach, known)| if known.is_some() { Ends::NOTHING } else { ends(reach) }).collect()
+    let wanted = reach.iter().zip(known);
+    memory::collect(wanted.map(|(reach, known)| if known.is_some() { Ends::NOTHING } else { ends(reach) }))
 }
 
 /// Draws about one row in `stride`, at random within each stride: every part of the array is represented.
@@ -291,17 +328,21 @@ pub fn mix(x: u64) -> u64 {
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
     type Cell = Vec<K>;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
         self.row = 0;
         self.samples.clear();
+        memory::reserve(&mut self.samples, slots.count)?;
         let expected = slots.rows * slots.columns_per_slot() / self.stride + 1;
-        self.samples.resize_with(slots.count, || Vec::with_capacity(expected));
+        for _ in 0..slots.count {
+            self.samples.push(memory::with_room(expected)?);
+        }
+        Ok(())
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
         let width = slots.width;
         tile.each(|rows, _| {
-            let count = rows.count * slots.times + rows.tail / width;
+            let count = rows.count() * slots.times + rows.tail() / width;
             let end = self.row + count;
             let mut stratum = self.row / self.stride;
             while stratum * self.stride < end {
@@ -312,24 +353,27 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
                     continue;
                 }
                 let (row, copy) = ((row - self.row) / slots.times, (row - self.row) % slots.times);
-                for (column, x) in rows.row(row)[copy * width..][..width].iter().enumerate() {
+                for (column, x) in rows.row(row).iter().skip(copy * width).take(width).enumerate() {
                     let key = x.key();
-                    if key.magnitude() < K::TOP {
-                        self.samples[slots.slot_of(column)].push(key);
+                    if key.magnitude() < K::TOP
+                        && let Some(sample) = self.samples.get_mut(slots.slot_of(column))
+                    {
+                        memory::push(sample, key)?;
                     }
                 }
             }
             self.row = end;
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn settle(&mut self, _slots: &Slots) -> bool {
-        true
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
     }
 
-    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Vec<K>>) {
+    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Vec<K>>) -> Result<(), Error> {
         cells.append(&mut self.samples);
+        Ok(())
     }
 }
 
@@ -348,62 +392,72 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
     /// The quantiles where the task has the whole channel, which saves holding what was collected.
     type Cell = Resolved<K>;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
         let width = slots.kernel_width();
-        self.brackets.slot_of.clear();
-        self.brackets.slot_of.extend((0..width).map(|column| slots.slot_of(column % slots.width) as u32));
+        let Brackets { low, high, slot_of, inside, .. } = &mut self.brackets;
+        slot_of.clear();
+        memory::extend(slot_of, (0..width).map(|column| slots.slot_of(column % slots.width) as u32))?;
         let expected = (slots.rows * slots.columns_per_slot()) as f64 * self.fraction * 1.1;
-        self.brackets.inside.resize_with(slots.count, Vec::new);
-        self.brackets.inside.iter_mut().for_each(|inside| inside.reserve(expected as usize + 8));
-        let Brackets { low, high, slot_of, .. } = &mut self.brackets;
+        memory::resize_with(inside, slots.count, Vec::new)?;
+        for inside in inside {
+            memory::reserve(inside, expected as usize + 8)?;
+        }
         low.clear();
         high.clear();
+        memory::reserve(low, width.saturating_mul(self.q.len()))?;
+        memory::reserve(high, width.saturating_mul(self.q.len()))?;
         for k in 0..self.q.len() {
             for slot in &*slot_of {
-                let ends = self.ends[slots.channel(*slot as usize)][k];
+                let channel = self.ends.get(slots.channel(*slot as usize));
+                let ends = channel.and_then(|ends| ends.get(k)).copied().unwrap_or(Ends::NOTHING);
                 low.push(ends.low);
                 high.push(ends.high);
             }
         }
         self.cells.clear();
-        self.cells.resize_with(slots.count, || Found::new(self.q.len()));
+        memory::reserve(&mut self.cells, slots.count)?;
+        for _ in 0..slots.count {
+            self.cells.push(Found::new(self.q.len())?);
+        }
+        Ok(())
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        self.brackets.clear();
-        tile.each(|rows, _| self.brackets.add(rows));
+        self.brackets.clear()?;
+        tile.each(|rows, _| self.brackets.add(rows))?;
         let Brackets { counts: [below, upto_low, upto_high], finite, slot_of, .. } = &self.brackets;
         let mut numbers = 0;
-        for (column, slot) in slot_of.iter().enumerate() {
-            let cell = &mut self.cells[*slot as usize];
+        for (column, (slot, finite)) in slot_of.iter().zip(finite).enumerate() {
+            let Some(cell) = self.cells.get_mut(*slot as usize) else { continue };
             for (k, counts) in cell.counts.iter_mut().enumerate() {
-                let at = k * slot_of.len() + column;
-                counts.below += below[at].to_u64();
-                counts.upto_low += upto_low[at].to_u64();
-                counts.upto_high += upto_high[at].to_u64();
+                let at = |found: &[K::Count]| found.get(k * slot_of.len() + column).map_or(0, |count| count.to_u64());
+                counts.below += at(below);
+                counts.upto_low += at(upto_low);
+                counts.upto_high += at(upto_high);
             }
-            cell.finite += finite[column].to_u64();
-            numbers += finite[column].to_u64() as usize;
+            cell.finite += finite.to_u64();
+            numbers += finite.to_u64() as usize;
         }
-        if numbers < tile.rows() * slots.width && has_infinity(tile) { Err(Error::Infinite) } else { Ok(()) }
+        if numbers < tile.rows() * slots.width && has_infinity(tile)? { Err(Error::Infinite) } else { Ok(()) }
     }
 
-    fn settle(&mut self, _slots: &Slots) -> bool {
-        true
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
     }
 
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Self::Cell>) {
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Self::Cell>) -> Result<(), Error> {
         for (slot, (mut found, inside)) in self.cells.drain(..).zip(&mut self.brackets.inside).enumerate() {
             if slots.whole {
-                found.inside.push(std::mem::take(inside));
-                let ends = &self.ends[slots.channel(slot)];
-                cells.push(Ok(resolve(&found, self.q, ends, &mut self.scratch)));
+                memory::push(&mut found.inside, std::mem::take(inside))?;
+                let ends = self.ends.get(slots.channel(slot)).map_or(&[][..], Vec::as_slice);
+                cells.push(Ok(resolve(&found, self.q, ends, &mut self.scratch)?));
                 *inside = found.inside.pop().unwrap_or_default();
                 inside.clear();
             } else {
-                found.inside.push(std::mem::take(inside));
+                memory::push(&mut found.inside, std::mem::take(inside))?;
                 cells.push(Err(found));
             }
         }
+        Ok(())
     }
 }

@@ -6,13 +6,14 @@
 //! of the work.
 
 use super::bytes::Counter;
-use super::quantiles::Between;
-use super::sketch::{Sketch, between};
+use super::channel::Channel;
+use super::sketch::Sketch;
 use super::source::{Maskable, Masked, Source};
 use super::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Bool, Element, Key};
 use crate::error::Error;
 use crate::kernels::{self, Kernel, radix};
+use crate::memory;
 use crate::parallel;
 use crate::tiles::Rows;
 use crate::view::View;
@@ -36,61 +37,8 @@ const MOST: u128 = 1 << 62;
 /// Channels that a thread joins at a time.
 const GROUP: usize = 4;
 
-/// What is known of one channel.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Channel {
-    /// How often integers of at most 16 bits have occurred, in their order.
-    pub counts: Vec<(i32, u64)>,
-    /// The other elements.
-    pub sketch: Sketch,
-}
-
-impl Channel {
-    /// Number of elements.
-    pub fn count(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum::<u64>() + self.sketch.count
-    }
-
-    /// Join another channel to this one.
-    fn merge(&mut self, other: &Self, size: usize) {
-        self.sketch.merge(&other.sketch, size);
-        if self.counts.is_empty() {
-            self.counts.clone_from(&other.counts);
-            return;
-        }
-        let (ours, mut theirs) = (std::mem::take(&mut self.counts), other.counts.iter().copied().peekable());
-        for (value, count) in ours {
-            while let Some(before) = theirs.next_if(|(theirs, _)| *theirs < value) {
-                self.counts.push(before);
-            }
-            let more = theirs.next_if(|(theirs, _)| *theirs == value).map_or(0, |(_, count)| count);
-            self.counts.push((value, count + more));
-        }
-        self.counts.extend(theirs);
-    }
-
-    /// Count every element `2^bits` times, which must not be too many.
-    fn raise(&mut self, bits: u32) {
-        if self.count() > 0 {
-            self.counts.iter_mut().for_each(|(_, count)| *count <<= bits);
-            self.sketch.raise(bits);
-        }
-    }
-
-    /// Quantiles `q`, each within 0 and 1.
-    pub fn quantiles(&self, q: &[f64]) -> Vec<Between> {
-        let counts = self.counts.iter().map(|(value, count)| (f64::from(*value), *count));
-        let mut items: Vec<(f64, u64)> = counts.chain(self.sketch.weighted()).collect();
-        items.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
-        let (first, last) = (self.counts.first(), self.counts.last());
-        let min = first.map_or(self.sketch.min, |(value, _)| self.sketch.min.min(f64::from(*value)));
-        let max = last.map_or(self.sketch.max, |(value, _)| self.sketch.max.max(f64::from(*value)));
-        between(&items, self.count(), [min, max], q)
-    }
-}
-
 /// Quantiles of every channel, streamed.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, PartialEq, Default)]
 pub struct Sketches {
     /// One for each channel; empty for a state that has seen no array yet.
     pub channels: Vec<Channel>,
@@ -118,21 +66,28 @@ impl Sketches {
     /// The same, where no channel has much less than `len` elements, unless it has none.
     fn of_as_many<S: Source>(x: S, kept: &[bool], size: usize, len: usize, threads: usize) -> Result<Self, Error> {
         let channels = elements(x.shape(), kept, true);
-        let mut parts: Vec<Vec<Channel>> = (0..channels).map(|_| Vec::new()).collect();
+        let mut parts: Vec<Vec<Channel>> = memory::with_room(channels)?;
+        parts.resize_with(channels, Vec::new);
+        let take = |channel: usize, cell: Channel| match parts.get_mut(channel) {
+            Some(parts) => memory::push(parts, cell),
+            None => Ok(()),
+        };
         if S::Element::IS_SMALL && size_of::<S::Element>() == 1 {
-            reduce(x, None, kept, threads, Counter::default, |channel, cell| parts[channel].push(cell))?;
+            reduce(x, None, kept, threads, Counter::default, take)?;
         } else {
             let sorter = || Sorter::<<S::Element as Element>::Key>::new(size, len, S::IS_SMALL);
-            reduce(x, None, kept, threads, sorter, |channel, cell| parts[channel].push(cell))?;
+            reduce(x, None, kept, threads, sorter, take)?;
         }
-        let join = |(): &mut (), parts: Vec<Channel>| {
+        let join = |(): &mut (), parts: Vec<Channel>| -> Result<Channel, Error> {
             let mut parts = parts.into_iter();
             let mut channel = parts.next().unwrap_or_default();
-            parts.for_each(|part| channel.merge(&part, size));
+            for part in parts {
+                channel.merge(&part, size)?;
+            }
             channel.sketch.trim(size);
-            channel
+            Ok(channel)
         };
-        Ok(Self { channels: parallel::map_items(parts, GROUP, threads, || (), join), unit: 0 })
+        Ok(Self { channels: parallel::map_items(parts, GROUP, threads, || (), join)?, unit: 0 })
     }
 
     /// As [`Self::of`], with weights, finite and not negative, that step as `weights` says, of the elements that `mask`
@@ -146,51 +101,61 @@ impl Sketches {
         threads: usize,
     ) -> Result<Self, Error> {
         // Weights of samples are looked at once for each of them.
-        let by_sample = mask.is_none() && weights.strides.iter().skip(1).all(|stride| *stride == 0);
-        let shape: Vec<usize> =
-            x.shape.iter().enumerate().map(|(axis, len)| if by_sample && axis > 0 { 1 } else { *len }).collect();
-        let values: Vec<f64> = in_order(&weights, &shape);
+        let by_sample = mask.is_none() && weights.strides().iter().skip(1).all(|stride| *stride == 0);
+        let looked_at = |(axis, len): (usize, &usize)| if by_sample && axis > 0 { 1 } else { *len };
+        let shape: Vec<usize> = memory::collect(x.shape().iter().enumerate().map(looked_at))?;
+        let values: Vec<f64> = in_order(&weights, &shape)?;
         if !values.iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
             return Err(Error::BadWeight);
         }
         let unit = unit_of(&values);
         let counts = |weight: f64| scaled(weight, -unit).round() as u64;
-        let mut units: Vec<u64> = values.into_iter().map(counts).collect();
+        let mut units: Vec<u64> = memory::collect(values.into_iter().map(counts))?;
         if let Some(mask) = mask {
-            units.iter_mut().zip(in_order(&mask, &shape)).for_each(|(units, mask)| *units *= u64::from(mask.0 != 0));
+            units.iter_mut().zip(in_order(&mask, &shape)?).for_each(|(units, mask)| *units *= u64::from(mask.0 != 0));
         }
-        let mut strides = vec![0; shape.len()];
+        let mut strides = memory::filled(0, shape.len())?;
         let mut step = 1;
-        for axis in (0..shape.len()).rev() {
-            strides[axis] = if shape[axis] == x.shape[axis] { step } else { 0 };
-            step *= shape[axis] as isize;
+        for ((stride, len), whole) in strides.iter_mut().zip(&shape).zip(x.shape()).rev() {
+            *stride = if len == whole { step } else { 0 };
+            step *= *len as isize;
         }
         let digits = units.iter().fold(0, |all, units| all | units);
         // Without a digit, the channels are still those of the array.
         let mut all = Self { channels: Vec::new(), unit };
         for digit in (0..u64::BITS).filter(|digit| digits >> digit & 1 == 1 || digits == 0 && *digit == 0) {
-            let mask: Vec<Bool> = units.iter().map(|units| Bool((units >> digit & 1) as u8)).collect();
+            let mask: Vec<Bool> = memory::collect(units.iter().map(|units| Bool((units >> digit & 1) as u8)))?;
             let ones = mask.iter().filter(|one| one.0 != 0).count();
-            let len = (elements(x.shape, kept, false) as f64 * ones as f64 / mask.len().max(1) as f64) as usize;
+            let len = (elements(x.shape(), kept, false) as f64 * ones as f64 / mask.len().max(1) as f64) as usize;
             // SAFETY: the mask has as many elements as these steps reach.
-            let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
-            let mut part = Self::of_expected(Masked { x, mask }, kept, size, len, threads)?;
+            let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape(), &strides) };
+            let mut part = Self::of_expected(Masked::new(x, mask), kept, size, len, threads)?;
             part.unit = unit + digit as i32;
             all.merge(&part, size)?;
         }
         // Whole numbers, even if all of them are even.
-        let smallest = Self { channels: vec![Channel::default(); all.channels.len()], unit };
+        let mut channels = Vec::new();
+        memory::resize_with(&mut channels, all.channels.len(), Channel::default)?;
+        let smallest = Self { channels, unit };
         all.merge(&smallest, size)?;
         Ok(all)
     }
 
-    /// Count in the unit of `2^unit`, which is not above this one's.
-    fn count_in(&mut self, unit: i32) {
-        let bits = (self.unit - unit) as u32;
-        if bits > 0 {
-            self.channels.iter_mut().for_each(|channel| channel.raise(bits));
+    /// A copy.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        Ok(Self { channels: memory::collect_all(self.channels.iter().map(Channel::try_clone))?, unit: self.unit })
+    }
+
+    /// A copy that counts in the unit of `2^unit`, which is not above this one's and leaves no more than [`MOST`] elements.
+    fn counted_in(&self, unit: i32) -> Result<Self, Error> {
+        let mut copy = self.try_clone()?;
+        let (bits, nothing) = ((self.unit - unit) as u32, Channel::default());
+        for channel in copy.channels.iter_mut().filter(|channel| channel.count() > 0) {
+            let sketch = channel.make_room(&nothing, bits)?;
+            channel.join(&nothing, bits, sketch, usize::MAX);
         }
-        self.unit = unit;
+        copy.unit = unit;
+        Ok(copy)
     }
 
     /// Whether the elements of both can be counted in the smaller of their units.
@@ -215,7 +180,7 @@ impl Sketches {
             return Ok(());
         }
         if self.channels.is_empty() {
-            self.clone_from(other);
+            *self = other.try_clone()?;
             return Ok(());
         }
         if self.channels.len() != other.channels.len() {
@@ -226,18 +191,21 @@ impl Sketches {
         }
         let raised;
         let other = if other.unit > self.unit {
-            let mut copy = other.clone();
-            copy.count_in(self.unit);
-            raised = copy;
+            raised = other.counted_in(self.unit)?;
             &raised
         } else {
-            self.count_in(other.unit);
             other
         };
-        for (ours, theirs) in self.channels.iter_mut().zip(&other.channels) {
-            ours.merge(theirs, size);
+        let bits = (self.unit - other.unit) as u32;
+        // All that may fail comes first: then nothing has changed.
+        let pairs = self.channels.iter_mut().zip(&other.channels);
+        let bits_of = |channel: &Channel| if channel.count() > 0 { bits } else { 0 };
+        let sketches = memory::collect_all(pairs.map(|(ours, theirs)| ours.make_room(theirs, bits_of(ours))))?;
+        for ((ours, theirs), sketch) in self.channels.iter_mut().zip(&other.channels).zip(sketches) {
+            ours.join(theirs, bits_of(ours), sketch, size);
             ours.sketch.trim(size);
         }
+        self.unit = other.unit;
         Ok(())
     }
 }
@@ -248,13 +216,15 @@ fn elements(shape: &[usize], kept: &[bool], wanted: bool) -> usize {
 }
 
 /// The elements of `view`, in C order, of which only the first count along axes where `shape` is one.
-fn in_order<T: Copy>(view: &View<'_, T>, shape: &[usize]) -> Vec<T> {
-    let mut offsets = vec![0];
-    for (len, stride) in shape.iter().zip(view.strides) {
-        offsets = offsets.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
+fn in_order<T: Copy>(view: &View<'_, T>, shape: &[usize]) -> Result<Vec<T>, Error> {
+    let mut offsets = memory::filled(0, 1)?;
+    for (len, stride) in shape.iter().zip(view.strides()) {
+        let mut finer = memory::with_room(offsets.len() * len)?;
+        offsets.iter().for_each(|at| finer.extend((0..*len as isize).map(|i| at + i * stride)));
+        offsets = finer;
     }
     // SAFETY: elements of the view, which promises that they can be read.
-    offsets.into_iter().map(|at| unsafe { view.at(at).cast::<T>().read_unaligned() }).collect()
+    memory::collect(offsets.into_iter().map(|at| unsafe { view.at(at).cast::<T>().read_unaligned() }))
 }
 
 /// The binary logarithm of the weight that counts as one: whole numbers count as they are, others as multiples of a
@@ -297,17 +267,23 @@ impl<K: Key> Sorter<K> {
     }
 
     /// Take in `R` of `rows`, some columns at a time.
-    fn add<T: Element<Key = K>, const R: usize>(&mut self, slots: &Slots, rows: &Rows<'_, T>, first: usize) {
+    fn add<T: Element<Key = K>, const R: usize>(
+        &mut self,
+        slots: &Slots,
+        rows: &Rows<'_, T>,
+        first: usize,
+    ) -> Result<(), Error> {
         let group = rows.group::<R>(first);
         let mut column = 0;
-        while column + COLUMNS <= group.width {
-            self.add_columns::<T, R, COLUMNS>(slots, group.lanes(column), column);
+        while column + COLUMNS <= group.width() {
+            self.add_columns::<T, R, COLUMNS>(slots, group.lanes(column), column)?;
             column += COLUMNS;
         }
-        while column < group.width {
-            self.add_columns::<T, R, 1>(slots, group.lanes(column), column);
+        while column < group.width() {
+            self.add_columns::<T, R, 1>(slots, group.lanes(column), column)?;
             column += 1;
         }
+        Ok(())
     }
 
     fn add_columns<T: Element<Key = K>, const R: usize, const C: usize>(
@@ -315,39 +291,46 @@ impl<K: Key> Sorter<K> {
         slots: &Slots,
         elements: [&[T; C]; R],
         first: usize,
-    ) {
+    ) -> Result<(), Error> {
         let (columns, plain) = kernels::run(Turn { elements });
         for (c, column) in columns.iter().enumerate() {
             let slot = slots.slot_of((first + c) % slots.width);
-            let block = &mut self.blocks[slot];
+            let Some(block) = self.blocks.get_mut(slot) else { continue };
+            memory::reserve(block, R)?;
             if plain {
                 block.extend_from_slice(column);
             } else {
-                let keys = elements.iter().map(|elements| elements[c].key());
+                let keys = elements.iter().filter_map(|elements| elements.get(c)).map(|x| x.key());
                 self.infinite |= keys.clone().any(|key| key.magnitude().is_infinite());
                 // Only NaN is not equal to itself.
                 #[allow(clippy::eq_op)]
                 block.extend(keys.filter(|key| key == key).map(K::ordered));
             }
             if block.len() + R > self.block {
-                self.hand_on(slot);
+                self.hand_on(slot)?;
             }
         }
+        Ok(())
     }
 
     /// Give the block of `slot` to its channel.
-    fn hand_on(&mut self, slot: usize) {
-        let (block, channel) = (&mut self.blocks[slot], &mut self.channels[slot]);
+    fn hand_on(&mut self, slot: usize) -> Result<(), Error> {
+        let (Some(block), Some(channel)) = (self.blocks.get_mut(slot), self.channels.get_mut(slot)) else {
+            return Ok(());
+        };
         if self.exact {
-            radix::sort::<K>(block, &mut self.scratch, 0);
-            let runs = block.chunk_by(|a, b| a == b);
-            // Integers of at most 16 bits.
-            let counts = runs.map(|run| (K::from_ordered(run[0]).to_f64() as i32, run.len() as u64)).collect();
-            channel.merge(&Channel { counts, sketch: Sketch::default() }, self.size);
+            radix::sort::<K>(block, &mut self.scratch, 0)?;
+            let mut counts = Vec::new();
+            for run in block.chunk_by(|a, b| a == b) {
+                let Some(value) = run.first() else { continue };
+                // Integers of at most 16 bits.
+                memory::push(&mut counts, (K::from_ordered(*value).to_f64() as i32, run.len() as u64))?;
+            }
+            channel.merge(&Channel { counts, sketch: Sketch::default() }, self.size)?;
             block.clear();
-            return;
+            return Ok(());
         }
-        let (sketch, Some(first)) = (&mut channel.sketch, block.first()) else { return };
+        let (sketch, Some(first)) = (&mut channel.sketch, block.first()) else { return Ok(()) };
         sketch.seed(K::from_ordered(*first).to_f64());
         // As many as leave the errors of all blocks together at a tenth of what the sketch may be wrong by.
         let level = ((self.len as f64 * block.len() as f64).sqrt() as usize / self.size).max(1).ilog2();
@@ -355,18 +338,21 @@ impl<K: Key> Sorter<K> {
         if level > 0 {
             let step = 1 << level;
             // What does not fill a step goes on as it is: the last elements, in no order yet.
-            let rest = block.split_off(block.len() / step * step);
-            sketch.push(rest.iter().map(value), 0, self.size);
-            if !block.is_empty() {
-                let (min, max) = radix::sort::<K>(block, &mut self.scratch, step / SLACK);
+            let steps = block.len() / step;
+            let (_, rest) = block.split_at(steps * step);
+            sketch.push(rest.iter().map(value), 0, self.size)?;
+            block.truncate(steps * step);
+            if steps > 0 {
+                let (min, max) = radix::sort::<K>(block, &mut self.scratch, step / SLACK)?;
                 sketch.reach(value(&min), value(&max));
+                let start = sketch.coin() as usize % step;
+                sketch.push(block.iter().skip(start).step_by(step).map(value), level as usize, self.size)?;
             }
-            let start = sketch.coin() as usize % step;
-            sketch.push(block[start..].iter().step_by(step).map(value), level as usize, self.size);
         } else {
-            sketch.push(block.iter().map(value), 0, self.size);
+            sketch.push(block.iter().map(value), 0, self.size)?;
         }
         block.clear();
+        Ok(())
     }
 }
 
@@ -383,6 +369,7 @@ impl<T: Element, const R: usize, const C: usize> Kernel for Turn<'_, T, R, C> {
         let mut columns = [[<T::Key as Key>::Count::default(); R]; C];
         let mut plain = true;
         for (r, elements) in self.elements.iter().enumerate() {
+            #[expect(clippy::indexing_slicing, reason = "columns of arrays of that many")]
             for c in 0..C {
                 let key = elements[c].key();
                 plain &= key.magnitude() < T::Key::TOP;
@@ -396,52 +383,55 @@ impl<T: Element, const R: usize, const C: usize> Kernel for Turn<'_, T, R, C> {
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sorter<K> {
     type Cell = Channel;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
         let most = if self.exact { COUNTED_BLOCK } else { BLOCK };
         self.block = (BLOCKS / slots.count.max(1)).clamp(2 * ROWS, most);
-        self.blocks.resize_with(slots.count, Vec::new);
+        memory::resize_with(&mut self.blocks, slots.count, Vec::new)?;
         let expected = (slots.rows * slots.columns_per_slot() + ROWS).min(self.block);
         for block in &mut self.blocks {
             block.clear();
-            block.reserve(expected);
+            memory::reserve(block, expected)?;
         }
         self.channels.clear();
-        self.channels.resize_with(slots.count, Channel::default);
+        memory::resize_with(&mut self.channels, slots.count, Channel::default)?;
         self.infinite = false;
+        Ok(())
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
         tile.each(|rows, _| {
             let mut row = 0;
-            while row + ROWS <= rows.count {
-                self.add::<T, ROWS>(slots, &rows, row);
+            while row + ROWS <= rows.count() {
+                self.add::<T, ROWS>(slots, &rows, row)?;
                 row += ROWS;
             }
-            while row < rows.count {
-                self.add::<T, 1>(slots, &rows, row);
+            while row < rows.count() {
+                self.add::<T, 1>(slots, &rows, row)?;
                 row += 1;
             }
-            if rows.tail > 0 {
-                self.add::<T, 1>(slots, &rows, row);
+            if rows.tail() > 0 {
+                self.add::<T, 1>(slots, &rows, row)?;
             }
-        });
+            Ok(())
+        })?;
         if self.infinite { Err(Error::Infinite) } else { Ok(()) }
     }
 
-    fn settle(&mut self, _slots: &Slots) -> bool {
-        true
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
     }
 
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) {
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) -> Result<(), Error> {
         let tasks = self.len / (slots.rows * slots.columns_per_slot()).max(1);
         for slot in 0..slots.count {
-            self.hand_on(slot);
-            let mut channel = std::mem::take(&mut self.channels[slot]);
+            self.hand_on(slot)?;
+            let mut channel = self.channels.get_mut(slot).map(std::mem::take).unwrap_or_default();
             if tasks > 1 {
                 // The errors of many tasks cancel: each may hand on so many fewer items.
                 channel.sketch.condense((1.6 * self.size as f64 / (tasks as f64).sqrt()) as usize);
             }
             cells.push(channel);
         }
+        Ok(())
     }
 }

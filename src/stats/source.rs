@@ -1,15 +1,22 @@
 //! Where statistics take their elements from: an array as it is, or one of which a mask leaves elements out.
 
 use crate::element::{Bool, Element, bf16, f16};
+use crate::error::Error;
 use crate::kernels::{self, Kernel};
 use crate::layout::{MAX_AXES, Plan};
+use crate::memory;
 use crate::tiles::{Access, Rows, access, block};
 use crate::view::View;
 
 /// The operands of a plan for statistics: the elements, their weights and their mask.
 pub const OPERANDS: usize = 3;
 /// Strides of an operand that is not there.
-const NOTHING: [isize; MAX_AXES] = [0; MAX_AXES];
+static NOTHING: [isize; MAX_AXES] = [0; MAX_AXES];
+
+/// As many of them as there are axes, of which no array has more.
+pub(super) fn nothing(axes: usize) -> &'static [isize] {
+    NOTHING.get(..axes).unwrap_or(&NOTHING)
+}
 
 /// Elements with a shape, block by block.
 pub trait Source: Copy + Sync {
@@ -26,7 +33,12 @@ pub trait Source: Copy + Sync {
     fn shape(&self) -> &[usize];
 
     /// A walk over them, and over weights of these strides, in units of about so many elements.
-    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS>;
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error>;
 
     /// How their memory can be used.
     fn access(&self, plan: &Plan<OPERANDS>) -> Access;
@@ -45,7 +57,7 @@ pub trait Source: Copy + Sync {
         width: usize,
         times: usize,
         scratch: &'s mut Self::Scratch,
-    ) -> Rows<'s, Self::Element>;
+    ) -> Result<Rows<'s, Self::Element>, Error>;
 }
 
 fn plan<T>(
@@ -54,9 +66,9 @@ fn plan<T>(
     weights: Option<View<'_, f64>>,
     mask: &[isize],
     unit_elements: usize,
-) -> Plan<OPERANDS> {
-    let weights = weights.as_ref().map_or(&NOTHING[..x.shape.len()], |weights| weights.strides);
-    Plan::new(x.shape, kept, [x.strides, weights, mask], [size_of::<T>(), 8, 1], unit_elements)
+) -> Result<Plan<OPERANDS>, Error> {
+    let weights = weights.as_ref().map_or(nothing(x.shape().len()), |weights| weights.strides());
+    Plan::new(x.shape(), kept, [x.strides(), weights, mask], [size_of::<T>(), 8, 1], unit_elements)
 }
 
 impl<T: Element> Source for View<'_, T> {
@@ -66,15 +78,20 @@ impl<T: Element> Source for View<'_, T> {
     const IS_SMALL: bool = T::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
-        self.shape
+        self.shape()
     }
 
-    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
-        plan(*self, kept, weights, &NOTHING[..self.shape.len()], unit_elements)
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error> {
+        plan(*self, kept, weights, nothing(self.shape().len()), unit_elements)
     }
 
     fn access(&self, plan: &Plan<OPERANDS>) -> Access {
-        access::<T, OPERANDS>(plan, 0, self.start)
+        access::<T, OPERANDS>(plan, 0, self.start())
     }
 
     unsafe fn block<'s>(
@@ -86,7 +103,7 @@ impl<T: Element> Source for View<'_, T> {
         width: usize,
         times: usize,
         scratch: &'s mut Vec<T>,
-    ) -> Rows<'s, T> {
+    ) -> Result<Rows<'s, T>, Error> {
         // SAFETY: the caller's promise; a view promises that its elements can be read.
         unsafe { block(plan, 0, access, self.at(offset[0]), rows, width, times, scratch) }
     }
@@ -121,10 +138,16 @@ maskable! {
 /// An array, and for each of its elements whether it counts: the others are read as NaN.
 #[derive(Debug, Clone, Copy)]
 pub struct Masked<'m, T> {
-    /// The elements.
-    pub x: View<'m, T>,
-    /// Whether they count; of the shape of `x`, by broadcasting strides.
-    pub mask: View<'m, Bool>,
+    x: View<'m, T>,
+    mask: View<'m, Bool>,
+}
+
+impl<'m, T> Masked<'m, T> {
+    /// The elements of `x`, and whether they count: of the same shape, by broadcasting strides.
+    pub fn new(x: View<'m, T>, mask: View<'m, Bool>) -> Self {
+        assert_eq!(x.shape(), mask.shape(), "one truth value for each element");
+        Self { x, mask }
+    }
 }
 
 impl<T: Maskable> Source for Masked<'_, T> {
@@ -134,11 +157,16 @@ impl<T: Maskable> Source for Masked<'_, T> {
     const IS_SMALL: bool = T::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
-        self.x.shape
+        self.x.shape()
     }
 
-    fn plan(&self, kept: &[bool], weights: Option<View<'_, f64>>, unit_elements: usize) -> Plan<OPERANDS> {
-        plan(self.x, kept, weights, self.mask.strides, unit_elements)
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error> {
+        plan(self.x, kept, weights, self.mask.strides(), unit_elements)
     }
 
     fn access(&self, _plan: &Plan<OPERANDS>) -> Access {
@@ -155,17 +183,17 @@ impl<T: Maskable> Source for Masked<'_, T> {
         width: usize,
         times: usize,
         (elements, mask, floats): &'s mut Self::Scratch,
-    ) -> Rows<'s, T::Float> {
+    ) -> Result<Rows<'s, T::Float>, Error> {
         let (x, counts) =
-            (access::<T, OPERANDS>(plan, 0, self.x.start), access::<Bool, OPERANDS>(plan, 2, self.mask.start));
+            (access::<T, OPERANDS>(plan, 0, self.x.start()), access::<Bool, OPERANDS>(plan, 2, self.mask.start()));
         // SAFETY: the caller's promise; views promise that their elements can be read.
-        let x = unsafe { block(plan, 0, x, self.x.at(offset[0]), rows, width, 1, elements) };
+        let x = unsafe { block(plan, 0, x, self.x.at(offset[0]), rows, width, 1, elements) }?;
         // SAFETY: as above.
-        let counts = unsafe { block(plan, 2, counts, self.mask.at(offset[2]), rows, width, 1, mask) };
+        let counts = unsafe { block(plan, 2, counts, self.mask.at(offset[2]), rows, width, 1, mask) }?;
         floats.clear();
-        floats.reserve(rows * width);
+        memory::reserve(floats, rows * width)?;
         kernels::run(Combine { x, counts, floats: &mut *floats });
-        Rows::flat(floats, width * times)
+        Ok(Rows::flat(floats, width * times))
     }
 }
 
@@ -181,7 +209,7 @@ impl<T: Maskable> Kernel for Combine<'_, '_, T> {
 
     #[inline(always)]
     fn run(self) {
-        for row in 0..self.x.count {
+        for row in 0..self.x.count() {
             let pairs = self.x.row(row).iter().zip(self.counts.row(row));
             self.floats.extend(pairs.map(|(x, counts)| if counts.0 != 0 { x.to_float() } else { T::MISSING }));
         }

@@ -7,6 +7,7 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
 use crate::kernels::{self, Kernel};
+use crate::memory;
 use crate::tiles::Rows;
 
 /// Elements whose median is the pivot.
@@ -24,11 +25,9 @@ pub(super) struct Compensated {
 }
 
 impl Compensated {
-    pub fn clear(&mut self, count: usize) {
-        for values in [&mut self.sum, &mut self.error] {
-            values.clear();
-            values.resize(count, 0.0);
-        }
+    pub fn clear(&mut self, count: usize) -> Result<(), Error> {
+        memory::refill(&mut self.sum, 0.0, count)?;
+        memory::refill(&mut self.error, 0.0, count)
     }
 
     #[inline(always)]
@@ -40,10 +39,11 @@ impl Compensated {
         }
     }
 
+    /// The sum of `slot`; not-a-number of none.
     #[inline(always)]
     pub fn get(&self, slot: usize) -> Dd {
-        let error = self.error[slot];
-        Dd::from(self.sum[slot]).add_f64(if error.is_nan() { 0.0 } else { error })
+        let Some((sum, error)) = self.sum.get(slot).zip(self.error.get(slot)) else { return Dd::from(f64::NAN) };
+        Dd::from(*sum).add_f64(if error.is_nan() { 0.0 } else { *error })
     }
 }
 
@@ -70,21 +70,24 @@ impl FloatAccumulator {
     }
 
     /// Forget all sums and spread the pivots over the columns.
-    fn restart(&mut self, slots: &Slots) {
+    fn restart(&mut self, slots: &Slots) -> Result<(), Error> {
         for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
-            sums.clear(slots.count);
+            sums.clear(slots.count)?;
         }
         self.count = 0.0;
-        self.sums.pivot.clear();
-        self.sums.pivot.extend((0..slots.width).map(|column| self.pivot[slots.slot_of(column)]));
+        let pivots = &mut self.sums.pivot;
+        pivots.clear();
+        memory::reserve(pivots, slots.kernel_width())?;
+        pivots.extend((0..slots.width).filter_map(|column| self.pivot.get(slots.slot_of(column))));
         for _ in 1..slots.times {
-            self.sums.pivot.extend_from_within(..slots.width);
+            pivots.extend_from_within(..slots.width.min(pivots.len()));
         }
+        Ok(())
     }
 
-    fn fold(&mut self, slots: &Slots) {
-        slots.fold(&mut self.sums.sum);
-        slots.fold(&mut self.sums.square);
+    fn fold(&mut self, slots: &Slots) -> Result<(), Error> {
+        slots.fold(&mut self.sums.sum)?;
+        slots.fold(&mut self.sums.square)
     }
 
     /// Whether NaN, infinity or an overflow got into the sums.
@@ -107,7 +110,7 @@ fn pivot(elements: impl Iterator<Item = f64>) -> f64 {
         *slot = x;
         count += 1;
     }
-    let numbers = &mut numbers[..count];
+    let (numbers, _) = numbers.split_at_mut(count);
     numbers.sort_unstable_by(f64::total_cmp);
     numbers.get(count / 2).copied().unwrap_or(0.0)
 }
@@ -138,81 +141,85 @@ pub(super) fn cell(sum: Dd, square: Dd, weight: Dd, pivot: f64) -> FloatCell {
 impl<T: Element> Accumulator<T> for FloatAccumulator {
     type Cell = FloatCell;
 
-    fn start(&mut self, slots: &Slots, first: Rows<'_, T>) {
-        self.pivot.clear();
-        self.pivot.resize(slots.count, f64::NAN);
+    fn start(&mut self, slots: &Slots, first: Rows<'_, T>) -> Result<(), Error> {
+        memory::refill(&mut self.pivot, f64::NAN, slots.count)?;
         for column in 0..slots.width {
-            let slot = slots.slot_of(column);
-            if self.pivot[slot].is_nan() {
+            if let Some(known) = self.pivot.get_mut(slots.slot_of(column)).filter(|known| known.is_nan()) {
                 let element = |i: usize| {
                     let (row, copy) = (i / slots.times, i % slots.times);
-                    if row > first.count { None } else { first.row(row).get(copy * slots.width + column) }
+                    if row > first.count() { None } else { first.row(row).get(copy * slots.width + column) }
                 };
-                self.pivot[slot] = pivot((0..PIVOT_ELEMENTS).map_while(element).map(|x| x.to_f64()));
+                *known = pivot((0..PIVOT_ELEMENTS).map_while(element).map(|x| x.to_f64()));
             }
         }
         self.settled = false;
-        self.restart(slots);
+        self.restart(slots)
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
         let width = slots.kernel_width();
         let mut plain = !self.has_missing;
-        self.sums.clear(width);
-        tile.each(|rows, weights| match weights {
-            None if plain => self.sums.add(rows),
-            None => self.sums.add_numbers(rows),
-            Some(weights) => {
-                plain = false;
-                self.sums.add_weighted(rows, weights);
+        self.sums.clear(width)?;
+        tile.each(|rows, weights| {
+            match weights {
+                None if plain => self.sums.add(rows),
+                None => self.sums.add_numbers(rows),
+                Some(weights) => {
+                    plain = false;
+                    self.sums.add_weighted(rows, weights);
+                }
             }
-        });
-        self.fold(slots);
+            Ok(())
+        })?;
+        self.fold(slots)?;
         // NaN and infinity show in the sums: only then is the tile read again, with care.
         if plain && self.is_spoiled() {
             plain = false;
-            self.sums.clear(width);
-            tile.each(|rows, _| self.sums.add_numbers(rows));
-            self.fold(slots);
+            self.sums.clear(width)?;
+            tile.each(|rows, _| {
+                self.sums.add_numbers(rows);
+                Ok(())
+            })?;
+            self.fold(slots)?;
         }
-        slots.fold(&mut self.sums.weight);
+        slots.fold(&mut self.sums.weight)?;
         if plain {
             self.count += (tile.rows() * slots.columns_per_slot()) as f64;
-        } else {
-            if self.is_spoiled() && has_infinity(tile) {
-                return Err(Error::Infinite);
-            }
+        } else if self.is_spoiled() && has_infinity(tile)? {
+            return Err(Error::Infinite);
         }
         kernels::run(Gather(self));
         Ok(())
     }
 
-    fn settle(&mut self, slots: &Slots) -> bool {
+    fn settle(&mut self, slots: &Slots) -> Result<bool, Error> {
         if self.settled {
-            return true;
+            return Ok(true);
         }
-        self.settled = true;
+        let mut settled = true;
         for slot in 0..slots.count {
-            let (sum, square, weight) = (self.sum.sum[slot], self.square.sum[slot], self.weight(slot).hi);
+            let weight = self.weight(slot).hi;
+            let sums = self.sum.sum.get(slot).zip(self.square.sum.get(slot));
+            let (Some((sum, square)), Some(pivot)) = (sums, self.pivot.get_mut(slot)) else { continue };
             if !sum.is_finite() {
                 // Differences overflowed; the elements themselves may sum.
-                self.settled = self.settled && self.pivot[slot] == 0.0;
-                self.pivot[slot] = 0.0;
-            } else if !is_near(sum, square, weight) {
-                self.pivot[slot] += sum / weight;
-                self.settled = false;
+                settled = settled && *pivot == 0.0;
+                *pivot = 0.0;
+            } else if !is_near(*sum, *square, weight) {
+                *pivot += sum / weight;
+                settled = false;
             }
         }
-        if !self.settled {
-            self.restart(slots);
-            self.settled = true;
-            return false;
+        self.settled = true;
+        if !settled {
+            self.restart(slots)?;
         }
-        true
+        Ok(settled)
     }
 
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<FloatCell>) {
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<FloatCell>) -> Result<(), Error> {
         kernels::run(Finish { sums: self, count: slots.count, cells });
+        Ok(())
     }
 }
 
@@ -244,22 +251,23 @@ impl Kernel for Finish<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { sums, count, cells } = self;
-        for slot in 0..count {
+        for (slot, pivot) in sums.pivot.iter().enumerate().take(count) {
             let (sum, square, weight) = (sums.sum.get(slot), sums.square.get(slot), sums.weight(slot));
-            cells.push(cell(sum, square, weight, sums.pivot[slot]));
+            cells.push(cell(sum, square, weight, *pivot));
         }
     }
 }
 
-pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> bool {
+pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> Result<bool, Error> {
     let mut found = false;
     tile.each(|rows, weights| {
-        for r in 0..=rows.count {
-            let counts = |i: usize| weights.is_none_or(|w| w.row(r)[i] != 0.0);
+        for r in 0..=rows.count() {
+            let counts = |i: usize| weights.is_none_or(|w| w.row(r).get(i).is_some_and(|weight| *weight != 0.0));
             found |= rows.row(r).iter().enumerate().any(|(i, x)| x.to_f64().is_infinite() && counts(i));
         }
-    });
-    found
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Exact sums of integers, made into cells.
@@ -278,46 +286,50 @@ impl<T: Integer> Default for IntegerAccumulator<T> {
 
 impl<T: Integer> IntegerAccumulator<T> {
     /// Add the sums to the cells, and begin anew.
-    fn empty(&mut self, slots: &Slots) {
+    fn empty(&mut self, slots: &Slots) -> Result<(), Error> {
         for (i, (sum, square)) in self.sums.get().enumerate() {
             // Memory has less than 2^64 elements, of 32 bits at most: neither sum overflows.
-            let cell = &mut self.cells[slots.slot_of(i % slots.width)];
-            cell.sum += sum;
-            cell.square += square;
+            if let Some(cell) = self.cells.get_mut(slots.slot_of(i % slots.width)) {
+                cell.sum += sum;
+                cell.square += square;
+            }
         }
-        self.sums.clear(slots.kernel_width());
         self.rows = 0;
+        self.sums.clear(slots.kernel_width())
     }
 }
 
 impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
     type Cell = IntegerCell;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) {
-        self.sums.clear(slots.kernel_width());
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
         self.rows = 0;
-        self.cells.clear();
-        self.cells.resize(slots.count, IntegerCell::default());
+        self.sums.clear(slots.kernel_width())?;
+        memory::refill(&mut self.cells, IntegerCell::default(), slots.count)
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
         let rows = tile.rows();
         if self.rows + rows > IntegerSums::<T>::MAX_ROWS {
-            self.empty(slots);
+            self.empty(slots)?;
         }
         self.rows += rows;
-        tile.each(|rows, _| self.sums.add(rows));
+        tile.each(|rows, _| {
+            self.sums.add(rows);
+            Ok(())
+        })?;
         let count = (rows * slots.columns_per_slot()) as u64;
         self.cells.iter_mut().for_each(|cell| cell.count += count);
         Ok(())
     }
 
-    fn settle(&mut self, _slots: &Slots) -> bool {
-        true
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
     }
 
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<IntegerCell>) {
-        self.empty(slots);
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<IntegerCell>) -> Result<(), Error> {
+        self.empty(slots)?;
         cells.append(&mut self.cells);
+        Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! Maps of an array, per channel, in one pass: the walk that all of them share, and the affine map.
 
 use crate::element::{Element, Output};
+use crate::error::Error;
 use crate::kernels::affine::Parameters;
 use crate::kernels::copy;
 use crate::kernels::gather::planes;
 use crate::kernels::logarithm::Seen;
 use crate::kernels::narrow::Narrow;
-use crate::layout::{Place, Plan, Task};
+use crate::layout::{MAX_INTERLEAVED, Place, Plan, Task};
+use crate::memory;
 use crate::parallel;
 use crate::tiles::{Access, Rows, RowsMut, access, block, scatter, widening};
 use crate::view::{View, ViewMut};
@@ -20,7 +22,8 @@ pub trait ElementMap<T: Element, U: Output>: Sync {
     type Columns: Default;
 
     /// Fill `columns` for the channels `first + c` for each `c` of `channels`, `times` times in turn.
-    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Self::Columns);
+    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Self::Columns)
+    -> Result<(), Error>;
 
     /// Map a block; what was met. Of what lies at `next` (for nothing: ahead of the rows) as much is asked for; with
     /// `stream`, `out` is written past the cache.
@@ -31,7 +34,7 @@ pub trait ElementMap<T: Element, U: Output>: Sync {
         out: RowsMut<'_, U>,
         next: Option<*const T>,
         stream: bool,
-    ) -> Seen;
+    ) -> Result<Seen, Error>;
 
     /// The least and the largest result; nothing for no limits.
     fn clip(&self) -> Option<[f64; 2]> {
@@ -57,7 +60,7 @@ pub struct Affine<'a> {
 }
 
 impl Affine<'_> {
-    /// The parameters of the channels `first + c` for each `c` of `channels`.
+    /// The parameters of the channels `first + c` for each `c` of `channels`. There is room for them.
     fn fill(&self, first: isize, channels: &[isize], parameters: &mut Parameters) {
         let fill = |target: &mut Vec<f64>, values: Option<&[f64]>, default: f64| {
             target.clear();
@@ -87,13 +90,26 @@ pub struct AffineColumns {
 impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
     type Columns = AffineColumns;
 
-    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut AffineColumns) {
+    fn prepare(
+        &self,
+        first: isize,
+        channels: &[isize],
+        times: usize,
+        columns: &mut AffineColumns,
+    ) -> Result<(), Error> {
         let AffineColumns { parameters, narrow } = columns;
+        parameters.reserve(channels.len(), times)?;
         self.fill(first, channels, parameters);
         if T::IS_SMALL && !U::NEEDS_EXACT && self.offset.is_none() {
+            narrow.reserve(channels.len(), times)?;
             narrow.prepare(parameters);
         }
-        if narrow.is_empty() { parameters.widen(times) } else { narrow.widen(times) }
+        if narrow.is_empty() {
+            parameters.widen(times)
+        } else {
+            narrow.widen(times)
+        }
+        Ok(())
     }
 
     fn run(
@@ -103,12 +119,13 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
         out: RowsMut<'_, U>,
         next: Option<*const T>,
         stream: bool,
-    ) -> Seen {
+    ) -> Result<Seen, Error> {
         if const { T::IS_SMALL && !U::NEEDS_EXACT } && !columns.narrow.is_empty() {
             columns.narrow.map(rows, out, next, stream);
-            return Seen::default();
+            return Ok(Seen::default());
         }
-        Seen { infinite: columns.parameters.map(rows, out, self.offset.is_some(), stream), outside: false }
+        let infinite = columns.parameters.map(rows, out, self.offset.is_some(), stream);
+        Ok(Seen { infinite, outside: false })
     }
 
     fn clip(&self) -> Option<[f64; 2]> {
@@ -163,8 +180,8 @@ pub fn map<T: Element, U: Output>(
     kept: &[bool],
     target: Target,
     threads: usize,
-) -> bool {
-    map_elements(affine, x, out, kept, target, threads).infinite
+) -> Result<bool, Error> {
+    map_elements(affine, x, out, kept, target, threads).map(|seen| seen.infinite)
 }
 
 /// Map `x` into `out`, which has the same shape; what was met in `x`.
@@ -175,53 +192,57 @@ pub fn map_elements<T: Element, U: Output>(
     kept: &[bool],
     target: Target,
     threads: usize,
-) -> Seen {
+) -> Result<Seen, Error> {
+    assert_eq!(x.shape(), out.shape(), "one result for each element");
     let sizes = [size_of::<U>(), size_of::<T>()];
-    let plan = Plan::new(x.shape, kept, [out.strides, x.strides], sizes, TILE_BYTES / size_of::<U>());
-    let out_access = access::<U, 2>(&plan, 0, out.start);
+    let plan = Plan::new(x.shape(), kept, [out.strides(), x.strides()], sizes, TILE_BYTES / size_of::<U>())?;
+    let out_access = access::<U, 2>(&plan, 0, out.start());
     // Elements that are overwritten are read into a tile of their own first.
-    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
+    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start()) };
     let strided = out_access == Access::Strided || x_access == Access::Strided;
     let times = if strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     // Several planes written in turn past the cache get in each other's way.
     let stream = target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(plan.elements * size_of::<U>());
-    let tasks = plan.tasks();
+    let tasks = plan.tasks()?;
     let map = Map { plan, map, x, out, x_access, out_access, stream, times };
     let worker = || Scratch { channels: Vec::new(), elements: Vec::new(), results: Vec::new() };
-    let met = parallel::map(tasks.len(), threads, worker, |scratch, task| map.run_task(&tasks[task], scratch));
+    let met = parallel::map(tasks.len(), threads, worker, |scratch, task| map.run_task(&tasks[task], scratch))?;
     let mut seen = Seen::default();
     met.into_iter().for_each(|met| seen |= met);
-    seen
+    Ok(seen)
 }
 
 impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
-    fn run_task(&self, task: &Task, scratch: &mut Scratch<M::Columns, T, U>) -> Seen {
+    fn run_task(&self, task: &Task, scratch: &mut Scratch<M::Columns, T, U>) -> Result<Seen, Error> {
         let mut seen = Seen::default();
         let Scratch { channels, elements, results } = scratch;
         let together = if self.plan.interleaved() { task.kept.len() } else { 1 };
-        channels.resize_with(together, Channels::default);
+        memory::resize_with(channels, together, Channels::default)?;
         for first in task.kept.clone().step_by(together) {
             for (position, channels) in (first..).zip(channels.iter_mut()) {
-                self.prepare(position, channels);
+                self.prepare(position, channels)?;
             }
             let pixels = self.pixels(channels);
             for unit in task.units.clone() {
-                let planes = pixels.filter(|pixels| self.take_apart(unit, pixels, together, elements)).is_some();
+                let planes = match &pixels {
+                    Some(pixels) => self.take_apart(unit, pixels, together, elements)?,
+                    None => false,
+                };
                 for channels in channels.iter_mut() {
-                    seen |= self.run_block(unit, channels, planes, elements, results);
+                    seen |= self.run_block(unit, channels, planes, elements, results)?;
                 }
             }
         }
         if self.stream {
             copy::fence();
         }
-        seen
+        Ok(seen)
     }
 
-    fn prepare(&self, position: usize, channels: &mut Channels<M::Columns>) {
+    fn prepare(&self, position: usize, channels: &mut Channels<M::Columns>) -> Result<(), Error> {
         let Channels { place, columns, .. } = channels;
         *place = self.plan.place(position);
-        self.map.prepare(place.channel, &self.plan.channel_of[..place.width], self.times, columns);
+        self.map.prepare(place.channel, &self.plan.channel_of[..place.width], self.times, columns)
     }
 
     /// Where the first elements of pixels lie, if the kept positions `channels` are the elements of pixels that follow each
@@ -233,11 +254,12 @@ impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
             return None;
         }
         let first = channels.iter().map(|channels| channels.place).min_by_key(|place| place.offset[1])?;
-        let mut seen = vec![false; channels.len()];
+        // A kept position for each element of a pixel, of which the plan takes few together.
+        let (mut seen, count) = ([false; MAX_INTERLEAVED], channels.len());
         for Channels { place, plane, .. } in channels {
             let distance = place.offset[1] - first.offset[1];
             *plane = (distance / size) as usize;
-            let other = seen.get_mut(*plane).filter(|_| distance % size == 0)?;
+            let other = seen.get_mut(*plane).filter(|_| distance % size == 0 && *plane < count)?;
             if std::mem::replace(other, true) {
                 return None;
             }
@@ -246,14 +268,14 @@ impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
     }
 
     /// Copy the pixels of a unit, of `count` elements each, to as many planes of `elements`, where this can be done at once.
-    fn take_apart(&self, unit: usize, first: &Place<2>, count: usize, elements: &mut Vec<T>) -> bool {
+    fn take_apart(&self, unit: usize, first: &Place<2>, count: usize, elements: &mut Vec<T>) -> Result<bool, Error> {
         let Self { plan, x, .. } = self;
         let ([_, offset], rows) = plan.unit(first, unit);
         let (lines, line) = plan.cols.first().map_or((1, plan.rows), |cols| (rows, *cols));
         let len = if plan.cols.is_empty() { rows } else { line.len };
         let plane = lines * len;
         elements.clear();
-        elements.reserve(plane * count);
+        memory::reserve(elements, plane * count)?;
         let backwards = line.stride[1] < 0;
         let lowest = if backwards { line.stride[1] * (len as isize - 1) } else { 0 };
         let done = (0..lines).all(|index| {
@@ -267,7 +289,7 @@ impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
             // SAFETY: all of them were written.
             unsafe { elements.set_len(plane * count) };
         }
-        done
+        Ok(done)
     }
 
     fn run_block(
@@ -277,7 +299,7 @@ impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
         planes: bool,
         elements: &mut Vec<T>,
         results: &mut Vec<U>,
-    ) -> Seen {
+    ) -> Result<Seen, Error> {
         let Self { plan, x, out, .. } = self;
         let width = channels.place.width;
         let (offset, rows) = plan.unit(&channels.place, unit);
@@ -291,7 +313,7 @@ impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
             (elements, Some(next.wrapping_add(channels.plane * len)))
         } else {
             // SAFETY: the plan visits elements of the view only, which promises that they can be read.
-            (unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, elements) }, None)
+            (unsafe { block(plan, 1, self.x_access, from, rows, width, self.times, elements) }?, None)
         };
         if self.out_access != Access::Gather && self.map.clip().is_none() {
             // SAFETY: the plan visits each element of the output once, so this block is this task's alone; `access` saw
@@ -311,15 +333,15 @@ impl<M: ElementMap<T, U>, T: Element, U: Output> Map<'_, M, T, U> {
                 && self.out_access == Access::Flat;
             return self.map.run(&mut channels.columns, elements, target, next, stream);
         }
-        results.resize(rows * width, U::from_f64(0.0));
+        memory::resize(results, U::from_f64(0.0), rows * width)?;
         let out = RowsMut::flat(results, kernel_width);
-        let seen = self.map.run(&mut channels.columns, elements, out, next, false);
+        let seen = self.map.run(&mut channels.columns, elements, out, next, false)?;
         if let Some([low, high]) = self.map.clip() {
             clip(results, U::from_f64(low), U::from_f64(high));
         }
         // SAFETY: the plan visits elements of the output only, each once, so this block is this task's alone.
         unsafe { scatter(plan, 0, to, width, results) };
-        seen
+        Ok(seen)
     }
 }
 

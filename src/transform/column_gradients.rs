@@ -4,8 +4,10 @@
 use super::layer_gradients::{Gradients, MAX_PARTIAL, Point, linear};
 use super::layers::{Cells, Layer, LayerElement, Statistics, numbers};
 use super::lines::{Axes, Lines, line, write_line};
+use crate::error::Error;
 use crate::kernels::line_gradients::{AddColumns, ColumnSlopes, MapColumns};
 use crate::kernels::{self, Kernel};
+use crate::memory;
 use crate::parallel;
 use crate::view::ViewMut;
 use std::ops::Range;
@@ -25,29 +27,36 @@ pub struct ByColumns<'a> {
 
 impl<'a> ByColumns<'a> {
     /// Of the layer at `point`, to be written to `dx`.
-    pub fn new<T: LayerElement>(layer: Layer<'a>, point: Point<'_, T>, dx: &ViewMut<'_, T>, threads: usize) -> Self {
+    pub fn new<T: LayerElement>(
+        layer: Layer<'a>,
+        point: Point<'_, T>,
+        dx: &ViewMut<'_, T>,
+        threads: usize,
+    ) -> Result<Self, Error> {
         let Point { x, dy, known } = point;
         let (of, statistics, kept) = match known {
             Some(known) => {
-                let kept: Vec<bool> = layer.shared.iter().zip(layer.own).map(|(shared, own)| !shared || *own).collect();
-                (numbers(x.shape, layer.shared, layer.own, &kept), known.clone(), kept)
+                let kept = layer.shared.iter().zip(layer.own).map(|(shared, own)| !shared || *own);
+                let kept: Vec<bool> = memory::collect(kept)?;
+                let statistics = Statistics { mean: memory::copied(&known.mean)?, var: memory::copied(&known.var)? };
+                (numbers(x.shape(), layer.shared, layer.own, &kept)?, statistics, kept)
             }
             None => {
-                let Cells { of, statistics, kept } = Cells::of(layer, x, threads);
+                let Cells { of, statistics, kept } = Cells::of(layer, x, threads)?;
                 (of, statistics, kept)
             }
         };
         // Cells take the place of the groups.
-        let reduced: Vec<bool> = kept.iter().map(|kept| !kept).collect();
-        let axes = Axes::new(x.shape, &reduced, layer.own, [dx.strides, x.strides, dy.strides]);
+        let reduced: Vec<bool> = memory::collect(kept.iter().map(|kept| !kept))?;
+        let axes = Axes::new(x.shape(), &reduced, layer.own, [dx.strides(), x.strides(), dy.strides()])?;
         let lines = axes.lines(Some(0), |axis| !axis.shared);
         let (len, step) = (lines.line.len as isize, lines.line.group);
-        let of_group = |index: usize| {
-            let (first, of) = (lines.group(index).group, &of);
-            (0..len).map(move |j| of[(first + j * step) as usize])
-        };
-        let of = (0..lines.groups()).flat_map(of_group).collect();
-        Self { layer, lines, of, statistics, known: known.is_some() }
+        let mut of_columns = memory::with_room(lines.groups() * lines.line.len)?;
+        for index in 0..lines.groups() {
+            let first = lines.group(index).group;
+            of_columns.extend((0..len).map(|j| of[(first + j * step) as usize]));
+        }
+        Ok(Self { layer, lines, of: of_columns, statistics, known: known.is_some() })
     }
 
     /// What is subtracted from the elements of a group of the layer, and what the differences are multiplied by.
@@ -56,12 +65,14 @@ impl<'a> ByColumns<'a> {
     }
 
     /// The work in pieces: a group of lines, and some of its lines.
-    fn tasks(&self) -> Vec<(usize, Range<usize>)> {
+    fn tasks(&self) -> Result<Vec<(usize, Range<usize>)>, Error> {
         let (groups, lines) = (self.lines.groups(), self.lines.lines());
         let wanted = (64 / groups).clamp(1, (MAX_PARTIAL / self.lines.line.len).max(1));
         let pieces = wanted.min(lines.div_ceil(LEAST_LINES));
         let bounds = |piece: usize| piece * lines / pieces..(piece + 1) * lines / pieces;
-        (0..groups).flat_map(|group| (0..pieces).map(move |piece| (group, bounds(piece)))).collect()
+        let mut tasks = memory::with_room(groups * pieces)?;
+        (0..groups).for_each(|group| tasks.extend((0..pieces).map(|piece| (group, bounds(piece)))));
+        Ok(tasks)
     }
 
     /// Write the gradient of the input to `dx`, and those of the parameters to `gradients`.
@@ -71,37 +82,43 @@ impl<'a> ByColumns<'a> {
         dx: ViewMut<'_, T>,
         mut gradients: Gradients,
         threads: usize,
-    ) -> Gradients {
+    ) -> Result<Gradients, Error> {
         let Self { lines, of, .. } = &self;
         let len = lines.line.len;
-        let mean: Vec<f64> = of.iter().map(|(group, _)| self.of_group(*group)[0]).collect();
-        let tasks = self.tasks();
+        let mean: Vec<f64> = memory::collect(of.iter().map(|(group, _)| self.of_group(*group)[0]))?;
+        let tasks = self.tasks()?;
         let scratch = || (Vec::new(), Vec::new(), Vec::new());
         let parts = parallel::map(tasks.len(), threads, scratch, |scratch, task| {
             let (group, range) = tasks[task].clone();
             kernels::run(SumColumns { lines, point, mean: &mean[group * len..][..len], group, range, scratch })
-        });
-        let mut sums = [vec![0.0; of.len()], vec![0.0; of.len()]];
+        })?;
+        let mut sums = [memory::filled(0.0, of.len())?, memory::filled(0.0, of.len())?];
         for ((group, _), part) in tasks.iter().zip(parts) {
             for (sums, part) in sums.iter_mut().zip(part) {
                 sums[group * len..].iter_mut().zip(part).for_each(|(sum, more)| *sum += more);
             }
         }
-        let slopes = &self.slopes(&sums, mean, point.x.shape.iter().product(), &mut gradients);
+        let slopes = &self.slopes(&sums, mean, point.x.shape().iter().product(), &mut gradients)?;
         parallel::map(tasks.len(), threads, scratch, |scratch, task| {
             let (group, range) = tasks[task].clone();
-            kernels::run(DifferentiateColumns { lines, point, dx: &dx, slopes, group, range, scratch });
-        });
-        gradients
+            kernels::run(DifferentiateColumns { lines, point, dx: &dx, slopes, group, range, scratch })
+        })?;
+        Ok(gradients)
     }
 
     /// The coefficients of every column, and the gradients of the parameters, from the sums of the columns.
-    fn slopes(&self, sums: &[Vec<f64>; 2], mean: Vec<f64>, elements: usize, gradients: &mut Gradients) -> ColumnSlopes {
+    fn slopes(
+        &self,
+        sums: &[Vec<f64>; 2],
+        mean: Vec<f64>,
+        elements: usize,
+        gradients: &mut Gradients,
+    ) -> Result<ColumnSlopes, Error> {
         let Self { layer, of, statistics, known, .. } = self;
         let groups = statistics.mean.len();
         let n = elements as f64 / groups as f64;
-        let scales: Vec<f64> = (0..groups).map(|group| self.of_group(group)[1]).collect();
-        let mut totals = vec![[0.0; 2]; groups];
+        let scales: Vec<f64> = memory::collect((0..groups).map(|group| self.of_group(group)[1]))?;
+        let mut totals = memory::filled([0.0; 2], groups)?;
         for ((group, parameter), (sum, products)) in of.iter().zip(sums[0].iter().zip(&sums[1])) {
             let gamma = layer.gamma(*parameter as isize);
             totals[*group][0] += gamma * sum;
@@ -109,14 +126,15 @@ impl<'a> ByColumns<'a> {
             gradients.gamma[*parameter] += products * scales[*group];
             gradients.beta[*parameter] += sum;
         }
-        let mut slopes = ColumnSlopes { mean, ..ColumnSlopes::default() };
+        let room = || memory::with_room(of.len());
+        let mut slopes = ColumnSlopes { mean, factor: room()?, slope: room()?, offset: room()? };
         for (group, parameter) in of {
             let [slope, offset] = linear(*layer, *known, scales[*group], totals[*group], n);
             slopes.factor.push(scales[*group] * layer.gamma(*parameter as isize));
             slopes.slope.push(slope);
             slopes.offset.push(offset);
         }
-        slopes
+        Ok(slopes)
     }
 }
 
@@ -135,23 +153,23 @@ struct SumColumns<'a, 'm, T> {
 
 impl<T: LayerElement> Kernel for SumColumns<'_, '_, T> {
     /// Of the gradients, and of their products with what is away from the mean.
-    type Output = [Vec<f64>; 2];
+    type Output = Result<[Vec<f64>; 2], Error>;
 
     #[inline(always)]
     fn run(self) -> Self::Output {
         let Self { lines, point, mean, group, range, scratch: (x_scratch, dy_scratch, _) } = self;
         let (len, [_, x_stride, dy_stride]) = (lines.line.len, lines.line.stride);
         let place = lines.group(group);
-        let (mut sum, mut products) = (vec![0.0; len], vec![0.0; len]);
+        let (mut sum, mut products) = (memory::filled(0.0, len)?, memory::filled(0.0, len)?);
         for index in range {
             let at = lines.line(&place, index).offset;
             // SAFETY: these lines are elements of the views, which promise that they can be read.
-            let x = unsafe { line(point.x.at(at[1]), x_stride, len, false, x_scratch) };
+            let x = unsafe { line(point.x.at(at[1]), x_stride, len, false, x_scratch) }?;
             // SAFETY: as above.
-            let dy = unsafe { line(point.dy.at(at[2]), dy_stride, len, false, dy_scratch) };
+            let dy = unsafe { line(point.dy.at(at[2]), dy_stride, len, false, dy_scratch) }?;
             AddColumns { x, dy, mean, sum: &mut sum, products: &mut products }.run();
         }
-        [sum, products]
+        Ok([sum, products])
     }
 }
 
@@ -167,19 +185,19 @@ struct DifferentiateColumns<'a, 'm, T> {
 }
 
 impl<T: LayerElement> Kernel for DifferentiateColumns<'_, '_, T> {
-    type Output = ();
+    type Output = Result<(), Error>;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> Result<(), Error> {
         let Self { lines, point, dx, slopes, group, range, scratch: (x_scratch, dy_scratch, dx_scratch) } = self;
         let (len, [dx_stride, x_stride, dy_stride]) = (lines.line.len, lines.line.stride);
         let place = lines.group(group);
         for index in range {
             let at = lines.line(&place, index).offset;
             // SAFETY: these lines are elements of the views, which promise that they can be read.
-            let x = unsafe { line(point.x.at(at[1]), x_stride, len, false, x_scratch) };
+            let x = unsafe { line(point.x.at(at[1]), x_stride, len, false, x_scratch) }?;
             // SAFETY: as above.
-            let dy = unsafe { line(point.dy.at(at[2]), dy_stride, len, false, dy_scratch) };
+            let dy = unsafe { line(point.dy.at(at[2]), dy_stride, len, false, dy_scratch) }?;
             // SAFETY: each line of the output belongs to one task; it overlaps no input.
             unsafe {
                 write_line(
@@ -190,8 +208,9 @@ impl<T: LayerElement> Kernel for DifferentiateColumns<'_, '_, T> {
                     dx_scratch,
                     #[inline(always)]
                     |dx| MapColumns { slopes, first: group * len, x, dy, dx }.run(),
-                );
+                )?;
             }
         }
+        Ok(())
     }
 }

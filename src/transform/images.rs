@@ -3,6 +3,7 @@
 use super::affine::{Affine, Target, map};
 use crate::element::Output;
 use crate::error::Error;
+use crate::memory;
 use crate::parallel;
 use crate::stats::extrema::Extrema;
 use crate::stats::moments::{Moments, MomentsElement};
@@ -43,10 +44,10 @@ pub fn map_pictures<T: MomentsElement, U: Output>(
     let one = |index: usize| {
         let Picture { x, out } = &pictures[index];
         // SAFETY: the elements of `out`, lent once: every picture is one task.
-        let out = unsafe { ViewMut::<U>::new(out.start, out.shape, out.strides) };
+        let out = unsafe { ViewMut::<U>::new(out.start(), out.shape(), out.strides()) };
         map_picture(normalization, *x, out, kept, clip, target, inner).map_err(|error| (index, error))
     };
-    parallel::map(pictures.len(), outer, || (), |(), index| one(index)).into_iter().collect()
+    parallel::map(pictures.len(), outer, || (), |(), index| one(index)).map(|_| ())
 }
 
 fn map_picture<T: MomentsElement, U: Output>(
@@ -60,26 +61,27 @@ fn map_picture<T: MomentsElement, U: Output>(
 ) -> Result<(), Error> {
     let (shift, scale) = match normalization {
         Normalization::Given(affine) => {
-            map(Affine { clip, ..affine }, x, out, kept, target, threads);
+            map(Affine { clip, ..affine }, x, out, kept, target, threads)?;
             return Ok(());
         }
         Normalization::Deviation(epsilon) => {
             let moments = Moments::of(x, kept, threads)?;
-            let scale = moments.var(0.0).into_iter().map(|var| var.sqrt() + epsilon).collect();
-            (moments.mean(), scale)
+            let mut scale = moments.var(0.0)?;
+            scale.iter_mut().for_each(|var| *var = var.sqrt() + epsilon);
+            (moments.mean()?, scale)
         }
         Normalization::Range(epsilon) => {
             let extrema = Extrema::of(x, kept, threads)?;
             if extrema.has_infinity() {
                 return Err(Error::Infinite);
             }
-            let bounds = extrema.cells.iter().map(|cell| (cell.min, cell.max - cell.min + epsilon));
-            bounds.unzip()
+            let cells = &extrema.cells;
+            let ranges = cells.iter().map(|cell| cell.max - cell.min + epsilon);
+            (memory::collect(cells.iter().map(|cell| cell.min))?, memory::collect(ranges)?)
         }
     };
-    let (shift, scale): (Vec<f64>, Vec<f64>) = (shift, scale);
     let affine =
         Affine { shift: Some(&shift), scale: Some(&scale), scale_rest: None, divide: true, offset: None, clip };
-    map(affine, x, out, kept, target, threads);
+    map(affine, x, out, kept, target, threads)?;
     Ok(())
 }

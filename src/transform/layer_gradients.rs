@@ -12,9 +12,11 @@
 use super::column_gradients::ByColumns;
 use super::layers::{Layer, LayerElement, Statistics, statistics};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
+use crate::error::Error;
 use crate::kernels::line_gradients::{MapGradient, Products, ProductsByElement, Slope};
 use crate::kernels::lines::Totals;
 use crate::kernels::{self, Kernel, copy};
+use crate::memory;
 use crate::parallel;
 use crate::transform::affine::Target;
 use crate::view::{View, ViewMut};
@@ -52,18 +54,19 @@ pub fn differentiate<T: LayerElement>(
     dx: ViewMut<'_, T>,
     target: Target,
     threads: usize,
-) -> Gradients {
-    let shape = point.x.shape;
-    let strides = [dx.strides, point.x.strides, point.dy.strides];
+) -> Result<Gradients, Error> {
+    let shape = point.x.shape();
+    assert!(shape == dx.shape() && shape == point.dy.shape(), "one gradient for each element");
+    let strides = [dx.strides(), point.x.strides(), point.dy.strides()];
     let number: usize = shape.iter().zip(layer.own).filter(|(_, own)| **own).map(|(len, _)| *len).product();
-    let gradients = Gradients { gamma: vec![0.0; number], beta: vec![0.0; number] };
+    let gradients = Gradients { gamma: memory::filled(0.0, number)?, beta: memory::filled(0.0, number)? };
     if shape.contains(&0) {
-        return gradients;
+        return Ok(gradients);
     }
-    let axes = Axes::new(shape, layer.shared, layer.own, strides);
+    let axes = Axes::new(shape, layer.shared, layer.own, strides)?;
     let inner_kept = axes.axes.first().is_some_and(|axis| !axis.shared || axis.own);
     match layer.line_axis(&axes, size_of::<T>()) {
-        None if inner_kept => ByColumns::new(layer, point, &dx, threads).run(point, dx, gradients, threads),
+        None if inner_kept => ByColumns::new(layer, point, &dx, threads)?.run(point, dx, gradients, threads),
         _ => {
             let axis = axes.axes.iter().position(|axis| axis.shared);
             by_lines(layer, point, dx, axes.lines(axis, |axis| !axis.shared), target, gradients, threads)
@@ -97,47 +100,48 @@ fn by_lines<T: LayerElement>(
     target: Target,
     mut gradients: Gradients,
     threads: usize,
-) -> Gradients {
-    let bytes = point.x.shape.iter().product::<usize>() * size_of::<T>();
+) -> Result<Gradients, Error> {
+    let bytes = point.x.shape().iter().product::<usize>() * size_of::<T>();
     let stream = target == Target::Warm
         && copy::exceeds_cache(bytes)
-        && lines.aligned(0, dx.start, size_of::<T>(), copy::STREAM_ALIGN);
-    let ones = vec![1.0; if layer.gamma.is_none() && lines.line.own { gradients.gamma.len() } else { 0 }];
+        && lines.aligned(0, dx.start(), size_of::<T>(), copy::STREAM_ALIGN);
+    let number = if layer.gamma.is_none() && lines.line.own { gradients.gamma.len() } else { 0 };
+    let ones = memory::filled(1.0, number)?;
     let layer = if ones.is_empty() { layer } else { Layer { gamma: Some(&ones), ..layer } };
-    let pieces = pieces(&lines, gradients.gamma.len());
+    let pieces = pieces(&lines, gradients.gamma.len())?;
     let scratch =
         || Scratch { x: Vec::new(), dy: Vec::new(), dx: Vec::new(), gamma: Vec::new(), sums: [Vec::new(), Vec::new()] };
     let parts = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
         let [least, most] = lines.parameters(pieces[piece].clone());
         let number = (most - least + 1) as usize;
-        let part = Gradients { gamma: vec![0.0; number], beta: vec![0.0; number] };
+        let part = Gradients { gamma: memory::filled(0.0, number)?, beta: memory::filled(0.0, number)? };
         let groups = Groups { layer, lines: &lines, point, dx: &dx, first: least, part };
         let range = pieces[piece].clone();
         if stream {
             let part = kernels::run(Piece::<T, true> { groups, range, scratch });
             copy::fence();
-            return (least as usize, part);
+            return Ok::<_, Error>((least as usize, part?));
         }
-        (least as usize, kernels::run(Piece::<T, false> { groups, range, scratch }))
-    });
+        Ok((least as usize, kernels::run(Piece::<T, false> { groups, range, scratch })?))
+    })?;
     for (first, part) in parts {
         for (all, part) in [(&mut gradients.gamma, part.gamma), (&mut gradients.beta, part.beta)] {
             all[first..].iter_mut().zip(part).for_each(|(sum, more)| *sum += more);
         }
     }
-    gradients
+    Ok(gradients)
 }
 
 /// The groups in pieces: fewer where each of them has gradients of very many parameters.
-fn pieces(lines: &Lines<3>, number: usize) -> Vec<Range<usize>> {
-    let pieces = Lines::<3>::pieces(lines.groups(), MOST_PIECES);
+fn pieces(lines: &Lines<3>, number: usize) -> Result<Vec<Range<usize>>, Error> {
+    let pieces = Lines::<3>::pieces(lines.groups(), MOST_PIECES)?;
     let partial = |range: &Range<usize>| {
         let [least, most] = lines.parameters(range.clone());
         (most - least + 1) as usize
     };
     let held: usize = pieces.iter().map(partial).sum();
     if held <= number + MAX_PARTIAL {
-        return pieces;
+        return Ok(pieces);
     }
     Lines::<3>::pieces(lines.groups(), (MAX_PARTIAL / number).max(LEAST_PIECES))
 }
@@ -150,15 +154,15 @@ struct Piece<'a, 'm, T, const STREAM: bool> {
 }
 
 impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
-    type Output = Gradients;
+    type Output = Result<Gradients, Error>;
 
     #[inline(always)]
-    fn run(self) -> Gradients {
+    fn run(self) -> Self::Output {
         let Self { mut groups, range, scratch } = self;
         for index in range {
-            groups.run::<STREAM>(&groups.lines.group(index), scratch);
+            groups.run::<STREAM>(&groups.lines.group(index), scratch)?;
         }
-        groups.part
+        Ok(groups.part)
     }
 }
 
@@ -174,12 +178,12 @@ struct Groups<'a, 'm, T> {
 
 impl<T: LayerElement> Groups<'_, '_, T> {
     #[inline(always)]
-    fn run<const STREAM: bool>(&mut self, place: &Place<3>, scratch: &mut Scratch<T>) {
+    fn run<const STREAM: bool>(&mut self, place: &Place<3>, scratch: &mut Scratch<T>) -> Result<(), Error> {
         let Self { layer, lines, point, first, .. } = *self;
         let Scratch { x: x_scratch, dy: dy_scratch, dx: dx_scratch, gamma: gamma_scratch, sums } = scratch;
         let (mean, var) = match point.known {
             Some(known) => (known.mean[place.group as usize], known.var[place.group as usize]),
-            None => statistics(lines, point.x, 1, place, layer.centred, x_scratch),
+            None => statistics(lines, point.x, 1, place, layer.centred, x_scratch)?,
         };
         let [mean, scale] = layer.shift_and_scale(mean, var);
         let (len, step) = (lines.line.len, lines.line.parameter);
@@ -188,20 +192,19 @@ impl<T: LayerElement> Groups<'_, '_, T> {
         for index in 0..lines.lines() {
             let Place { offset, parameter, .. } = lines.line(place, index);
             // SAFETY: these lines are elements of the views, which promise that they can be read.
-            let x = unsafe { line(point.x.at(offset[1]), x_stride, len, false, x_scratch) };
+            let x = unsafe { line(point.x.at(offset[1]), x_stride, len, false, x_scratch) }?;
             // SAFETY: as above.
-            let dy = unsafe { line(point.dy.at(offset[2]), dy_stride, len, false, dy_scratch) };
+            let dy = unsafe { line(point.dy.at(offset[2]), dy_stride, len, false, dy_scratch) }?;
             if lines.line.own {
-                let gamma = parameters(layer.gamma.unwrap_or_default(), parameter, step, len, gamma_scratch);
+                let gamma = parameters(layer.gamma.unwrap_or_default(), parameter, step, len, gamma_scratch)?;
                 let at = (parameter - first) as usize;
                 if step == 1 {
                     let (dgamma, dbeta) = (&mut self.part.gamma[at..][..len], &mut self.part.beta[at..][..len]);
                     ProductsByElement { x, dy, mean, scale, gamma, dgamma, dbeta }.add_to(&mut totals);
                 } else {
-                    sums.iter_mut().for_each(|sums| {
-                        sums.clear();
-                        sums.resize(len, 0.0);
-                    });
+                    for sums in &mut *sums {
+                        memory::refill(sums, 0.0, len)?;
+                    }
                     let [dgamma, dbeta] = &mut *sums;
                     ProductsByElement { x, dy, mean, scale, gamma, dgamma, dbeta }.add_to(&mut totals);
                     for (i, (dgamma, dbeta)) in dgamma.iter().zip(dbeta).enumerate() {
@@ -222,15 +225,15 @@ impl<T: LayerElement> Groups<'_, '_, T> {
         for index in 0..lines.lines() {
             let Place { offset: at, parameter, .. } = lines.line(place, index);
             let slope = if lines.line.own {
-                let gamma = parameters(layer.gamma.unwrap_or_default(), parameter, step, len, gamma_scratch);
+                let gamma = parameters(layer.gamma.unwrap_or_default(), parameter, step, len, gamma_scratch)?;
                 Slope { factor: scale, gamma: Some(gamma), mean, slope, offset }
             } else {
                 Slope { factor: scale * layer.gamma(parameter), gamma: None, mean, slope, offset }
             };
             // SAFETY: as above.
-            let x = unsafe { line(point.x.at(at[1]), x_stride, len, false, x_scratch) };
+            let x = unsafe { line(point.x.at(at[1]), x_stride, len, false, x_scratch) }?;
             // SAFETY: as above.
-            let dy = unsafe { line(point.dy.at(at[2]), dy_stride, len, false, dy_scratch) };
+            let dy = unsafe { line(point.dy.at(at[2]), dy_stride, len, false, dy_scratch) }?;
             let to = self.dx.at(at[0]);
             // SAFETY: each line of the output belongs to one group, and so to one task; it overlaps no input.
             unsafe {
@@ -242,8 +245,9 @@ impl<T: LayerElement> Groups<'_, '_, T> {
                     dx_scratch,
                     #[inline(always)]
                     |dx| MapGradient::<T, STREAM> { slope, x, dy, dx }.run(),
-                );
+                )?;
             }
         }
+        Ok(())
     }
 }

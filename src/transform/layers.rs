@@ -11,8 +11,10 @@
 use super::affine::{Affine, Target, map};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
 use crate::element::{Bool, Element, Output};
+use crate::error::Error;
 use crate::kernels::lines::{Line, MapLine, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
+use crate::memory;
 use crate::parallel;
 use crate::stats::moments::{Moments, MomentsElement};
 use crate::stats::source::{Maskable, Masked};
@@ -91,8 +93,8 @@ pub struct Statistics {
 
 impl Statistics {
     /// Of no element.
-    pub fn unknown(groups: usize) -> Self {
-        Self { mean: vec![f64::NAN; groups], var: vec![f64::NAN; groups] }
+    pub fn unknown(groups: usize) -> Result<Self, Error> {
+        Ok(Self { mean: memory::filled(f64::NAN, groups)?, var: memory::filled(f64::NAN, groups)? })
     }
 }
 
@@ -113,10 +115,11 @@ pub fn normalize<T: LayerElement>(
     target: Target,
     wanted: bool,
     threads: usize,
-) -> Statistics {
-    let axes = Axes::new(x.shape, layer.shared, layer.own, [out.strides, x.strides]);
-    if x.shape.contains(&0) {
-        return Statistics::unknown(groups(x.shape, layer.shared));
+) -> Result<Statistics, Error> {
+    assert_eq!(x.shape(), out.shape(), "one result for each element");
+    let axes = Axes::new(x.shape(), layer.shared, layer.own, [out.strides(), x.strides()])?;
+    if x.shape().contains(&0) {
+        return Statistics::unknown(if wanted { groups(x.shape(), layer.shared) } else { 0 });
     }
     match layer.line_axis(&axes, size_of::<T>()) {
         Some(axis) => by_lines(layer, x, out, axes.lines(axis, |axis| !axis.shared), target, wanted, threads),
@@ -137,15 +140,15 @@ fn sums<T: Element, const N: usize>(
     place: &Place<N>,
     pivot: f64,
     scratch: &mut Vec<T>,
-) -> [f64; 2] {
+) -> Result<[f64; 2], Error> {
     let mut totals = Totals::default();
     for index in 0..lines.lines() {
         let at = x.at(lines.line(place, index).offset[k]);
         // SAFETY: these lines are elements of the view, which promises that they can be read.
-        let x = unsafe { line(at, lines.line.stride[k], lines.line.len, false, scratch) };
+        let x = unsafe { line(at, lines.line.stride[k], lines.line.len, false, scratch) }?;
         Sums { x, pivot }.add_to(&mut totals);
     }
-    totals.get()
+    Ok(totals.get())
 }
 
 /// Mean and variance of the group at `place` of operand `k`, as a [`Layer`] wants them. Part of a kernel.
@@ -157,25 +160,25 @@ pub fn statistics<T: Element, const N: usize>(
     place: &Place<N>,
     centred: bool,
     scratch: &mut Vec<T>,
-) -> (f64, f64) {
+) -> Result<(f64, f64), Error> {
     let n = lines.group_len() as f64;
     // SAFETY: the first element of the group, which the view promises can be read.
     let first = unsafe { x.at(place.offset[k]).cast::<T>().read_unaligned() }.to_f64();
     let mut pivot = if centred { first } else { 0.0 };
     let mut again = false;
     loop {
-        let [sum, squares] = sums(lines, x, k, place, pivot, scratch);
+        let [sum, squares] = sums(lines, x, k, place, pivot, scratch)?;
         // Chan, Golub, LeVeque, "Algorithms for computing the sample variance", American Statistician 37 (1983), eq. 1.7.
         let lost = if centred { sum * (sum / n) } else { 0.0 };
         let (mean, squares) = (if centred { pivot + sum / n } else { 0.0 }, squares - lost);
         if again {
-            return (mean, squares.max(0.0) / n);
+            return Ok((mean, squares.max(0.0) / n));
         }
         if !(mean.is_finite() && squares.is_finite()) {
             return large_statistics(lines, x, k, place, centred, scratch);
         }
         if lost <= CANCELLED * squares || lost == 0.0 {
-            return (mean, squares / n);
+            return Ok((mean, squares / n));
         }
         (pivot, again) = (mean, true);
     }
@@ -192,27 +195,27 @@ fn large_statistics<T: Element, const N: usize>(
     place: &Place<N>,
     centred: bool,
     scratch: &mut Vec<T>,
-) -> (f64, f64) {
+) -> Result<(f64, f64), Error> {
     // 2^-600: squares of what it is multiplied by can be added.
     const SMALL: f64 = f64::from_bits((1023 - 600) << 52);
     let n = lines.group_len() as f64;
-    let mut mean_of = |value: &dyn Fn(f64) -> f64| {
+    let mut mean_of = |value: &dyn Fn(f64) -> f64| -> Result<f64, Error> {
         let mut sum = 0.0;
         for index in 0..lines.lines() {
             let at = x.at(lines.line(place, index).offset[k]);
             // SAFETY: these lines are elements of the view, which promises that they can be read.
-            let x = unsafe { line(at, lines.line.stride[k], lines.line.len, false, scratch) };
+            let x = unsafe { line(at, lines.line.stride[k], lines.line.len, false, scratch) }?;
             sum += x.iter().map(|x| value(x.to_f64() * SMALL)).sum::<f64>();
         }
-        sum / n
+        Ok(sum / n)
     };
-    let mean = mean_of(&|x| x);
+    let mean = mean_of(&|x| x)?;
     if !mean.is_finite() {
-        return (mean, f64::NAN);
+        return Ok((mean, f64::NAN));
     }
     let mean = if centred { mean } else { 0.0 };
-    let var = mean_of(&|x| (x - mean) * (x - mean));
-    (mean / SMALL, var / SMALL / SMALL)
+    let var = mean_of(&|x| (x - mean) * (x - mean))?;
+    Ok((mean / SMALL, var / SMALL / SMALL))
 }
 
 /// Each group read from memory once.
@@ -224,20 +227,21 @@ fn by_lines<T: LayerElement>(
     target: Target,
     wanted: bool,
     threads: usize,
-) -> Statistics {
-    let bytes = x.shape.iter().product::<usize>() * size_of::<T>();
+) -> Result<Statistics, Error> {
+    let bytes = x.shape().iter().product::<usize>() * size_of::<T>();
     let stream = target == Target::Warm
         && copy::exceeds_cache(bytes)
-        && lines.aligned(0, out.start, size_of::<T>(), copy::STREAM_ALIGN);
+        && lines.aligned(0, out.start(), size_of::<T>(), copy::STREAM_ALIGN);
     // Elements of a line are mapped with gamma and beta both.
     let number = layer.gamma.or(layer.beta).map_or(0, <[f64]>::len);
-    let (ones, zeros) = if lines.line.own { (vec![1.0; number], vec![0.0; number]) } else { Default::default() };
+    let number = if lines.line.own { number } else { 0 };
+    let (ones, zeros) = (memory::filled(1.0, number)?, memory::filled(0.0, number)?);
     let layer = if lines.line.own {
         Layer { gamma: layer.gamma.or(Some(&ones)), beta: layer.beta.or(Some(&zeros)), ..layer }
     } else {
         layer
     };
-    let pieces = Lines::<2>::pieces(lines.groups(), MOST_PIECES);
+    let pieces = Lines::<2>::pieces(lines.groups(), MOST_PIECES)?;
     let scratch = || Scratch { x: Vec::new(), y: Vec::new(), gamma: Vec::new(), beta: Vec::new() };
     let found = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
         let range = pieces[piece].clone();
@@ -248,13 +252,13 @@ fn by_lines<T: LayerElement>(
             return found;
         }
         kernels::run(Piece::<T, false> { groups, range, scratch })
-    });
+    })?;
     // There may be as many groups as a fraction of the elements.
-    let mut statistics = Statistics::unknown(if wanted { lines.groups() } else { 0 });
+    let mut statistics = Statistics::unknown(if wanted { lines.groups() } else { 0 })?;
     for (group, mean, var) in found.into_iter().flatten() {
         (statistics.mean[group], statistics.var[group]) = (mean, var);
     }
-    statistics
+    Ok(statistics)
 }
 
 /// Groups to normalise.
@@ -279,28 +283,33 @@ struct Piece<'a, 'm, T, const STREAM: bool> {
 
 impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
     /// The number of each group, its mean and its variance.
-    type Output = Vec<(usize, f64, f64)>;
+    type Output = Result<Vec<(usize, f64, f64)>, Error>;
 
     #[inline(always)]
     fn run(self) -> Self::Output {
         let Self { groups: Groups { layer, lines, x, wanted, .. }, range, scratch } = self;
-        let mut found = Vec::new();
+        let mut found = memory::with_room(if wanted { range.len() } else { 0 })?;
         for index in range {
             let place = lines.group(index);
-            let (mean, var) = statistics(lines, x, 1, &place, layer.centred, &mut scratch.x);
-            self.groups.map::<STREAM>(&place, layer.shift_and_scale(mean, var), scratch);
+            let (mean, var) = statistics(lines, x, 1, &place, layer.centred, &mut scratch.x)?;
+            self.groups.map::<STREAM>(&place, layer.shift_and_scale(mean, var), scratch)?;
             if wanted {
                 found.push((place.group as usize, mean, var));
             }
         }
-        found
+        Ok(found)
     }
 }
 
 impl<T: LayerElement> Groups<'_, '_, T> {
     /// Map all lines of the group at `place`.
     #[inline(always)]
-    fn map<const STREAM: bool>(&self, place: &Place<2>, [shift, scale]: [f64; 2], scratch: &mut Scratch<T>) {
+    fn map<const STREAM: bool>(
+        &self,
+        place: &Place<2>,
+        [shift, scale]: [f64; 2],
+        scratch: &mut Scratch<T>,
+    ) -> Result<(), Error> {
         let Self { layer, lines, overwritten, .. } = *self;
         let Scratch { x, y, gamma, beta } = scratch;
         let (len, stride) = (lines.line.len, lines.line.stride);
@@ -309,8 +318,8 @@ impl<T: LayerElement> Groups<'_, '_, T> {
             let line_map = if lines.line.own {
                 let step = lines.line.parameter;
                 let all = [layer.gamma, layer.beta].map(Option::unwrap_or_default);
-                let gamma = parameters(all[0], parameter, step, len, gamma);
-                let beta = parameters(all[1], parameter, step, len, beta);
+                let gamma = parameters(all[0], parameter, step, len, gamma)?;
+                let beta = parameters(all[1], parameter, step, len, beta)?;
                 Line { shift, scale, parameters: Some((gamma, beta)), offset: 0.0 }
             } else {
                 let offset = layer.beta.map_or(0.0, |beta| beta[parameter as usize]);
@@ -318,7 +327,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
             };
             // SAFETY: these lines are elements of the view, which promises that they can be read; those that are
             // overwritten are copied.
-            let x = unsafe { line(self.x.at(offset[1]), stride[1], len, overwritten, x) };
+            let x = unsafe { line(self.x.at(offset[1]), stride[1], len, overwritten, x) }?;
             let to = self.out.at(offset[0]);
             // SAFETY: each line of the output belongs to one group, and so to one task.
             unsafe {
@@ -330,9 +339,10 @@ impl<T: LayerElement> Groups<'_, '_, T> {
                     y,
                     #[inline(always)]
                     |y| MapLine::<T, STREAM> { line: line_map, x, y }.run(),
-                );
+                )?;
             }
         }
+        Ok(())
     }
 }
 
@@ -348,19 +358,19 @@ pub struct Cells {
 
 impl Cells {
     /// Of `x`.
-    pub fn of<T: LayerElement>(layer: Layer<'_>, x: View<'_, T>, threads: usize) -> Self {
+    pub fn of<T: LayerElement>(layer: Layer<'_>, x: View<'_, T>, threads: usize) -> Result<Self, Error> {
         let Layer { shared, own, .. } = layer;
-        let kept: Vec<bool> = shared.iter().zip(own).map(|(shared, own)| !shared || *own).collect();
-        let of = numbers(x.shape, shared, own, &kept);
-        let (means, vars) = moments(x, &kept, threads);
-        let count = groups(x.shape, shared);
+        let kept: Vec<bool> = memory::collect(shared.iter().zip(own).map(|(shared, own)| !shared || *own))?;
+        let of = numbers(x.shape(), shared, own, &kept)?;
+        let (means, vars) = moments(x, &kept, threads)?;
+        let count = groups(x.shape(), shared);
         // Cells have equally many elements (Chan, Golub, LeVeque, eq. 2.1, for more than two parts).
         let share = count as f64 / of.len() as f64;
-        let mut statistics = Statistics { mean: vec![0.0; count], var: vec![0.0; count] };
+        let mut statistics = Statistics { mean: memory::filled(0.0, count)?, var: memory::filled(0.0, count)? };
         if layer.centred {
             // From the mean of one cell of each group: where all are equal, so is their mean.
             of.iter().zip(&means).for_each(|((group, _), mean)| statistics.mean[*group] = *mean);
-            let mut away = vec![0.0; count];
+            let mut away = memory::filled(0.0, count)?;
             for ((group, _), mean) in of.iter().zip(&means) {
                 away[*group] += (mean - statistics.mean[*group]) * share;
             }
@@ -370,27 +380,32 @@ impl Cells {
             let away = mean - statistics.mean[*group];
             statistics.var[*group] += (var + away * away) * share;
         }
-        Self { of, statistics, kept }
+        Ok(Self { of, statistics, kept })
     }
 }
 
 /// For each position of the kept axes, in C order, the numbers of its group and of its parameter.
-pub fn numbers(shape: &[usize], shared: &[bool], own: &[bool], kept: &[bool]) -> Vec<(usize, usize)> {
-    let mut numbers = vec![(0, 0)];
+pub fn numbers(shape: &[usize], shared: &[bool], own: &[bool], kept: &[bool]) -> Result<Vec<(usize, usize)>, Error> {
+    let mut numbers = memory::filled((0, 0), 1)?;
     for axis in (0..shape.len()).filter(|axis| kept[*axis]) {
         let len = shape[axis];
         let next = |(group, parameter): (usize, usize), i: usize| {
             let group = if shared[axis] { group } else { group * len + i };
             (group, if own[axis] { parameter * len + i } else { parameter })
         };
-        numbers = numbers.into_iter().flat_map(|number| (0..len).map(move |i| next(number, i))).collect();
+        let mut finer = memory::with_room(numbers.len() * len)?;
+        numbers.iter().for_each(|number| finer.extend((0..len).map(|i| next(*number, i))));
+        numbers = finer;
     }
-    numbers
+    Ok(numbers)
 }
 
 /// Mean and variance of each cell; not-a-number where an element is not finite.
-fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> (Vec<f64>, Vec<f64>) {
-    let moments = Moments::of(x, kept, threads).or_else(|_| {
+fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<(Vec<f64>, Vec<f64>), Error> {
+    let moments = Moments::of(x, kept, threads).or_else(|error| {
+        if error != Error::Infinite {
+            return Err(error);
+        }
         // An infinity: left out as not-a-number is, so that it spoils its own cell only.
         let finite = |offset: isize| {
             // SAFETY: an element of the view, which promises that it can be read.
@@ -398,29 +413,38 @@ fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> (V
             Bool(u8::from(element.to_f64().is_finite()))
         };
         let (inner, inner_stride) =
-            x.shape.last().zip(x.strides.last()).map_or((1, 0), |(len, stride)| (*len, *stride));
-        let mut starts = vec![0];
-        for (len, stride) in x.shape.iter().zip(x.strides).rev().skip(1).rev() {
-            starts = starts.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
+            x.shape().last().zip(x.strides().last()).map_or((1, 0), |(len, stride)| (*len, *stride));
+        let mut starts = memory::filled(0, 1)?;
+        for (len, stride) in x.shape().iter().zip(x.strides()).rev().skip(1).rev() {
+            let mut finer = memory::with_room(starts.len() * len)?;
+            starts.iter().for_each(|at| finer.extend((0..*len as isize).map(|i| at + i * stride)));
+            starts = finer;
         }
+        let mut mask: Vec<Bool> = memory::with_room(starts.len() * inner)?;
         let lines = starts.into_iter().flat_map(|at| (0..inner as isize).map(move |i| at + i * inner_stride));
-        let mask: Vec<Bool> = lines.map(finite).collect();
-        let mut strides = vec![1isize; x.shape.len()];
-        for axis in (1..x.shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * x.shape[axis] as isize;
+        mask.extend(lines.map(finite));
+        let mut strides = memory::filled(1isize, x.shape().len())?;
+        for axis in (1..x.shape().len()).rev() {
+            strides[axis - 1] = strides[axis] * x.shape()[axis] as isize;
         }
         // SAFETY: the mask has as many elements as the shape, in C order.
-        let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
-        Moments::of(Masked { x, mask }, kept, threads)
+        let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape(), &strides) };
+        Moments::of(Masked::new(x, mask), kept, threads)
     });
-    let len = groups(x.shape, kept);
-    let cells = x.shape.iter().product::<usize>() / len.max(1);
-    let Ok(moments) = moments else { return (vec![f64::NAN; cells], vec![f64::NAN; cells]) };
-    let whole: Vec<bool> = moments.count().iter().map(|count| *count == len as f64).collect();
-    let or_nan = |values: Vec<f64>| {
-        values.into_iter().zip(&whole).map(|(value, whole)| if *whole { value } else { f64::NAN }).collect()
+    let len = groups(x.shape(), kept);
+    let cells = x.shape().iter().product::<usize>() / len.max(1);
+    let moments = match moments {
+        Ok(moments) => moments,
+        Err(Error::Infinite) => return Ok((memory::filled(f64::NAN, cells)?, memory::filled(f64::NAN, cells)?)),
+        Err(error) => return Err(error),
     };
-    (or_nan(moments.mean()), or_nan(moments.var(0.0)))
+    let count = moments.count()?;
+    let or_nan = |mut values: Vec<f64>| {
+        let missing = values.iter_mut().zip(&count).filter(|(_, count)| **count != len as f64);
+        missing.for_each(|(value, _)| *value = f64::NAN);
+        values
+    };
+    Ok((or_nan(moments.mean()?), or_nan(moments.var(0.0)?)))
 }
 
 /// The statistics and the map of whole arrays.
@@ -430,15 +454,15 @@ fn by_cells<T: LayerElement>(
     out: ViewMut<'_, T>,
     target: Target,
     threads: usize,
-) -> Statistics {
-    let Cells { of, statistics, kept } = Cells::of(layer, x, threads);
-    let each = |value: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
-        of.iter().map(|(group, parameter)| value(*group, *parameter)).collect()
+) -> Result<Statistics, Error> {
+    let Cells { of, statistics, kept } = Cells::of(layer, x, threads)?;
+    let each = |value: &dyn Fn(usize, usize) -> f64| -> Result<Vec<f64>, Error> {
+        memory::collect(of.iter().map(|(group, parameter)| value(*group, *parameter)))
     };
     let of_group = |group: usize| layer.shift_and_scale(statistics.mean[group], statistics.var[group]);
-    let shift = each(&|group, _| of_group(group)[0]);
-    let scale = each(&|group, parameter| of_group(group)[1] * layer.gamma(parameter as isize));
-    let offset = layer.beta.map(|beta| each(&|_, parameter| beta[parameter]));
+    let shift = each(&|group, _| of_group(group)[0])?;
+    let scale = each(&|group, parameter| of_group(group)[1] * layer.gamma(parameter as isize))?;
+    let offset = layer.beta.map(|beta| each(&|_, parameter| beta[parameter])).transpose()?;
     let affine = Affine {
         shift: Some(&shift),
         scale: Some(&scale),
@@ -447,6 +471,6 @@ fn by_cells<T: LayerElement>(
         offset: offset.as_deref(),
         clip: None,
     };
-    map(affine, x, out, &kept, target, threads);
-    statistics
+    map(affine, x, out, &kept, target, threads)?;
+    Ok(statistics)
 }

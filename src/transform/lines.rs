@@ -4,7 +4,9 @@
 //! or not. A line runs along one axis; a *group* is all lines that share a statistic. [`crate::layout`] walks an array
 //! from front to back, which suits statistics of all of it; here all of a group is visited before the next one.
 
+use crate::error::Error;
 use crate::kernels::gather::strided;
+use crate::memory;
 
 /// Pieces that work is cut into, whatever the number of threads: enough to balance any usual number of cores.
 pub const MOST_PIECES: usize = 64;
@@ -72,8 +74,8 @@ pub struct Axes<const N: usize> {
 
 impl<const N: usize> Axes<N> {
     /// Of an array of `shape` with these steps in each operand, the first of which decides the order.
-    pub fn new(shape: &[usize], shared: &[bool], own: &[bool], strides: [&[isize]; N]) -> Self {
-        let (mut axes, mut start): (Vec<Axis<N>>, _) = (Vec::with_capacity(shape.len()), Place::ZERO);
+    pub fn new(shape: &[usize], shared: &[bool], own: &[bool], strides: [&[isize]; N]) -> Result<Self, Error> {
+        let (mut axes, mut start): (Vec<Axis<N>>, _) = (memory::with_room(shape.len())?, Place::ZERO);
         let (mut group, mut parameter) = (1, 1);
         for i in (0..shape.len()).rev() {
             let (len, shared, own) = (shape[i], shared[i], own[i]);
@@ -93,14 +95,14 @@ impl<const N: usize> Axes<N> {
             axes.push(axis);
         }
         axes.sort_by_key(|axis| axis.stride[0]);
-        let mut merged: Vec<Axis<N>> = Vec::with_capacity(axes.len());
+        let mut merged: Vec<Axis<N>> = memory::with_room(axes.len())?;
         for axis in axes {
             match merged.last_mut() {
                 Some(inner) if axis.continues(inner) => inner.len *= axis.len,
                 _ => merged.push(axis),
             }
         }
-        Self { axes: merged, start }
+        Ok(Self { axes: merged, start })
     }
 
     /// As lines along the axis `line` (of one element where there is none), in groups along the other axes for which `outer`
@@ -176,9 +178,9 @@ impl<const N: usize> Lines<N> {
     }
 
     /// `total` pieces of work in `most` parts at most: the bounds of each.
-    pub fn pieces(total: usize, most: usize) -> Vec<std::ops::Range<usize>> {
+    pub fn pieces(total: usize, most: usize) -> Result<Vec<std::ops::Range<usize>>, Error> {
         let pieces = total.min(most);
-        (0..pieces).map(|piece| piece * total / pieces..(piece + 1) * total / pieces).collect()
+        memory::collect((0..pieces).map(|piece| piece * total / pieces..(piece + 1) * total / pieces))
     }
 
     /// Whether every line of operand `k`, based at `start` and of elements of `size` bytes, is a multiple of `align`
@@ -199,15 +201,21 @@ impl<const N: usize> Lines<N> {
 /// # Safety
 /// These elements can be read for `'a`, and unless they are copied nothing writes them meanwhile.
 #[inline(always)]
-pub unsafe fn line<T: Copy>(at: *const u8, stride: isize, len: usize, copy: bool, scratch: &mut Vec<T>) -> &[T] {
+pub unsafe fn line<T: Copy>(
+    at: *const u8,
+    stride: isize,
+    len: usize,
+    copy: bool,
+    scratch: &mut Vec<T>,
+) -> Result<&[T], Error> {
     let size = size_of::<T>() as isize;
     let side_by_side = stride == size || len == 1;
     if side_by_side && !copy && at.cast::<T>().is_aligned() {
         // SAFETY: the caller's promise; aligned and without gaps, as just seen.
-        return unsafe { std::slice::from_raw_parts(at.cast(), len) };
+        return Ok(unsafe { std::slice::from_raw_parts(at.cast(), len) });
     }
     scratch.clear();
-    scratch.reserve(len);
+    memory::reserve(scratch, len)?;
     let (target, step) = (scratch.as_mut_ptr(), if side_by_side { 1 } else { stride / size });
     // SAFETY: the caller's promise; there is room for `len` elements.
     let done = (side_by_side || stride % size == 0) && unsafe { strided(at.cast::<T>(), step, len, target) };
@@ -219,7 +227,7 @@ pub unsafe fn line<T: Copy>(at: *const u8, stride: isize, len: usize, copy: bool
     }
     // SAFETY: all of them were written.
     unsafe { scratch.set_len(len) };
-    scratch
+    Ok(scratch)
 }
 
 /// Have `write` fill the line of `len` elements at `at`, `stride` bytes apart: where it lies, or by way of `scratch`.
@@ -234,18 +242,19 @@ pub unsafe fn write_line<T: Copy>(
     zero: T,
     scratch: &mut Vec<T>,
     write: impl FnOnce(&mut [T]),
-) {
+) -> Result<(), Error> {
     if (stride == size_of::<T>() as isize || len == 1) && at.cast::<T>().is_aligned() {
         // SAFETY: the caller's promise; aligned and without gaps, as just seen.
-        return write(unsafe { std::slice::from_raw_parts_mut(at.cast(), len) });
+        write(unsafe { std::slice::from_raw_parts_mut(at.cast(), len) });
+        return Ok(());
     }
-    scratch.clear();
-    scratch.resize(len, zero);
+    memory::refill(scratch, zero, len)?;
     write(scratch);
     for (i, value) in scratch.iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe { at.wrapping_offset(i as isize * stride).cast::<T>().write_unaligned(*value) };
     }
+    Ok(())
 }
 
 /// The `len` parameters from number `first` on, `step` apart: where they lie, or copied to `scratch`.
@@ -256,11 +265,11 @@ pub fn parameters<'a>(
     step: isize,
     len: usize,
     scratch: &'a mut Vec<f64>,
-) -> &'a [f64] {
+) -> Result<&'a [f64], Error> {
     if step == 1 {
-        return &values[first as usize..][..len];
+        return Ok(&values[first as usize..][..len]);
     }
     scratch.clear();
-    scratch.extend((0..len as isize).map(|i| values[(first + i * step) as usize]));
-    scratch
+    memory::extend(scratch, (0..len as isize).map(|i| values[(first + i * step) as usize]))?;
+    Ok(scratch)
 }

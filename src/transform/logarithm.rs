@@ -3,8 +3,10 @@
 use super::affine::ElementMap;
 use crate::dd::Dd;
 use crate::element::{Element, Output};
+use crate::error::Error;
 use crate::kernels::log2::{log2_exact, reduce, reduce_subnormal};
 use crate::kernels::logarithm::{Function, Operand, Parameters, Seen, converted};
+use crate::memory;
 use crate::tiles::{Rows, RowsMut};
 
 /// `log2(e)` and `log2(10)`, to twice the precision of `f64`.
@@ -45,13 +47,13 @@ pub struct Logarithm {
 
 impl Logarithm {
     /// With the offset and the scale of each channel, or one of each for all.
-    pub fn new(function: Function, base: Base, offset: &[f64], scale: &[f64]) -> Self {
+    pub fn new(function: Function, base: Base, offset: &[f64], scale: &[f64]) -> Result<Self, Error> {
         let unit = base.log2();
         let channels = offset.iter().zip(scale).map(|(offset, scale)| {
             let (shift, factor) = (Dd::from(*offset) * unit, Dd::from(*scale) * unit);
             if function.is_logarithm() { (-shift, Dd::from(1.0) / factor) } else { (shift, factor) }
         });
-        Self { function, channels: channels.collect() }
+        Ok(Self { function, channels: memory::collect(channels)? })
     }
 }
 
@@ -66,10 +68,10 @@ pub struct Columns {
 impl<T: Element, U: Output> ElementMap<T, U> for &Logarithm {
     type Columns = Columns;
 
-    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Columns) {
+    fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Columns) -> Result<(), Error> {
         let one = (self.channels.len() == 1).then(|| self.channels[0]);
         let pairs = channels.iter().map(|c| one.unwrap_or_else(|| self.channels[(first + c) as usize]));
-        columns.parameters.fill(pairs, times);
+        columns.parameters.fill(pairs, times)
     }
 
     fn run(
@@ -79,15 +81,15 @@ impl<T: Element, U: Output> ElementMap<T, U> for &Logarithm {
         out: RowsMut<'_, U>,
         _next: Option<*const T>,
         stream: bool,
-    ) -> Seen {
+    ) -> Result<Seen, Error> {
         fn run<T: Element, U: Output, I: Operand>(
             (function, parameters): (Function, &Parameters),
             rows: Rows<'_, T>,
             scratch: &mut Vec<I>,
             out: RowsMut<'_, U>,
             stream: bool,
-        ) -> Seen {
-            parameters.map(function, converted(rows, scratch), out, stream)
+        ) -> Result<Seen, Error> {
+            Ok(parameters.map(function, converted(rows, scratch)?, out, stream))
         }
         let Columns { parameters, narrow, wide } = columns;
         if const { T::FITS_F32 && !U::NEEDS_EXACT } {

@@ -3,10 +3,12 @@
 use super::affine::{Affine, Target, map};
 use crate::dd::Dd;
 use crate::element::{Element, Output};
+use crate::error::Error;
 use crate::kernels::copy;
 use crate::kernels::normalize::normalize_rows;
 use crate::kernels::norms::Norm;
 use crate::layout::Plan;
+use crate::memory;
 use crate::parallel;
 use crate::stats::norms::norms;
 use crate::tiles::{Access, RowsMut, access, block, scatter};
@@ -27,9 +29,10 @@ pub fn normalize<T: Element, U: Output>(
     tiny: f64,
     target: Target,
     threads: usize,
-) -> bool {
+) -> Result<bool, Error> {
+    assert_eq!(x.shape(), out.shape(), "one result for each element");
     let sizes = [size_of::<U>(), size_of::<T>()];
-    let plan = Plan::new(x.shape, along, [out.strides, x.strides], sizes, TILE_BYTES / size_of::<U>());
+    let plan = Plan::new(x.shape(), along, [out.strides(), x.strides()], sizes, TILE_BYTES / size_of::<U>())?;
     let inner = plan.cols.last().is_some_and(|axis| axis.kept && axis.len == plan.channels);
     if inner && plan.kept_positions() == 1 {
         normalize_inner(norm, x, out, plan, tiny, target, threads)
@@ -47,17 +50,17 @@ fn normalize_inner<T: Element, U: Output>(
     tiny: f64,
     target: Target,
     threads: usize,
-) -> bool {
+) -> Result<bool, Error> {
     let (len, size) = (plan.channels, size_of::<U>());
-    let out_access = access::<U, 2>(&plan, 0, out.start);
+    let out_access = access::<U, 2>(&plan, 0, out.start());
     // Elements that are overwritten are read into a tile of their own first.
-    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start) };
+    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start()) };
     let stream = target == Target::Warm
         && copy::exceeds_cache(plan.elements * size)
         && out_access == Access::Flat
         && (len * size).is_multiple_of(copy::STREAM_ALIGN)
-        && (out.start as usize).wrapping_add_signed(plan.place(0).offset[0]).is_multiple_of(copy::STREAM_ALIGN);
-    let tasks = plan.tasks();
+        && (out.start() as usize).wrapping_add_signed(plan.place(0).offset[0]).is_multiple_of(copy::STREAM_ALIGN);
+    let tasks = plan.tasks()?;
     let finite = parallel::map(
         tasks.len(),
         threads,
@@ -69,11 +72,11 @@ fn normalize_inner<T: Element, U: Output>(
                 let (offset, rows) = plan.unit(&place, unit);
                 let (to, from) = (out.at(offset[0]), x.at(offset[1]));
                 // SAFETY: the plan visits elements of the view only, which promises that they can be read.
-                let elements = unsafe { block(&plan, 1, x_access, from, rows, place.width, 1, elements) };
+                let elements = unsafe { block(&plan, 1, x_access, from, rows, place.width, 1, elements) }?;
                 if out_access == Access::Gather {
-                    results.resize(rows * place.width, U::from_f64(0.0));
+                    memory::resize(results, U::from_f64(0.0), rows * place.width)?;
                     let target = RowsMut::flat(results, place.width);
-                    spoiled |= normalize_rows(norm, elements, target, len, tiny, false);
+                    spoiled |= normalize_rows(norm, elements, target, len, tiny, false)?;
                     // SAFETY: the plan visits elements of the output only, each once: this block is this task's alone.
                     unsafe { scatter(&plan, 0, to, place.width, results) };
                     continue;
@@ -81,15 +84,15 @@ fn normalize_inner<T: Element, U: Output>(
                 let stride = if out_access == Access::Flat { place.width } else { plan.rows.stride[0] as usize / size };
                 // SAFETY: as above; `access` saw that rows are contiguous, aligned and this far apart.
                 let target = unsafe { RowsMut::new(to.cast::<U>(), rows, stride, place.width, 0) };
-                spoiled |= normalize_rows(norm, elements, target, len, tiny, stream);
+                spoiled |= normalize_rows(norm, elements, target, len, tiny, stream)?;
             }
             if stream {
                 copy::fence();
             }
-            !spoiled
+            Ok::<_, Error>(!spoiled)
         },
-    );
-    finite.into_iter().all(|finite| finite)
+    )?;
+    Ok(finite.into_iter().all(|finite| finite))
 }
 
 /// Vectors whose elements lie apart: the statistics and the map of the engine, some vectors at a time.
@@ -101,20 +104,20 @@ fn normalize_outer<T: Element, U: Output>(
     tiny: f64,
     target: Target,
     threads: usize,
-) -> bool {
-    let kept: Vec<bool> = along.iter().map(|along| !along).collect();
-    let longest = (0..kept.len()).filter(|axis| kept[*axis]).max_by_key(|axis| x.shape[*axis]);
-    let bytes = x.shape.iter().product::<usize>() * size_of::<T>().max(size_of::<U>());
-    let pieces = longest.map_or(1, |axis| (bytes / CACHED_BYTES).clamp(1, x.shape[axis]));
+) -> Result<bool, Error> {
+    let kept: Vec<bool> = memory::collect(along.iter().map(|along| !along))?;
+    let longest = (0..kept.len()).filter(|axis| kept[*axis]).max_by_key(|axis| x.shape()[*axis]);
+    let bytes = x.shape().iter().product::<usize>() * size_of::<T>().max(size_of::<U>());
+    let pieces = longest.map_or(1, |axis| (bytes / CACHED_BYTES).clamp(1, x.shape()[axis]));
     let Some(axis) = longest.filter(|_| pieces > threads) else {
         return normalize_piece(norm, x, out, &kept, tiny, target, threads);
     };
-    let (len, shape) = (x.shape[axis], x.shape);
-    let steps = [x.strides[axis], out.strides[axis]];
-    let (strides, out_strides) = (x.strides, out.strides);
+    let (len, shape) = (x.shape()[axis], x.shape());
+    let steps = [x.strides()[axis], out.strides()[axis]];
+    let (strides, out_strides) = (x.strides(), out.strides());
     let piece = |index: usize| {
         let first = index * len / pieces;
-        let mut shape = shape.to_vec();
+        let mut shape = memory::copied(shape)?;
         shape[axis] = (index + 1) * len / pieces - first;
         let (from, to) = (first as isize * steps[0], first as isize * steps[1]);
         // SAFETY: a part of each view, cut along one axis.
@@ -123,7 +126,7 @@ fn normalize_outer<T: Element, U: Output>(
         let out = unsafe { ViewMut::<U>::new(out.at(to), &shape, out_strides) };
         normalize_piece(norm, x, out, &kept, tiny, target, 1)
     };
-    parallel::map(pieces, threads, || (), |(), index| piece(index)).into_iter().all(|finite| finite)
+    Ok(parallel::map(pieces, threads, || (), |(), index| piece(index))?.into_iter().all(|finite| finite))
 }
 
 fn normalize_piece<T: Element, U: Output>(
@@ -134,19 +137,20 @@ fn normalize_piece<T: Element, U: Output>(
     tiny: f64,
     target: Target,
     threads: usize,
-) -> bool {
-    let Ok(lengths) = norms(norm, x, kept, threads) else { return false };
+) -> Result<bool, Error> {
+    let lengths = norms(norm, x, kept, threads)?;
     if !lengths.iter().all(|length| length.hi.is_finite()) {
-        return false;
+        return Ok(false);
     }
-    let (scale, rest) = divisors(&lengths, tiny);
+    let (scale, rest) = divisors(&lengths, tiny)?;
     let affine =
         Affine { shift: None, scale: Some(&scale), scale_rest: Some(&rest), divide: true, offset: None, clip: None };
-    !map(affine, x, out, kept, target, threads)
+    Ok(!map(affine, x, out, kept, target, threads)?)
 }
 
 /// Lengths as what to divide by: one where there is nothing to divide.
-pub fn divisors(lengths: &[Dd], tiny: f64) -> (Vec<f64>, Vec<f64>) {
+pub fn divisors(lengths: &[Dd], tiny: f64) -> Result<(Vec<f64>, Vec<f64>), Error> {
     let divisor = |length: &Dd| if length.hi == 0.0 || length.hi < tiny { (1.0, 0.0) } else { (length.hi, length.lo) };
-    lengths.iter().map(divisor).unzip()
+    let divisors = || lengths.iter().map(divisor);
+    Ok((memory::collect(divisors().map(|(hi, _)| hi))?, memory::collect(divisors().map(|(_, lo)| lo))?))
 }
