@@ -7,21 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from planish._arrays import as_array, shown
+
 
 def constants(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
     """Check constants of channels."""
     if values is None:
         return None
-    _refuse_mask(name, values)
     try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} must be a number or a regular array of numbers; got {values!r}") from None
+        array = as_array(name, values)
+    except TypeError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        raise ValueError(f"{name} must be a number or a regular array of numbers; got {shown(values)}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
     array = array.astype(np.float64)
     if array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite numbers; got {array.tolist()}")
+        raise ValueError(f"{name} must hold finite numbers; got {shown(array.tolist())}")
     return array
 
 
@@ -72,11 +75,6 @@ def largest(dtype: np.dtype[Any]) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
-def _refuse_mask(name: str, values: Any) -> None:
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; plain arrays are accepted")
-
-
 def images(X: Any) -> Iterator[list[tuple[str, NDArray[Any]]]]:
     """Give the images of whatever `fit` is given, with their names: as many at a time as there are anyway."""
     if isinstance(X, memoryview) or _is_array(X):
@@ -101,12 +99,6 @@ def array(name: str, image: Any) -> NDArray[Any]:
     """Take an image from any library, without copying where that can be done."""
     if type(image) is np.ndarray:
         return image
-    _refuse_mask(name, image)
     if isinstance(image, str | bytes | os.PathLike):
         raise TypeError(f"{name} is a {type(image).__name__}; an image that has been read is an array")
-    try:
-        if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
-            return np.from_dlpack(image)
-        return np.asarray(image)
-    except (TypeError, ValueError, RuntimeError, BufferError, NotImplementedError) as error:
-        raise TypeError(f"{name} is a {type(image).__name__} that gives no array: {error}") from None
+    return as_array(name, image)

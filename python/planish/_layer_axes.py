@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planish._arrays import as_array
+
 #: Gamma or beta: values, what gives them of the input, or nothing.
 Parameter: TypeAlias = ArrayLike | Callable[[Any], ArrayLike] | None
 
@@ -28,15 +30,7 @@ class Form(NamedTuple):
 
 def array(name: str, values: Any) -> NDArray[Any]:
     """Give `values` as an array, without a copy where they are one."""
-    if type(values) is np.ndarray:
-        return values
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; plain arrays are accepted")
-    try:
-        return np.asarray(values)
-    except Exception as error:
-        # What a library raises of its own (a tensor that takes part in a gradient, an unknown dtype) names no argument.
-        raise TypeError(f"{name} is a {type(values).__name__} that gives no array: {error}") from None
+    return as_array(name, values)
 
 
 def floats(name: str, values: ArrayLike) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from planish._arrays import both, counting, unmasked
 from planish._core import Moments
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class MedianOfMeans:
         self, name: str, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None
     ) -> Self:
         """`update`, with the name that error messages are to use for `x`."""
-        array = _as_array(name, x)
+        array, own = unmasked(name, x)
+        mask = both(own, mask, array.shape)
         kept = self._kept(array.ndim)
         channels = tuple(array.shape[axis] for axis in kept)
         self._check_channels(name, channels)
@@ -391,23 +393,10 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return median[()]
 
 
-def _as_array(name: str, x: Any) -> NDArray[Any]:
-    """`x` as an array that shares its memory where it can; what `Moments` refuses is left to it, for its words."""
-    if type(x) is np.ndarray:
-        return x
-    if isinstance(x, np.ndarray) and hasattr(x, "mask"):
-        Moments(())._update_as(name, x)
-    try:
-        return np.from_dlpack(x) if hasattr(x, "__dlpack__") and not hasattr(x, "__array__") else np.asarray(x)
-    except Exception:
-        Moments(())._update_as(name, x)
-        raise
-
-
 def _as_mask(mask: Any, x: NDArray[Any]) -> NDArray[np.bool_]:
     """Give a mask the shape of `x`; what `Moments` refuses is left to it, for its words."""
     try:
-        return np.broadcast_to(np.asarray(mask), x.shape)
+        return np.broadcast_to(counting("mask", mask), x.shape)
     except ValueError:
         Moments(None)._update_as("x", x, None, mask)
         raise
@@ -417,7 +406,7 @@ def _as_weights(
     weights: Any, x: NDArray[Any], first_is_kept: bool, channel_axis: int | tuple[int, ...] | None
 ) -> NDArray[np.float64]:
     """Weights with the shape of `x`: those of samples are repeated by a stride of zero."""
-    array = np.asarray(weights)
+    array = counting("weights", weights)
     if array.dtype.kind == "c":
         raise TypeError("weights are complex; real weights are accepted")
     array = np.asarray(array, np.float64)

@@ -136,6 +136,16 @@ class StreamingScaler(ChannelScaler):
         return tags
 
 
+def given(*arguments: Any) -> tuple[Any, ...]:
+    """Give the arguments that are not None: a subclass need not take those that nobody passes."""
+    return tuple(argument for argument in arguments if argument is not None)
+
+
+def given_as(**arguments: Any) -> dict[str, Any]:
+    """Give the named arguments that are not None."""
+    return {name: argument for name, argument in arguments.items() if argument is not None}
+
+
 def check_mask(X: Any, mask: Any) -> None:
     """Refuse a mask for what has no place for it."""
     if mask is not None and issparse(X):

@@ -206,7 +206,7 @@ impl PyMoments {
         let stream = &slf.get().stream;
         let batch = stream.batch(x, name)?;
         let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
-        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
+        let mask = batch.mask(mask)?;
         let moments = with_element!(batch.x.dtype, T => {
             let (x, kept) = (batch.x.view::<T>(), &batch.kept);
             let (weights, mask) = (weights.as_ref().map(Weights::view), mask.as_ref().map(Mask::view));

@@ -165,7 +165,7 @@ impl PyQuantiles {
     ) -> PyResult<Bound<'py, Self>> {
         let (stream, size) = (&slf.get().stream, slf.get().size());
         let batch = stream.batch(x, name)?;
-        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
+        let mask = batch.mask(mask)?;
         let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
         let sketches = with_element!(batch.x.dtype, T => {
             let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));

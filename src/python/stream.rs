@@ -1,6 +1,6 @@
 //! What the streaming accumulators share: the channels, a lock, weights, and errors.
 
-use super::arrays::{Array, tuple};
+use super::arrays::{Array, conversions, tuple, unmasked};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::to_python;
 use super::threads;
@@ -40,6 +40,15 @@ pub struct Batch<'py> {
     pub kept: Vec<bool>,
     /// Lengths of the kept axes.
     pub shape: Vec<usize>,
+    /// Which of its elements count, where it is a masked array.
+    own: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Batch<'py> {
+    /// Which elements count: by `mask`, and by the mask of the array itself.
+    pub fn mask(&self, mask: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Mask<'py>>> {
+        Mask::both(self.own.as_ref(), mask, &self.x)
+    }
 }
 
 impl<S: Clone + Default> Stream<S> {
@@ -60,11 +69,11 @@ impl<S: Clone + Default> Stream<S> {
 
     /// Look at an array before it is taken in.
     pub fn batch<'py>(&self, x: &Bound<'py, PyAny>, name: &str) -> PyResult<Batch<'py>> {
-        let x = Array::new(x, name)?;
+        let (x, own) = unmasked(x, name)?;
         let kept = self.axes.kept(x.shape.len())?;
         let shape = kept_shape(&x.shape, &kept);
         self.check_shape(&shape, name)?;
-        Ok(Batch { x, kept, shape })
+        Ok(Batch { x, kept, shape, own })
     }
 
     fn check_shape(&self, shape: &[usize], name: &str) -> PyResult<()> {
@@ -214,10 +223,23 @@ impl<'py> Groups<'py> {
 pub struct Mask<'py>(Array<'py>);
 
 impl<'py> Mask<'py> {
+    /// What `mask` and the mask that `x` had of its `own` both let count.
+    pub fn both(
+        own: Option<&Bound<'py, PyAny>>,
+        mask: Option<&Bound<'py, PyAny>>,
+        x: &Array<'py>,
+    ) -> PyResult<Option<Self>> {
+        let (Some(own), Some(mask)) = (own, mask) else {
+            return own.or(mask).map(|mask| Self::new(mask, x)).transpose();
+        };
+        let shape = PyTuple::new(mask.py(), &x.shape)?;
+        Self::new(&conversions(mask.py())?.call_method1("both", (own, mask, shape))?, x).map(Some)
+    }
+
     /// Truth values that NumPy broadcasts to the shape of `x`: which of its elements count.
-    pub fn new(mask: &Bound<'py, PyAny>, x: &Array<'py>) -> PyResult<Self> {
+    fn new(mask: &Bound<'py, PyAny>, x: &Array<'py>) -> PyResult<Self> {
         let numpy = mask.py().import("numpy")?;
-        let array = numpy.call_method1("asarray", (mask,))?;
+        let array = conversions(mask.py())?.call_method1("counting", ("mask", mask))?;
         let dtype = array.getattr("dtype")?;
         if dtype.getattr("kind")?.extract::<String>()? != "b" {
             return Err(PyTypeError::new_err(format!(
@@ -253,7 +275,7 @@ impl<'py> Weights<'py> {
     pub fn new(weights: &Bound<'py, PyAny>, batch: &Batch<'py>) -> PyResult<Self> {
         let py = weights.py();
         let numpy = py.import("numpy")?;
-        let array = numpy.call_method1("asarray", (weights,))?;
+        let array = conversions(py)?.call_method1("counting", ("weights", weights))?;
         if array.getattr("dtype")?.getattr("kind")?.extract::<String>()? == "c" {
             return Err(PyTypeError::new_err("weights are complex; real weights are accepted"));
         }
