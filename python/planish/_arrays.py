@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 #: Characters of a caller's text or value that an error quotes.
 _QUOTED = 200
-#: Errors of the process, which are not those of an argument, whatever raises them.
+#: Errors of the process, which are not those of an argument, whatever raises them (as are all that are no Exception).
 GRAVE = (MemoryError, RecursionError)
 
 
@@ -23,7 +23,12 @@ def shown(value: object, most: int = _QUOTED) -> str:
     """`value` for an error, as Python writes it: the beginning, where that is long."""
     if isinstance(value, str | bytes) and len(value) > most:
         return f"{value[:most]!r}... ({len(value)} characters)"
-    return quoted(repr(value), most)
+    try:
+        return quoted(repr(value), most)
+    except GRAVE:
+        raise
+    except Exception:  # an integer of too many digits, or an object of the caller
+        return f"a {type(value).__name__}"
 
 
 def is_sparse(values: Any) -> bool:

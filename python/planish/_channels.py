@@ -17,10 +17,10 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from planish import _core
-from planish._arrays import as_array, with_mask
+from planish._arrays import as_array, quoted, shown, with_mask
 from planish._core import accepts
 from planish._sparse import parts, with_data
-from planish._tables import ColumnsMixin, check_result_columns, checked, masked_like
+from planish._tables import ColumnsMixin, check_result_columns, checked, columns_named, masked_like
 from planish.stats import Extrema
 
 #: dtypes that the core reads as they are; anything else is converted to the first, as scikit-learn does.
@@ -91,7 +91,7 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         if isinstance(X, np.ma.MaskedArray):
             return self._as_masked(X)
         if issparse(X) and not _is_columns(self.channel_axis):
-            raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={self.channel_axis}")
+            raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={shown(self.channel_axis)}")
         if issparse(X) and X.format in ("csr", "csc", "bsr") and X.format not in formats:
             # SciPy converts without looking: an index out of range would crash the process.
             X.check_format(full_check=True)
@@ -109,7 +109,8 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
             return array
         array = native(array)
         if array.dtype not in self._dtypes and not _is_bfloat16(array):
-            array = array.astype(np.float64)
+            with columns_named(X):
+                array = array.astype(np.float64)
         if array.size == 0:
             raise ValueError(f"Found array of shape {array.shape}, which has no element; at least one is required")
         return array
@@ -134,7 +135,12 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
             known = hashable = False
         if known or get_config()["skip_parameter_validation"]:
             return
-        self._validate_params()
+        try:
+            self._validate_params()
+        except ValueError as error:
+            if len(str(error)) < 1000:
+                raise
+            raise type(error)(quoted(error)) from None
         if hashable and len(_VALID) < 1000:
             _VALID.add((type(self), values))
 
@@ -160,7 +166,9 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         """Look up scikit-learn's class of the same name."""
         import sklearn.preprocessing
 
-        return getattr(sklearn.preprocessing, cls.__name__)
+        # Of a subclass, that of the class of planish that it is made of.
+        name = next(base.__name__ for base in cls.__mro__ if base.__module__.startswith("planish."))
+        return getattr(sklearn.preprocessing, name)
 
     @classmethod
     def from_sklearn(cls, scaler: Any) -> Self:
@@ -213,7 +221,7 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         for name in parameters.keys() - names:
             if parameters[name] != usual[name]:
                 raise ValueError(
-                    f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={parameters[name]!r}"
+                    f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={shown(parameters[name])}"
                 )
         scaler = theirs(**{name: value for name, value in parameters.items() if name in names})
         _copy_fitted(self, scaler)
@@ -378,7 +386,7 @@ def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | 
             raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
         given[name] = array = array.astype(np.float64)
         if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite; got {array}")
+            raise ValueError(f"{name} must be finite; got {quoted(array)}")
         if isinstance(channel_axis, int):
             given[name] = np.atleast_1d(array)
     axes = 0 if channel_axis is None else 1 if isinstance(channel_axis, int) else len(channel_axis)
@@ -390,7 +398,7 @@ def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | 
     if any(len(shape) != axes for shape in shapes):
         names = " and ".join(given)
         raise ValueError(
-            f"{names} must have one axis for each of channel_axis={channel_axis}; got shape {shapes.pop()}"
+            f"{names} must have one axis for each of channel_axis={shown(channel_axis)}; got shape {shapes.pop()}"
         )
     return [given.get(name) for name in values]
 

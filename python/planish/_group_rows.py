@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from planish import _core
+from planish._arrays import shown
 from planish._threads import num_threads, spread
 
 #: Bytes of rows that are gathered at a time.
@@ -172,7 +173,7 @@ def kept_axes(X: NDArray[Any], scaler: Any) -> tuple[int, ...]:
     axes = () if axis is None else tuple(sorted(normalize_axis_tuple(axis, X.ndim, "channel_axis")))
     if 0 in axes:
         raise ValueError(
-            f"channel_axis={axis} keeps the first axis of X, of shape {X.shape}; that is the axis of the samples, "
+            f"channel_axis={shown(axis)} keeps the first axis of X, of shape {X.shape}; that is the axis of the samples, "
             "which the groups share out"
         )
     return axes

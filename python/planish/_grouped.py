@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from planish._arrays import both, counting
+from planish._arrays import both, counting, quoted, shown
 from planish._channels import ArrayTransformer
 from planish._group_fits import Fits, fits_itself, merged, twin
 from planish._group_labels import ascending, encode, locate, some, take_off
@@ -369,7 +369,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
                     raise ValueError(f"other has {what}={getattr(other, name)}; here it is {getattr(self, name)}")
             here, there = (getattr(one, "feature_names_in_", None) for one in (self, other))
             if here is not None and there is not None and not np.array_equal(here, there):
-                raise ValueError(f"other was fitted on the features {list(there)}; this one on {list(here)}")
+                raise ValueError(f"other was fitted on the features {quoted(list(there))}; this one on {quoted(list(here))}")
         if self.unseen == "global" and not hasattr(other, "global_scaler_"):
             raise ValueError("unseen='global' needs the statistics of all samples, which other has not gathered")
         scalers = dict(self.scalers_) if fitted else {}
@@ -432,7 +432,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         """Give the data as an array, the labels that are there, and the code of each sample's."""
         if reset:
             if not isinstance(self.scaler, ArrayTransformer):
-                raise TypeError(f"scaler must be a scaler of planish, such as StandardScaler(); got {self.scaler!r}")
+                raise TypeError(f"scaler must be a scaler of planish, such as StandardScaler(); got {shown(self.scaler)}")
             self._validate_params()
         refuse_sparse(X)
         pattern = self.scaler if reset else self._pattern()
@@ -440,7 +440,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         column = locate(X, self.groups) if self.groups is not None else None
         if column is not None:
             if groups is not None:
-                raise ValueError(f"groups={self.groups!r} is a column of X; labels cannot be passed as well")
+                raise ValueError(f"groups={shown(self.groups)} is a column of X; labels cannot be passed as well")
             X, groups = take_off(X, column)
         array = _plain(pattern._as_array(X))
         if reset:

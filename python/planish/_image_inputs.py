@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from planish._arrays import as_array, shown
+from planish._arrays import as_array, quoted, shown
 
 
 def constants(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
@@ -32,10 +32,10 @@ def pixel_scale(scale: Any) -> Any:
     """Check what pixels are multiplied by."""
     if isinstance(scale, str):
         if scale != "auto":
-            raise ValueError(f"scale={scale!r} must be 'auto' or a number")
+            raise ValueError(f"scale={shown(scale)} must be 'auto' or a number")
         return scale
     if isinstance(scale, bool) or not isinstance(scale, int | float | np.integer | np.floating):
-        raise TypeError(f"scale={scale!r} must be 'auto' or a number")
+        raise TypeError(f"scale={shown(scale)} must be 'auto' or a number")
     try:
         factor = float(scale)
     except OverflowError:
@@ -50,10 +50,10 @@ def output_dtype(dtype: DTypeLike) -> str:
     try:
         name = dtype if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype).name
     except TypeError:
-        name = repr(dtype)
+        name = shown(dtype)
     if dtype is None or name not in ("float16", "bfloat16", "float32", "float64"):
         name = "None" if dtype is None else name
-        raise TypeError(f"dtype={name} is no dtype of results; accepted are float16, bfloat16, float32 and float64")
+        raise TypeError(f"dtype={quoted(name)} is no dtype of results; accepted are float16, bfloat16, float32 and float64")
     return str(name)
 
 
@@ -64,9 +64,9 @@ def limits(clip: Any) -> tuple[float, float] | None:
     try:
         low, high = map(float, clip)
     except (TypeError, ValueError):
-        raise ValueError(f"clip={clip!r} must be None or the least and the largest result") from None
+        raise ValueError(f"clip={shown(clip)} must be None or the least and the largest result") from None
     if not low < high:
-        raise ValueError(f"clip={clip!r} must have its least result first")
+        raise ValueError(f"clip={shown(clip)} must have its least result first")
     return low, high
 
 
@@ -89,6 +89,15 @@ def images(X: Any) -> Iterator[list[tuple[str, NDArray[Any]]]]:
     for name, image in named:
         # One by one: a generator may use the memory of an image again for the next.
         yield [(name, array(name, image))]
+
+
+def other_layout(image: tuple[int, ...], axis: int, number: int, *, back: bool = False) -> str:
+    """Say what to do about an image whose channels, of that `number`, seem to be where `axis` does not say."""
+    if len(image) != 3 or image[axis] == number or number not in (image[0], image[-1]):
+        return ""
+    where, order = ("first", "NCHW") if image[0] == number else ("last", "NHWC")
+    layouts = [f"{a}->{order}" if back else f"{order}->{a}" for a in ("NCHW", "NHWC")]
+    return f"; channels that come {where} take layout={' or '.join(map(repr, layouts))}"
 
 
 def _is_array(X: Any) -> bool:

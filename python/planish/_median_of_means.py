@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from planish._arrays import both, counting, unmasked
+from planish._arrays import both, counting, quoted, shown, unmasked
 from planish._core import Moments
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class MedianOfMeans:
 
     def __init__(self, n_blocks: int = 10, channel_axis: int | tuple[int, ...] | None = -1) -> None:
         if isinstance(n_blocks, (bool, np.bool_)) or not hasattr(n_blocks, "__index__"):
-            raise TypeError(f"n_blocks must be an int; got {n_blocks!r}")
+            raise TypeError(f"n_blocks must be an int; got {shown(n_blocks)}")
         if index(n_blocks) < 1:
             raise ValueError(f"n_blocks must be at least 1; got {n_blocks}")
         self._begin(index(n_blocks), Moments(channel_axis).channel_axis)
@@ -166,7 +166,7 @@ class MedianOfMeans:
         reduced = [axis for axis in range(array.ndim) if axis not in kept]
         if not reduced:
             raise ValueError(
-                f"channel_axis={self._axes} keeps every axis of {name}, which has shape {array.shape}; one axis must "
+                f"channel_axis={shown(self._axes)} keeps every axis of {name}, which has shape {array.shape}; one axis must "
                 "be left, along which samples are dealt to blocks"
             )
         order = (reduced[0], *kept, *reduced[1:])
@@ -314,7 +314,7 @@ class MedianOfMeans:
         try:
             read = MedianOfMeans(n_blocks, channel_axis)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the saved state is damaged: {error}") from error
+            raise ValueError(f"the saved state is damaged: {quoted(error)}") from error
         if not isinstance(moments, Moments) or moments.channel_axis != read._empty().channel_axis or moments.ddof:
             raise ValueError("the saved state has no valid moments")
         shape = moments.__getstate__()["shape"]
@@ -419,7 +419,7 @@ def _as_weights(
         )
     if first_is_kept:
         raise ValueError(
-            f"weights of shape (n_samples,) weigh the samples along axis 0, which channel_axis={channel_axis} keeps; "
+            f"weights of shape (n_samples,) weigh the samples along axis 0, which channel_axis={shown(channel_axis)} keeps; "
             "weights of the shape of x are accepted"
         )
     samples: NDArray[np.float64] = np.broadcast_to(array.reshape(-1, *(1,) * (x.ndim - 1)), x.shape)

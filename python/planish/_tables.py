@@ -1,5 +1,7 @@
 """Tables: scikit-learn's conventions for columns and their names, and masked arrays where it ignores masks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
 from types import FunctionType
@@ -12,7 +14,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils._set_output import _auto_wrap_is_configured, _get_container_adapter, _wrap_data_with_container
 from sklearn.utils.validation import _check_n_features, _get_feature_names, check_array, validate_data
 
-from planish._arrays import unreadable, with_mask
+from planish._arrays import quoted, unreadable, with_mask
 
 
 def checked(X: Any, **options: Any) -> Any:
@@ -20,14 +22,21 @@ def checked(X: Any, **options: Any) -> Any:
     X = with_mask(X)
     if isinstance(X, np.ma.MaskedArray):
         return masked_like(X, check_array(np.asarray(X.data), **options))
-    try:
+    with columns_named(X):
         return check_array(X, **options)
+
+
+@contextmanager
+def columns_named(X: Any) -> Iterator[None]:
+    """Have errors about what is no number name its column."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         column = unreadable("X", X)
         if column is None:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{error}\n{column}") from error
+        raise kind(f"{quoted(error, 1000)}\n{column}") from error
 
 
 def masked_like(X: Any, data: NDArray[Any]) -> Any:

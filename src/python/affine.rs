@@ -2,7 +2,7 @@
 
 use super::arrays::{Array, DType, doubles, empty_like, tuple, with_element, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::infinite;
+use super::errors::{infinite, quoted};
 use super::threads;
 use crate::stats::extrema::Extrema;
 use crate::transform::affine::{Affine, Target, map};
@@ -44,7 +44,7 @@ pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DTyp
         Some(dtype) if dtype.is_float() => Ok(dtype),
         _ => Err(PyTypeError::new_err(format!(
             "dtype={} is no dtype of results; accepted are float16, bfloat16, float32 and float64",
-            descr.str()?
+            quoted(&descr.str()?.to_string())
         ))),
     }
 }

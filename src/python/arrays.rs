@@ -1,6 +1,7 @@
 //! NumPy arrays as views of the core, without copying and without trust: shape and strides are copied before the GIL
 //! is released, dtypes are matched once, alignment is left to the core.
 
+use super::errors::quoted;
 use crate::view::{View, ViewMut};
 use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
 use numpy::npyffi::{NPY_ORDER, PY_ARRAY_API};
@@ -202,7 +203,8 @@ impl<'py> Array<'py> {
         };
         let descr = array.dtype();
         let Some(dtype) = DType::of(&descr) else {
-            return Err(PyTypeError::new_err(format!("{name} has dtype {}; accepted are {ACCEPTED}", descr.str()?)));
+            let dtype = quoted(&descr.str()?.to_string());
+            return Err(PyTypeError::new_err(format!("{name} has dtype {dtype}; accepted are {ACCEPTED}")));
         };
         let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
         // SAFETY: `array` is a NumPy array, which is alive.
@@ -356,10 +358,7 @@ pub fn conversions(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 }
 
 /// An array of numbers from anything, and which of its elements count, where it brings a mask along.
-pub fn unmasked<'py>(
-    object: &Bound<'py, PyAny>,
-    name: &str,
-) -> PyResult<(Array<'py>, Option<Bound<'py, PyAny>>)> {
+pub fn unmasked<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<(Array<'py>, Option<Bound<'py, PyAny>>)> {
     if accepts(object) {
         return Ok((Array::new(object, name)?, None));
     }
@@ -450,7 +449,7 @@ pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<(Vec<usize>, V
     if !matches!(kind.as_str(), "b" | "i" | "u" | "f") && !is_bfloat16() {
         return Err(PyTypeError::new_err(format!(
             "{name} must hold real numbers; got dtype {}",
-            array.getattr("dtype")?
+            quoted(&array.getattr("dtype")?.to_string())
         )));
     }
     let array = numpy.call_method1("asarray", (array, "float64"))?.cast_into::<PyArrayDyn<f64>>()?;

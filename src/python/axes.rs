@@ -1,5 +1,6 @@
 //! The `channel_axis` parameter.
 
+use super::errors::{instead, quoted};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple};
@@ -34,17 +35,19 @@ impl ChannelAxes {
         if axes.is_none() {
             return Ok(Self::None);
         }
-        let wrong_type = || {
-            PyTypeError::new_err(format!(
+        let py = axes.py();
+        let wrong_type = || match axes.repr() {
+            Ok(text) => PyTypeError::new_err(format!(
                 "{name} must be an int, a tuple of ints or None; got {}",
-                axes.repr().map_or_else(|_| "an object".into(), |text| text.to_string())
-            ))
+                quoted(&text.to_string())
+            )),
+            Err(error) => error,
         };
         let index = |axis: &Bound<'_, PyAny>| -> PyResult<isize> {
             if axis.is_instance_of::<PyBool>() {
                 return Err(wrong_type());
             }
-            axis.extract().map_err(|_| wrong_type())
+            axis.extract().map_err(|error| instead(py, error, wrong_type))
         };
         match axes.cast::<PyTuple>() {
             Ok(axes) => Ok(Self::Several(axes.iter().map(|axis| index(&axis)).collect::<PyResult<_>>()?)),
@@ -90,7 +93,7 @@ impl ChannelAxes {
             Self::One(axis) => axis.to_string(),
             Self::Several(axes) if axes.len() == 1 => format!("({},)", axes[0]),
             Self::Several(axes) => {
-                format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+                quoted(&format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
             }
             Self::None => "None".into(),
         }

@@ -2,7 +2,7 @@
 
 use super::arrays::{DType, doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
-use super::errors::{infinite, to_python};
+use super::errors::{infinite, quoted, to_python};
 use super::sparse::Matrix;
 use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
 use super::threads;
@@ -146,7 +146,8 @@ impl PyMoments {
         }
         if !counts.iter().all(|count| count.is_finite() && *count >= 0.0) || counts.iter().all(|count| *count == 0.0) {
             return Err(PyValueError::new_err(format!(
-                "count must be finite, not negative and not all zero; got {count}"
+                "count must be finite, not negative and not all zero; got {}",
+                quoted(&count.to_string())
             )));
         }
         let valid = |((count, mean), var): ((&f64, &f64), &f64)| {

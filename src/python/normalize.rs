@@ -3,7 +3,7 @@
 use super::affine::{result_dtype, target};
 use super::arrays::{Array, to_numpy, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::{infinite, to_python};
+use super::errors::{infinite, quoted, to_python};
 use super::threads;
 use crate::kernels::norms::Norm;
 use crate::stats::extrema::Extrema;
@@ -20,7 +20,10 @@ impl FromPyObject<'_, '_> for Norm {
             Ok("l1") => Ok(Self::L1),
             Ok("l2") => Ok(Self::L2),
             Ok("max") => Ok(Self::Max),
-            _ => Err(PyValueError::new_err(format!("norm must be 'l1', 'l2' or 'max'; got {}", object.repr()?))),
+            _ => Err(PyValueError::new_err(format!(
+                "norm must be 'l1', 'l2' or 'max'; got {}",
+                quoted(&object.repr()?.to_string())
+            ))),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::arrays::{to_numpy, with_element};
 use super::axes::ChannelAxes;
-use super::errors::{infinite, to_python};
+use super::errors::{infinite, quoted, to_python};
 use super::quantiles::{check_q, table};
 use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
 use super::threads;
@@ -105,7 +105,10 @@ impl PyQuantiles {
             Some(q) => {
                 let (shape, values) = super::arrays::doubles(q, "q")?;
                 if shape.len() > 1 || values.is_empty() {
-                    return Err(PyValueError::new_err(format!("q must be a number or a sequence of numbers; got {q}")));
+                    return Err(PyValueError::new_err(format!(
+                        "q must be a number or a sequence of numbers; got {}",
+                        quoted(&q.to_string())
+                    )));
                 }
                 (shape.is_empty(), values)
             }

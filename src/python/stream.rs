@@ -2,7 +2,7 @@
 
 use super::arrays::{Array, conversions, tuple, unmasked};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::to_python;
+use super::errors::{instead, quoted, to_python};
 use super::threads;
 use crate::element::Bool;
 use crate::error::Error;
@@ -144,7 +144,8 @@ pub fn saved<'a, 'py>(
     let field = |name: &str| {
         state.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("the saved state has no {name:?}")))
     };
-    let found: i64 = field("version")?.extract().map_err(|_| damaged("no valid version"))?;
+    let unreadable = |error| instead(state.py(), error, || damaged("no valid version"));
+    let found: i64 = field("version")?.extract().map_err(unreadable)?;
     if found != version {
         return Err(PyValueError::new_err(format!(
             "the saved state has version {found}; this planish reads {version}"
@@ -155,7 +156,7 @@ pub fn saved<'a, 'py>(
 
 /// The shape of a saved state.
 pub fn saved_shape(shape: &Bound<'_, PyAny>) -> PyResult<Option<Vec<usize>>> {
-    shape.extract().map_err(|_| damaged("no valid shape"))
+    shape.extract().map_err(|error| instead(shape.py(), error, || damaged("no valid shape")))
 }
 
 /// The rows of a saved table of `N` columns.
@@ -243,16 +244,19 @@ impl<'py> Mask<'py> {
         let dtype = array.getattr("dtype")?;
         if dtype.getattr("kind")?.extract::<String>()? != "b" {
             return Err(PyTypeError::new_err(format!(
-                "mask has dtype {dtype}; truth values are accepted: True for the elements that count"
+                "mask has dtype {}; truth values are accepted: True for the elements that count",
+                quoted(&dtype.to_string())
             )));
         }
         let shape = PyTuple::new(mask.py(), &x.shape)?;
-        let broadcast = numpy.call_method1("broadcast_to", (&array, shape)).map_err(|_| {
-            let theirs = array.getattr("shape").map_or_else(|_| "no shape".into(), |shape| shape.to_string());
-            PyValueError::new_err(format!(
-                "mask has shape {theirs}, which does not broadcast to that of x, {}",
-                tuple(&x.shape)
-            ))
+        let broadcast = numpy.call_method1("broadcast_to", (&array, shape)).map_err(|error| {
+            instead(mask.py(), error, || {
+                let theirs = array.getattr("shape").map_or_else(|_| "no shape".into(), |shape| shape.to_string());
+                PyValueError::new_err(format!(
+                    "mask has shape {theirs}, which does not broadcast to that of x, {}",
+                    tuple(&x.shape)
+                ))
+            })
         })?;
         Ok(Self(Array::new(&broadcast, "mask")?))
     }

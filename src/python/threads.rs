@@ -1,8 +1,9 @@
 //! Thread counts, the GIL and the instruction-set level, as Python sees them.
 
+use super::errors::quoted;
 use crate::kernels::Level;
 use crate::parallel;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
 /// Bytes from which on the GIL is released and threads are woken: below, a kernel takes less time than handing the GIL to
@@ -19,7 +20,15 @@ pub fn run<R: Send>(py: Python<'_>, bytes: usize, kernel: impl FnOnce(usize) -> 
 }
 
 fn threads(py: Python<'_>) -> usize {
-    parallel::num_threads(|| is_worker(py).unwrap_or(false))
+    parallel::num_threads(|| {
+        is_worker(py).unwrap_or_else(|error| {
+            if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                // SAFETY: a call without conditions, which only notes that the interrupt is still to be raised.
+                unsafe { pyo3::ffi::PyErr_SetInterrupt() };
+            }
+            false
+        })
+    })
 }
 
 /// Whether `multiprocessing` started this process. It must have been imported then.
@@ -96,7 +105,11 @@ pub fn simd_level(force: Option<&str>) -> PyResult<&'static str> {
         let level = Level::ALL.into_iter().find(|level| level.name() == name);
         if !level.is_some_and(Level::force) {
             let supported: Vec<_> = Level::ALL.into_iter().filter(|l| l.is_supported()).map(Level::name).collect();
-            let message = format!("force={name:?} is not a level of this CPU; it has {}", supported.join(", "));
+            let message = format!(
+                "force={name:?} is not a level of this CPU; it has {}",
+                supported.join(", "),
+                name = quoted(name)
+            );
             return Err(PyValueError::new_err(message));
         }
     }
