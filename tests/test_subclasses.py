@@ -162,7 +162,9 @@ class TestFit:
         Mine = times(cls)
         theirs = Mine().fit(X).to_sklearn()
         assert type(theirs) is getattr(sklearn.preprocessing, cls.__name__)
-        np.testing.assert_allclose(Mine.from_sklearn(theirs).transform(X), theirs.transform(X) * 100, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            Mine.from_sklearn(theirs).transform(X), theirs.transform(X) * 100, rtol=1e-12, atol=1e-12
+        )
 
 
 def test_grouped_scaler():

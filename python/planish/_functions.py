@@ -1,15 +1,17 @@
 """The functions beside the scalers: one call, nothing kept."""
 
+from functools import wraps
 from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.utils._param_validation import Options, StrOptions, validate_params
+from sklearn.utils._param_validation import InvalidParameterError, Options, StrOptions, validate_params
 from sklearn.utils.validation import FLOAT_DTYPES
 
 from planish import _core
+from planish._arrays import quoted
 from planish._channels import map_masked, native, without_tiny
 from planish._maxabs import MaxAbsScaler
 from planish._minmax import MinMaxScaler
@@ -18,6 +20,26 @@ from planish._robust import RobustScaler
 from planish._sparse import canonical, parts, statistic, with_data
 from planish._tables import checked, masked_like
 from planish.stats import Moments
+
+
+def _validated(constraints: dict[str, Any], *, nested: bool) -> Any:
+    """Have parameters checked as scikit-learn does; what an error quotes of them is cut."""
+    validate = validate_params(constraints, prefer_skip_nested_validation=nested)
+
+    def decorate(function: Any) -> Any:
+        validated = validate(function)
+
+        @wraps(validated)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return validated(*args, **kwargs)
+            except InvalidParameterError as error:
+                raise InvalidParameterError(quoted(error, 1000)) from None
+
+        return call
+
+    return decorate
+
 
 _AXIS = [Options(Integral, {0, 1})]
 
@@ -39,7 +61,7 @@ def _fit_transform(scaler: Any, X: ArrayLike, axis: int, formats: tuple[str, ...
     return result.reshape(-1) if one else result
 
 
-@validate_params(
+@_validated(
     {
         "X": ["array-like", "sparse matrix"],
         "axis": _AXIS,
@@ -47,7 +69,7 @@ def _fit_transform(scaler: Any, X: ArrayLike, axis: int, formats: tuple[str, ...
         "with_std": ["boolean"],
         "copy": ["boolean"],
     },
-    prefer_skip_nested_validation=True,
+    nested=True,
 )
 def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool = True, copy: bool = True) -> Any:
     """Standardize along one axis: zero mean and unit variance.
@@ -129,7 +151,7 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
     return standardized(array, False)
 
 
-@validate_params({"X": ["array-like"], "axis": _AXIS}, prefer_skip_nested_validation=False)
+@_validated({"X": ["array-like"], "axis": _AXIS}, nested=False)
 def minmax_scale(X: ArrayLike, feature_range: tuple[float, float] = (0, 1), *, axis: int = 0, copy: bool = True) -> Any:
     """Scale along one axis to a given range.
 
@@ -168,7 +190,7 @@ def minmax_scale(X: ArrayLike, feature_range: tuple[float, float] = (0, 1), *, a
     return _fit_transform(MinMaxScaler(feature_range, copy=copy), X, axis)
 
 
-@validate_params({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, prefer_skip_nested_validation=False)
+@_validated({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, nested=False)
 def maxabs_scale(X: ArrayLike, *, axis: int = 0, copy: bool = True) -> Any:
     """Scale along one axis by the largest magnitude.
 
@@ -205,7 +227,7 @@ def maxabs_scale(X: ArrayLike, *, axis: int = 0, copy: bool = True) -> Any:
     return _fit_transform(MaxAbsScaler(copy=copy), X, axis, ("csr", "csc"))
 
 
-@validate_params({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, prefer_skip_nested_validation=False)
+@_validated({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, nested=False)
 def robust_scale(
     X: ArrayLike,
     *,
@@ -266,7 +288,7 @@ def robust_scale(
     return _fit_transform(scaler, X, axis, ("csr", "csc"))
 
 
-@validate_params(
+@_validated(
     {
         "X": ["array-like", "sparse matrix"],
         "norm": [StrOptions({"l1", "l2", "max"})],
@@ -274,7 +296,7 @@ def robust_scale(
         "copy": ["boolean"],
         "return_norm": ["boolean"],
     },
-    prefer_skip_nested_validation=True,
+    nested=True,
 )
 def normalize(
     X: ArrayLike,

@@ -173,8 +173,8 @@ def kept_axes(X: NDArray[Any], scaler: Any) -> tuple[int, ...]:
     axes = () if axis is None else tuple(sorted(normalize_axis_tuple(axis, X.ndim, "channel_axis")))
     if 0 in axes:
         raise ValueError(
-            f"channel_axis={shown(axis)} keeps the first axis of X, of shape {X.shape}; that is the axis of the samples, "
-            "which the groups share out"
+            f"channel_axis={shown(axis)} keeps the first axis of X, of shape {X.shape}; that is the axis of the "
+            "samples, which the groups share out"
         )
     return axes
 

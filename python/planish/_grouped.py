@@ -369,7 +369,9 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
                     raise ValueError(f"other has {what}={getattr(other, name)}; here it is {getattr(self, name)}")
             here, there = (getattr(one, "feature_names_in_", None) for one in (self, other))
             if here is not None and there is not None and not np.array_equal(here, there):
-                raise ValueError(f"other was fitted on the features {quoted(list(there))}; this one on {quoted(list(here))}")
+                raise ValueError(
+                    f"other was fitted on the features {quoted(list(there))}; this one on {quoted(list(here))}"
+                )
         if self.unseen == "global" and not hasattr(other, "global_scaler_"):
             raise ValueError("unseen='global' needs the statistics of all samples, which other has not gathered")
         scalers = dict(self.scalers_) if fitted else {}
@@ -432,7 +434,9 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         """Give the data as an array, the labels that are there, and the code of each sample's."""
         if reset:
             if not isinstance(self.scaler, ArrayTransformer):
-                raise TypeError(f"scaler must be a scaler of planish, such as StandardScaler(); got {shown(self.scaler)}")
+                raise TypeError(
+                    f"scaler must be a scaler of planish, such as StandardScaler(); got {shown(self.scaler)}"
+                )
             self._validate_params()
         refuse_sparse(X)
         pattern = self.scaler if reset else self._pattern()

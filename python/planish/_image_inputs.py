@@ -53,7 +53,9 @@ def output_dtype(dtype: DTypeLike) -> str:
         name = shown(dtype)
     if dtype is None or name not in ("float16", "bfloat16", "float32", "float64"):
         name = "None" if dtype is None else name
-        raise TypeError(f"dtype={quoted(name)} is no dtype of results; accepted are float16, bfloat16, float32 and float64")
+        raise TypeError(
+            f"dtype={quoted(name)} is no dtype of results; accepted are float16, bfloat16, float32 and float64"
+        )
     return str(name)
 
 

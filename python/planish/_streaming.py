@@ -101,7 +101,9 @@ class StreamingScaler(ChannelScaler):
             self._check_streamable()
             ours = getattr(self, "feature_names_in_", None)
             if names is not None and ours is not None and not np.array_equal(names, ours):
-                raise ValueError(f"other was fitted on the features {quoted(list(names))}; this scaler on {quoted(list(ours))}")
+                raise ValueError(
+                    f"other was fitted on the features {quoted(list(names))}; this scaler on {quoted(list(ours))}"
+                )
             statistics += self._statistics
         statistics += other._statistics
         if not self._is_fitted():
