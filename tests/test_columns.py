@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import planish
 import polars as pl
 import pytest
 import sklearn
@@ -149,3 +150,18 @@ def test_groups(axis, container, kind):
 
 def clone_of(scaler):
     return sklearn.base.clone(scaler)
+
+
+@pytest.mark.parametrize("frame", [FRAME, X], ids=["names", "none"])
+@pytest.mark.parametrize("axis", [None, 0], ids=str)
+def test_columns_are_saved_and_merged(axis, frame, tmp_path):
+    scaler = StandardScaler(channel_axis=axis).set_output(transform="pandas").fit(frame)
+    planish.save(scaler, tmp_path / "scaler.json")
+    names = scaler.get_feature_names_out().tolist()
+    for other in (planish.load(tmp_path / "scaler.json"), StandardScaler(channel_axis=axis).merge(scaler)):
+        assert other.get_feature_names_out().tolist() == names
+    if axis is None and frame is FRAME:
+        grouped = GroupedScaler(scaler, "site").fit(FRAME.assign(site=1))
+        planish.save(grouped, tmp_path / "grouped.json")
+        for other in (planish.load(tmp_path / "grouped.json"), GroupedScaler(scaler, "site").merge(grouped)):
+            assert other.get_feature_names_out().tolist() == names

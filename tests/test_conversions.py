@@ -254,11 +254,11 @@ def test_errors_quote_a_sane_length(call):
 
 
 def documents():
-    yield "class", '{"planish": 1, "class": "%s"}' % LONG
-    yield "field", '{"planish": 1, "class": "StandardScaler", "%s": 1}' % LONG
-    yield "word", '{"planish": 1, %s}' % LONG
-    yield "version", '{"planish": "%s"}' % LONG
-    yield "number", '{"planish": %s}' % ("9" * 4000)
+    yield "class", f'{{"planish": 1, "class": "{LONG}"}}'
+    yield "field", f'{{"planish": 1, "class": "StandardScaler", "{LONG}": 1}}'
+    yield "word", f'{{"planish": 1, {LONG}}}'
+    yield "version", f'{{"planish": "{LONG}"}}'
+    yield "number", f'{{"planish": {"9" * 4000}}}'
 
 
 @pytest.mark.parametrize(("kind", "text"), documents(), ids=lambda value: value if len(value) < 10 else "")

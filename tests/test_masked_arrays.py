@@ -46,7 +46,7 @@ def forms():
     yield "infinite", np.ma.array(np.where(MASK, np.inf, DATA), mask=MASK)
     yield "big-endian", np.ma.array(MASKED.data.astype(">f8"), mask=MASK)
     yield "list of rows", list(MASKED)
-    yield "list of lists", [[x if not gone else np.ma.masked for x, gone in zip(*row)] for row in zip(DATA, MASK)]
+    yield "list of lists", [[row[i] for i in range(4)] for row in MASKED]
     yield "variable", Variable(MASKED)
 
 

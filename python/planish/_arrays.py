@@ -75,7 +75,7 @@ def unmasked(name: str, values: Any) -> tuple[NDArray[Any], NDArray[np.bool_] | 
         mask = np.ma.getmask(array)
         array = array.data
         # A structured mask belongs to a dtype that is not accepted.
-        counts = None if mask is np.ma.nomask or mask.dtype != bool else ~mask
+        counts = None if mask is np.ma.nomask or mask.dtype != bool else np.logical_not(np.asarray(mask))
     array = np.asarray(array)
     return (_numbers(name, values, array) if array.dtype.kind == "O" else array), counts
 

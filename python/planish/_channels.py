@@ -147,11 +147,12 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     def _is_table(self, X: Any) -> bool:
         """Whether `X` is what scikit-learn takes: samples by features."""
         if self.channel_axis == -1:
-            return getattr(X, "ndim", 2) <= 2 or issparse(X)
+            return bool(getattr(X, "ndim", 2) <= 2 or issparse(X))
         if not _is_columns(self.channel_axis):
-            return issparse(X)
+            return bool(issparse(X))
         # Of nested lists, only NumPy knows how many axes they have.
-        return (X.ndim if hasattr(X, "ndim") else len(getattr(X, "shape", ())) or np.ndim(X)) == 2
+        axes: int = X.ndim if hasattr(X, "ndim") else len(getattr(X, "shape", ())) or np.ndim(X)
+        return axes == 2
 
     def _sparse_result(self, X: Any, data: NDArray[Any], copy: bool | None, out: Any) -> Any:
         """`X` with the mapped entries `data`."""
@@ -285,9 +286,9 @@ class ChannelScaler(ArrayTransformer, contains=True):
         if "scale_" not in state:
             check_is_fitted(self)
         # What `_validate` finds of most arrays, in less time than it takes.
-        array = X
+        array: Any = X
         usual = type(X) is np.ndarray and X.ndim == 2 and state.get("n_features_in_") == X.shape[1]
-        if not (usual and X.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
+        if not (usual and array.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
             array = self._validate(X, reset=False, formats=self._transform_formats)
         result = self._apply(self._forward(), array, copy, out, self._limits())
         if out is None and ("_sklearn_output_config" in state or get_config()["transform_output"] != "default"):
@@ -354,7 +355,8 @@ class ChannelScaler(ArrayTransformer, contains=True):
 
 def _affine(affine: Affine, rest: Any, copy: bool, limits: Any, X: NDArray[Any], out: Any) -> NDArray[Any]:
     """Map an array whose infinities are accepted."""
-    return _core.affine(X, *affine, *rest, out, copy, True, limits)
+    (shift, scale, offset, divide), (axis, dtype) = affine, rest
+    return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, True, limits)
 
 
 def map_masked(X: Any, out: Any, assume_finite: bool, map_data: Callable[[Any, Any], NDArray[Any]]) -> Any:

@@ -30,7 +30,7 @@ _OWN = {
 def fits_itself(scaler: Any) -> bool:
     """Tell whether a scaler is fitted as those of planish are, by its accumulator."""
     cls = type(scaler)
-    return isinstance(scaler, StreamingScaler) and {cls.fit, cls.partial_fit} <= _OWN  # type: ignore[attr-defined]
+    return isinstance(scaler, StreamingScaler) and {cls.fit, cls.partial_fit} <= _OWN
 
 
 def twin(scaler: Any) -> Any:

@@ -382,7 +382,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
             overall = other.global_scaler_
             overall = merged(self.global_scaler_, overall) if fitted else twin(overall)
         if not fitted:
-            for name in ("_column", "_channels", "n_features_in_", "feature_names_in_"):
+            for name in ("_column", "_channels", "_columns", "n_features_in_", "feature_names_in_"):
                 if name in other.__dict__:
                     setattr(self, name, getattr(other, name))
         self._take_over(scalers, overall)

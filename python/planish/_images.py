@@ -290,6 +290,8 @@ class ImageNormalizer:
                     raise ValueError(f"{name} has shape {image.shape}; an image has 3 axes, a batch of them 4")
                 if image.size == 0:
                     raise ValueError(f"{name} has shape {image.shape}, and no pixel")
+                if image.dtype.kind == "O":
+                    raise TypeError(f"{name} has dtype object; numbers are accepted")
                 pixels += image.size // image.shape[self._source]
                 names, arrays = of_dtype.setdefault(image.dtype, ([], []))
                 names.append(name)

@@ -121,8 +121,8 @@ def trailing(x: ArrayLike, axis: int | tuple[int, ...]) -> Form:
         last = listed(axis, ndim)
         if last != tuple(range(ndim - len(last), ndim)) or not last:
             raise ValueError(
-                f"axis must be one or several of the last axes, such as -1 or (-2, -1); got {shown(axis)} for x of shape "
-                f"{x.shape} (standardize takes any axes)"
+                f"axis must be one or several of the last axes, such as -1 or (-2, -1); got {shown(axis)} for x of "
+                f"shape {x.shape} (standardize takes any axes)"
             )
     return Form(x, last, last, x.shape[last[0] :], last[0] > 0)
 

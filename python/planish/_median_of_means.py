@@ -166,8 +166,8 @@ class MedianOfMeans:
         reduced = [axis for axis in range(array.ndim) if axis not in kept]
         if not reduced:
             raise ValueError(
-                f"channel_axis={shown(self._axes)} keeps every axis of {name}, which has shape {array.shape}; one axis must "
-                "be left, along which samples are dealt to blocks"
+                f"channel_axis={shown(self._axes)} keeps every axis of {name}, which has shape {array.shape}; one axis "
+                "must be left, along which samples are dealt to blocks"
             )
         order = (reduced[0], *kept, *reduced[1:])
         if weights is not None:
@@ -419,8 +419,8 @@ def _as_weights(
         )
     if first_is_kept:
         raise ValueError(
-            f"weights of shape (n_samples,) weigh the samples along axis 0, which channel_axis={shown(channel_axis)} keeps; "
-            "weights of the shape of x are accepted"
+            "weights of shape (n_samples,) weigh the samples along axis 0, which "
+            f"channel_axis={shown(channel_axis)} keeps; weights of the shape of x are accepted"
         )
     samples: NDArray[np.float64] = np.broadcast_to(array.reshape(-1, *(1,) * (x.ndim - 1)), x.shape)
     return samples

@@ -110,6 +110,8 @@ class StreamingScaler(ChannelScaler):
             self.n_features_in_ = other.n_features_in_
             if names is not None:
                 self.feature_names_in_ = names
+            if "_columns" in other.__dict__:
+                self._columns = other._columns
         self._statistics = statistics
         self._learn(statistics, samples, dtype)
         return self

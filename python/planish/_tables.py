@@ -136,7 +136,7 @@ class ColumnsMixin(TransformerMixin):
             If `input_features` are not those of `fit`.
         """
         if "_columns" not in self.__dict__:
-            names: NDArray[Any] = super().get_feature_names_out(input_features)  # type: ignore[misc]
+            names: NDArray[Any] = super().get_feature_names_out(input_features)
             return names
         number = _number(self._columns)
         if input_features is None:
