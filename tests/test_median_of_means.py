@@ -361,13 +361,12 @@ def test_wrong_number_of_blocks(n_blocks, error):
         np.ones((2, 2), complex),
         np.array([["a"]]),
         np.ones((2, 2), ">f8"),
-        np.ma.masked_array([[1.0]], [[True]]),
         np.empty((0, 2), complex),
     ],
-    ids=["complex", "str", "big-endian", "masked", "empty complex"],
+    ids=["complex", "str", "big-endian", "empty complex"],
 )
 def test_wrong_dtypes(x):
-    with pytest.raises(TypeError, match="^x (has dtype|is a masked)"):
+    with pytest.raises(TypeError, match="^x has dtype"):
         MedianOfMeans(2).update(x)
 
 

@@ -283,13 +283,12 @@ def test_lists_and_array_likes():
         np.array([["2020-01-01"]], "M8[D]"),
         np.ones((2, 2), ">f8"),
         np.ones((2, 2), np.longdouble),
-        np.ma.masked_array([[1.0]], [[True]]),
         np.zeros(3, [("a", "f4")]),
     ],
-    ids=["complex", "object", "str", "datetime", "big-endian", "longdouble", "masked", "record"],
+    ids=["complex", "object", "str", "datetime", "big-endian", "longdouble", "record"],
 )
 def test_wrong_dtypes(x):
-    with pytest.raises(TypeError, match="^x (has dtype|is a masked)"):
+    with pytest.raises(TypeError, match="^x has dtype"):
         Moments().update(x)
 
 

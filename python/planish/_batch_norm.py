@@ -220,7 +220,7 @@ class BatchNorm:
             raise ValueError(f"running_var must not be negative; got {values['running_var'].min()}")
         batches = state["num_batches"]
         if isinstance(batches, bool) or not isinstance(batches, int) or batches < 0:
-            raise ValueError(f"num_batches must be an int of at least 0; got {batches!r}")
+            raise ValueError(f"num_batches must be an int of at least 0; got {batches!r:.80}")
         for name, value in values.items():
             setattr(self, name, value)
         self.num_batches = batches

@@ -5,18 +5,23 @@ that the core reads in place, keeps scikit-learn's books (feature names and coun
 """
 
 import warnings
-from functools import wraps
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn import get_config
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from planish import _core
+from planish._arrays import as_array, quoted, shown, with_mask
+from planish._core import accepts
 from planish._sparse import owned, parts, with_data
+from planish._tables import ColumnsMixin, check_result_columns, checked, columns_named, masked_like
+from planish.stats import Extrema
 
 #: dtypes that the core reads as they are; anything else is converted to the first, as scikit-learn does.
 _READ_AS_IS = (
@@ -31,37 +36,7 @@ _VALID: set[Any] = set()
 Affine: TypeAlias = tuple[Any, Any, Any, bool]
 
 
-def _fast_front(general: Any) -> Any:
-    """Put a shortcut for plain arrays before `general`, the method as scikit-learn has wrapped it.
-
-    Whatever is not a plain array, or is refused by the core, goes the general way, which validates with care and
-    raises the error that scikit-learn would.
-    """
-
-    @wraps(general)
-    def transform(self: Any, X: Any, copy: bool | None = None, *, out: Any = None) -> Any:
-        state = self.__dict__
-        if (
-            type(X) is np.ndarray
-            and X.ndim > 1
-            and X.size
-            and "feature_names_in_" not in state
-            and "_sklearn_output_config" not in state
-        ):
-            config = get_config()
-            if config["transform_output"] == "default":
-                try:
-                    return self._map(X, bool(self.copy if copy is None else copy), out, config["assume_finite"])
-                except (AttributeError, TypeError, ValueError):
-                    pass  # the general way finds the words for it
-        # A caller's array is returned as it is, whatever `set_output` says.
-        method = general if out is None else general.__wrapped__
-        return method(self, X, copy, out=out)
-
-    return transform
-
-
-class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     """Base of all that maps arrays element for element."""
 
     channel_axis: int | tuple[int, ...] | None
@@ -75,47 +50,52 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     _dtypes: ClassVar[tuple[Any, ...]] = _READ_AS_IS
     #: What others are converted to, in the words of `check_array`.
     _converted: ClassVar[Any] = _READ_AS_IS
+    #: Whether masked arrays are taken, and their masks count.
+    _takes_masks: ClassVar[bool] = False
     #: Attributes that `fit` learns, beside those that every scikit-learn estimator has.
     _learned: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "transform" in cls.__dict__:
-            # After scikit-learn has wrapped the method for `set_output`: the shortcut saves what the wrapper costs.
-            cls.transform = _fast_front(cls.transform)
+    def _validate(self, X: Any, *, reset: bool, formats: tuple[str, ...], result: bool = False) -> Any:
+        """`X` as the core reads it, with scikit-learn's books kept of feature counts and names.
 
-    def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
-        """Transform a plain array in the core; an AttributeError if not fitted."""
-        raise NotImplementedError
-
-    def _validate(self, X: Any, *, reset: bool, formats: tuple[str, ...]) -> Any:
-        """`X` as the core reads it, with scikit-learn's books kept of feature counts and names."""
+        Where `X` is a `result` of `transform`, that it has no names is no reason to warn.
+        """
         array = self._as_array(X, formats)
         state = self.__dict__
-        if type(X) is np.ndarray and X.ndim == 2 and "feature_names_in_" not in state and self.channel_axis == -1:
+        plain = result or "feature_names_in_" not in state
+        if type(X) is np.ndarray and X.ndim == 2 and plain and self.channel_axis == -1:
             # What `validate_data` would do, without its search for column names.
             if reset:
                 self.n_features_in_ = X.shape[1]
             if state.get("n_features_in_") == X.shape[1]:
                 return array
         if self._is_table(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        elif reset and hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+            if result:
+                check_result_columns(self, X)
+            else:
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset:
+                self.__dict__.pop("_columns", None)
+        elif reset:
+            state.pop("feature_names_in_", None)
+            self._remember_columns(X, array)
         return array
 
     def _as_array(self, X: Any, formats: tuple[str, ...] = ()) -> Any:
         """`X` as the core reads it: an array, or a sparse matrix. Infinities are left to the core, which meets them."""
-        accepted = (_core.accepts(X) and X.dtype in self._dtypes) or _is_bfloat16(X)
+        accepted = (accepts(X) and X.dtype in self._dtypes) or _is_bfloat16(X)
         if accepted and X.ndim > 1 and X.size:
             return X
         table = self._is_table(X)
-        if issparse(X) and self.channel_axis not in (-1, 1):
-            raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={self.channel_axis}")
+        X = with_mask(X)
+        if isinstance(X, np.ma.MaskedArray):
+            return self._as_masked(X)
+        if issparse(X) and not _is_columns(self.channel_axis):
+            raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={shown(self.channel_axis)}")
         if issparse(X) and X.format in ("csr", "csc", "bsr") and X.format not in formats:
             # SciPy converts without looking: an index out of range would crash the process.
             X.check_format(full_check=True)
-        array = check_array(
+        array = checked(
             X,
             accept_sparse=formats or False,
             dtype=None if accepted else (np.float64, np.float32) if issparse(X) else self._converted,
@@ -129,10 +109,22 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return array
         array = native(array)
         if array.dtype not in self._dtypes and not _is_bfloat16(array):
-            array = array.astype(np.float64)
+            with columns_named(X):
+                array = array.astype(np.float64)
         if array.size == 0:
             raise ValueError(f"Found array of shape {array.shape}, which has no element; at least one is required")
         return array
+
+    def _as_masked(self, X: Any) -> Any:
+        """`X` as a masked array whose data the core reads."""
+        if not self._takes_masks:
+            raise TypeError(
+                f"X is a masked array, and {type(self).__name__} takes none; plain arrays are accepted, such as "
+                "X.filled(np.nan) of floating-point numbers"
+            )
+        data = np.asarray(X.data)
+        array = self._as_array(data)
+        return X if array is data else masked_like(X, array)
 
     def _check_parameters(self) -> None:
         """Check the parameters as scikit-learn does, where they have not been found valid before."""
@@ -143,13 +135,24 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             known = hashable = False
         if known or get_config()["skip_parameter_validation"]:
             return
-        self._validate_params()
+        try:
+            self._validate_params()
+        except ValueError as error:
+            if len(str(error)) < 1000:
+                raise
+            raise type(error)(quoted(error)) from None
         if hashable and len(_VALID) < 1000:
             _VALID.add((type(self), values))
 
     def _is_table(self, X: Any) -> bool:
         """Whether `X` is what scikit-learn takes: samples by features."""
-        return (self.channel_axis == -1 and getattr(X, "ndim", 2) <= 2) or issparse(X)
+        if self.channel_axis == -1:
+            return bool(getattr(X, "ndim", 2) <= 2 or issparse(X))
+        if not _is_columns(self.channel_axis):
+            return bool(issparse(X))
+        # Of nested lists, only NumPy knows how many axes they have.
+        axes: int = X.ndim if hasattr(X, "ndim") else len(getattr(X, "shape", ())) or np.ndim(X)
+        return axes == 2
 
     def _sparse_result(self, X: Any, data: NDArray[Any], copy: bool | None, out: Any, own: Any = None) -> Any:
         """`X`, or `own`, which was made of it, with the mapped entries `data`."""
@@ -164,7 +167,9 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Look up scikit-learn's class of the same name."""
         import sklearn.preprocessing
 
-        return getattr(sklearn.preprocessing, cls.__name__)
+        # Of a subclass, that of the class of planish that it is made of.
+        name = next(base.__name__ for base in cls.__mro__ if base.__module__.startswith("planish."))
+        return getattr(sklearn.preprocessing, name)
 
     @classmethod
     def from_sklearn(cls, scaler: Any) -> Self:
@@ -209,13 +214,15 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             what the installed scikit-learn does not have yet.
         """
         theirs = self._sklearn_class()
-        usual = type(self)().get_params(deep=False) | {"channel_axis": 1 if self.channel_axis == 1 else -1}
+        usual = type(self)().get_params(deep=False)
+        if _is_columns(self.channel_axis):
+            usual["channel_axis"] = self.channel_axis
         parameters = self.get_params(deep=False)
         names = _names(theirs)
         for name in parameters.keys() - names:
             if parameters[name] != usual[name]:
                 raise ValueError(
-                    f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={parameters[name]!r}"
+                    f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={shown(parameters[name])}"
                 )
         scaler = theirs(**{name: value for name, value in parameters.items() if name in names})
         _copy_fitted(self, scaler)
@@ -230,8 +237,10 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-class ChannelScaler(ArrayTransformer):
+class ChannelScaler(ArrayTransformer, contains=True):
     """Base of the scalers: an affine map per channel, learnt by `fit`."""
+
+    _takes_masks: ClassVar[bool] = True
 
     def _forward(self) -> Affine:
         """Give shift, scale and offset of `transform`, and whether it divides by the scale."""
@@ -273,9 +282,18 @@ class ChannelScaler(ArrayTransformer):
             If `X` has other channels than were fitted or contains infinity, or `out` does not fit, is read-only or
             overlaps `X`. After an infinity, `out` is unspecified unless it is `X`, which then is unchanged.
         """
-        check_is_fitted(self)
-        X = self._validate(X, reset=False, formats=self._transform_formats)
-        return self._apply(self._forward(), X, copy, out, self._limits())
+        state = self.__dict__
+        if "scale_" not in state:
+            check_is_fitted(self)
+        # What `_validate` finds of most arrays, in less time than it takes.
+        array: Any = X
+        usual = type(X) is np.ndarray and X.ndim == 2 and state.get("n_features_in_") == X.shape[1]
+        if not (usual and array.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
+            array = self._validate(X, reset=False, formats=self._transform_formats)
+        result = self._apply(self._forward(), array, copy, out, self._limits())
+        if out is None and ("_sklearn_output_config" in state or get_config()["transform_output"] != "default"):
+            return self._contained(result, X)
+        return result
 
     def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Undo `transform`.
@@ -299,25 +317,19 @@ class ChannelScaler(ArrayTransformer):
         NotFittedError, TypeError, ValueError
             As `transform` does.
         """
-        check_is_fitted(self)
-        return self._apply(self._inverse(), self._as_array(X, self._transform_formats), copy, out, None)
-
-    def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
-        shift, scale, offset, divide = self._forward()
-        # With neither, nothing here says what was fitted.
-        if shift is scale is None:
-            raise AttributeError
-        axis, limits = self.channel_axis, self._limits()
-        return _core.affine(X, shift, scale, offset, divide, axis, self.dtype, out, copy, assume_finite, limits)
+        if "scale_" not in self.__dict__:
+            check_is_fitted(self)
+        X = self._validate(X, reset=False, formats=self._transform_formats, result=True)
+        return self._apply(self._inverse(), X, copy, out, None)
 
     def _apply(self, affine: Affine, X: Any, copy: bool | None, out: Any, limits: tuple[float, float] | None) -> Any:
         shift, scale, offset, divide = affine
         finite = get_config()["assume_finite"]
-        if not issparse(X):
-            copy = bool(self.copy if copy is None else copy)
-            return _core.affine(
-                X, shift, scale, offset, divide, self.channel_axis, self.dtype, out, copy, finite, limits
-            )
+        if type(X) is np.ndarray or not issparse(X):
+            copy, axis, dtype = bool(self.copy if copy is None else copy), self.channel_axis, self.dtype
+            if type(X) is not np.ndarray and isinstance(X, np.ma.MaskedArray):
+                return map_masked(X, out, finite, partial(_affine, affine, (axis, dtype), copy, limits))
+            return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, finite, limits)
         self._check_sparse_map(shift, offset)
         if scale is None:
             scale = np.ones(X.shape[1])
@@ -344,15 +356,42 @@ class ChannelScaler(ArrayTransformer):
         return value
 
 
+def _affine(affine: Affine, rest: Any, copy: bool, limits: Any, X: NDArray[Any], out: Any) -> NDArray[Any]:
+    """Map an array whose infinities are accepted."""
+    (shift, scale, offset, divide), (axis, dtype) = affine, rest
+    return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, True, limits)
+
+
+def map_masked(X: Any, out: Any, assume_finite: bool, map_data: Callable[[Any, Any], NDArray[Any]]) -> Any:
+    """Map the data of a masked array by a function of it and of `out`; what is masked stays so, and may be infinite."""
+    data, target = np.asarray(X.data), None
+    if out is not None:
+        if not isinstance(out, np.ma.MaskedArray):
+            kind = type(out).__name__
+            raise TypeError(f"out must be a masked array, as X is, since it takes the mask of X; got {kind}")
+        target = np.asarray(out.data)
+    if not assume_finite:
+        Extrema(None)._update_as("Input X", X, False)
+    result = map_data(data, target)
+    if out is None:
+        return X if result is data else masked_like(X, result)
+    mask, hard = np.ma.getmaskarray(X), out.hardmask
+    out.soften_mask()
+    out.mask = mask
+    if hard:
+        out.harden_mask()
+    return out
+
+
 def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | None) -> list[Any]:
     """Check known constants, one for each channel: real, finite and of one shape, which suits `channel_axis`."""
-    given = {name: np.asarray(value) for name, value in values.items() if value is not None}
+    given = {name: as_array(name, value) for name, value in values.items() if value is not None}
     for name, array in given.items():
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
         given[name] = array = array.astype(np.float64)
         if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite; got {array}")
+            raise ValueError(f"{name} must be finite; got {quoted(array)}")
         if isinstance(channel_axis, int):
             given[name] = np.atleast_1d(array)
     axes = 0 if channel_axis is None else 1 if isinstance(channel_axis, int) else len(channel_axis)
@@ -364,7 +403,7 @@ def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | 
     if any(len(shape) != axes for shape in shapes):
         names = " and ".join(given)
         raise ValueError(
-            f"{names} must have one axis for each of channel_axis={channel_axis}; got shape {shapes.pop()}"
+            f"{names} must have one axis for each of channel_axis={shown(channel_axis)}; got shape {shapes.pop()}"
         )
     return [given.get(name) for name in values]
 
@@ -393,6 +432,11 @@ def native(array: NDArray[Any]) -> NDArray[Any]:
 def attribute_dtype(X: Any) -> Any:
     """Choose the dtype of fitted attributes that have that of the data: as scikit-learn converts them."""
     return X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _is_columns(channel_axis: Any) -> bool:
+    """Tell whether the channels of a table are its columns."""
+    return isinstance(channel_axis, int | np.integer | tuple) and channel_axis in (-1, 1, (-1,), (1,))
 
 
 def _is_bfloat16(X: Any) -> bool:

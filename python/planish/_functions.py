@@ -1,29 +1,52 @@
 """The functions beside the scalers: one call, nothing kept."""
 
+from functools import wraps
 from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.utils._param_validation import Options, StrOptions, validate_params
-from sklearn.utils.validation import FLOAT_DTYPES, check_array
+from sklearn.utils._param_validation import InvalidParameterError, Options, StrOptions, validate_params
+from sklearn.utils.validation import FLOAT_DTYPES
 
 from planish import _core
-from planish._channels import native, without_tiny
+from planish._arrays import quoted
+from planish._channels import map_masked, native, without_tiny
 from planish._maxabs import MaxAbsScaler
 from planish._minmax import MinMaxScaler
 from planish._normalizer import _TINY
 from planish._robust import RobustScaler
 from planish._sparse import canonical, parts, statistic, with_data
+from planish._tables import checked, masked_like
 from planish.stats import Moments
+
+
+def _validated(constraints: dict[str, Any], *, nested: bool) -> Any:
+    """Have parameters checked as scikit-learn does; what an error quotes of them is cut."""
+    validate = validate_params(constraints, prefer_skip_nested_validation=nested)
+
+    def decorate(function: Any) -> Any:
+        validated = validate(function)
+
+        @wraps(validated)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return validated(*args, **kwargs)
+            except InvalidParameterError as error:
+                raise InvalidParameterError(quoted(error, 1000)) from None
+
+        return call
+
+    return decorate
+
 
 _AXIS = [Options(Integral, {0, 1})]
 
 
 def _fit_transform(scaler: Any, X: ArrayLike, axis: int, formats: tuple[str, ...] = ()) -> Any:
     """Fit and transform, along the given axis, data that may also have one dimension."""
-    array: Any = check_array(
+    array: Any = checked(
         X,
         accept_sparse=formats or False,
         copy=False,
@@ -38,7 +61,7 @@ def _fit_transform(scaler: Any, X: ArrayLike, axis: int, formats: tuple[str, ...
     return result.reshape(-1) if one else result
 
 
-@validate_params(
+@_validated(
     {
         "X": ["array-like", "sparse matrix"],
         "axis": _AXIS,
@@ -46,7 +69,7 @@ def _fit_transform(scaler: Any, X: ArrayLike, axis: int, formats: tuple[str, ...
         "with_std": ["boolean"],
         "copy": ["boolean"],
     },
-    prefer_skip_nested_validation=True,
+    nested=True,
 )
 def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool = True, copy: bool = True) -> Any:
     """Standardize along one axis: zero mean and unit variance.
@@ -85,7 +108,7 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
     array([[-1.,  1.,  1.],
            [ 1., -1., -1.]])
     """
-    array: Any = check_array(
+    array: Any = checked(
         X,
         accept_sparse="csc",
         copy=copy,
@@ -108,7 +131,7 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
         moments = statistic(array, lambda matrix: Moments()._update_sparse("Input X", matrix))
         deviations = without_tiny(moments.var) ** 0.5
         return with_data(array, _core.sparse_scale(parts(array), deviations, True), copy=False)
-    array = native(array)
+    array = masked_like(array, native(np.asarray(array)))
     if axis >= array.ndim:
         raise np.exceptions.AxisError(axis, array.ndim)
     channel_axis = None if array.ndim == 1 else 1 - axis
@@ -119,10 +142,16 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
         # Whether a deviation is zero is decided in the precision of the data, as scikit-learn does.
         deviations = np.where(without_tiny(moments.std.astype(dtype)) == 1, 1.0, moments.std)
     mean = moments.mean if with_mean else None
-    return _core.affine(array, mean, deviations, None, True, channel_axis, None, None, False)
+
+    def standardized(x: Any, finite: bool) -> Any:
+        return _core.affine(x, mean, deviations, None, True, channel_axis, None, None, False, finite)
+
+    if isinstance(array, np.ma.MaskedArray):
+        return map_masked(array, None, True, lambda x, _: standardized(x, True))
+    return standardized(array, False)
 
 
-@validate_params({"X": ["array-like"], "axis": _AXIS}, prefer_skip_nested_validation=False)
+@_validated({"X": ["array-like"], "axis": _AXIS}, nested=False)
 def minmax_scale(X: ArrayLike, feature_range: tuple[float, float] = (0, 1), *, axis: int = 0, copy: bool = True) -> Any:
     """Scale along one axis to a given range.
 
@@ -161,7 +190,7 @@ def minmax_scale(X: ArrayLike, feature_range: tuple[float, float] = (0, 1), *, a
     return _fit_transform(MinMaxScaler(feature_range, copy=copy), X, axis)
 
 
-@validate_params({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, prefer_skip_nested_validation=False)
+@_validated({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, nested=False)
 def maxabs_scale(X: ArrayLike, *, axis: int = 0, copy: bool = True) -> Any:
     """Scale along one axis by the largest magnitude.
 
@@ -198,7 +227,7 @@ def maxabs_scale(X: ArrayLike, *, axis: int = 0, copy: bool = True) -> Any:
     return _fit_transform(MaxAbsScaler(copy=copy), X, axis, ("csr", "csc"))
 
 
-@validate_params({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, prefer_skip_nested_validation=False)
+@_validated({"X": ["array-like", "sparse matrix"], "axis": _AXIS}, nested=False)
 def robust_scale(
     X: ArrayLike,
     *,
@@ -259,7 +288,7 @@ def robust_scale(
     return _fit_transform(scaler, X, axis, ("csr", "csc"))
 
 
-@validate_params(
+@_validated(
     {
         "X": ["array-like", "sparse matrix"],
         "norm": [StrOptions({"l1", "l2", "max"})],
@@ -267,7 +296,7 @@ def robust_scale(
         "copy": ["boolean"],
         "return_norm": ["boolean"],
     },
-    prefer_skip_nested_validation=True,
+    nested=True,
 )
 def normalize(
     X: ArrayLike,
@@ -319,7 +348,7 @@ def normalize(
     """
 
     def check(X: Any, *, finite: bool, copy: bool = False) -> Any:
-        return check_array(
+        return checked(
             X,
             accept_sparse="csr" if axis == 1 else "csc",
             copy=copy,
@@ -330,6 +359,11 @@ def normalize(
         )
 
     array = check(X, finite=False, copy=copy)
+    if isinstance(array, np.ma.MaskedArray):
+        # Nothing of a vector is where it is masked.
+        found = normalize(array.filled(0), norm, axis=axis, return_norm=return_norm)
+        result, norms = found if return_norm else (found, None)
+        return (masked_like(array, result), norms) if return_norm else masked_like(array, result)
     if not issparse(array):
         array = native(array)
     if issparse(array) and return_norm and norm != "max":

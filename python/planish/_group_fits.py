@@ -19,6 +19,20 @@ from planish._streaming import StreamingScaler
 _IN_CORE = (StandardScaler, MinMaxScaler, MaxAbsScaler)
 
 
+#: What scalers do themselves; a subclass may do something else.
+_OWN = {
+    getattr(cls, name)
+    for cls in (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
+    for name in ("fit", "partial_fit")
+}
+
+
+def fits_itself(scaler: Any) -> bool:
+    """Tell whether a scaler is fitted as those of planish are, by its accumulator."""
+    cls = type(scaler)
+    return isinstance(scaler, StreamingScaler) and {cls.fit, cls.partial_fit} <= _OWN
+
+
 def twin(scaler: Any) -> Any:
     """Copy a scaler in its own state: what it has learnt is replaced by fits, never changed."""
     copy = object.__new__(type(scaler))
@@ -73,7 +87,9 @@ class Fits:
 
     def fit(self, scalers: Sequence[Any], rows: Rows) -> list[Any]:
         """Fit a copy of each of `scalers`, by the code of the group; those that are fitted go on."""
-        if type(scalers[0]) in _IN_CORE and getattr(scalers[0], "n_blocks", None) is None and self.mask is None:
+        first = scalers[0]
+        simple = type(first) in _IN_CORE and getattr(first, "n_blocks", None) is None and self.mask is None
+        if simple and fits_itself(first):
             return self._fit_in_core(scalers, rows)
         fitted = list(scalers)
 
@@ -148,6 +164,7 @@ class Fits:
     def _can_stack(self, scalers: list[Any]) -> bool:
         return (
             type(scalers[0]) is RobustScaler
+            and fits_itself(scalers[0])
             and self.exact
             and self.weights is None
             and self.mask is None
@@ -167,9 +184,13 @@ class Fits:
 
     def _fit_one(self, scaler: Any, index: Any, rows: Rows) -> Any:
         X, weights = self.X, self.weights
-        if not isinstance(scaler, StreamingScaler) or (self.exact and isinstance(scaler, RobustScaler)):
-            names = scaler.__dict__.get("feature_names_in_")
-            scaler.fit(gather(X, index), **({} if self.mask is None else {"mask": gather(self.mask, index)}))
+        own = fits_itself(scaler)
+        if not own or (self.exact and isinstance(scaler, RobustScaler)):
+            names = scaler.__dict__.pop("feature_names_in_", None)
+            more: dict[str, Any] = {} if self.mask is None else {"mask": gather(self.mask, index)}
+            if weights is not None:
+                more["sample_weight"] = weights[index]
+            (scaler.fit if self.exact else scaler.partial_fit)(gather(X, index), **more)
             if names is not None:
                 scaler.feature_names_in_ = names
             return scaler

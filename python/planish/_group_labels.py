@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from planish._arrays import quoted, shown
+
 #: Labels that are there, in ascending order, and the position in them of each row's.
 Coded: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 
@@ -49,7 +51,7 @@ def ascending(labels: Any) -> NDArray[Any]:
 
 def some(labels: list[Any]) -> str:
     """Name a few of `labels`, and say how many more there are."""
-    named = ", ".join(map(repr, islice(labels, _NAMED)))
+    named = ", ".join(map(shown, islice(labels, _NAMED)))
     return f"{named} and {len(labels) - _NAMED} more" if len(labels) > _NAMED else named
 
 
@@ -58,7 +60,7 @@ def locate(X: Any, groups: str | int) -> int:
     columns = getattr(X, "column_names", None)  # pyarrow
     columns = getattr(X, "columns", None) if columns is None else columns
     if columns is None:
-        raise TypeError(f"groups={groups!r} is a column of a DataFrame; X is a {type(X).__name__}")
+        raise TypeError(f"groups={shown(groups)} is a column of a DataFrame; X is a {type(X).__name__}")
     columns = list(columns)
     if isinstance(groups, Integral):
         position = int(groups)
@@ -66,7 +68,7 @@ def locate(X: Any, groups: str | int) -> int:
             raise ValueError(f"groups={position} is no column of X, which has {len(columns)}")
         return position % len(columns)
     if columns.count(groups) != 1:
-        raise ValueError(f"groups={groups!r} must be one column of X; X has {columns.count(groups)} of it")
+        raise ValueError(f"groups={shown(groups)} must be one column of X; X has {columns.count(groups)} of it")
     return columns.index(groups)
 
 
@@ -153,7 +155,7 @@ def _hashed(values: list[Any]) -> Coded:
     try:
         raw = np.fromiter((seen.setdefault(value, len(seen)) for value in values), np.intp, len(values))
     except TypeError as error:
-        raise ValueError(f"the labels of groups must be hashable and of one kind: {error}") from None
+        raise ValueError(f"the labels of groups must be hashable and of one kind: {quoted(error)}") from None
     gone = [code for value, code in seen.items() if _is_missing(value)]
     if gone:
         _refuse_missing(int(np.isin(raw, gone).sum()))

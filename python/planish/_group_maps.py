@@ -1,7 +1,7 @@
 """Maps of the rows of many groups, each with the parameters of its own scaler."""
 
 from collections.abc import Sequence
-from functools import wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -9,19 +9,20 @@ from numpy.typing import NDArray
 from sklearn import get_config
 
 from planish import _core
-from planish._channels import Affine, ChannelScaler
+from planish._channels import Affine, ChannelScaler, map_masked
 from planish._group_rows import Batch, Rows, gather, kept_axes, scatter
+from planish._tables import masked_like
 from planish.stats import Extrema
 
+#: What scalers do themselves; a subclass may do something else.
+_OWN = {name: getattr(ChannelScaler, name) for name in ("_apply", "transform", "inverse_transform")}
 #: The parameters of many maps: each nothing, or one row for each map.
 Stacked = list[Any]
 
 
 def is_affine(cls: Any) -> bool:
     """Tell whether `transform` of a scaler is the map of `_forward`, and no more."""
-    return issubclass(cls, ChannelScaler) and all(
-        getattr(cls, name) is getattr(ChannelScaler, name) for name in ("_apply", "_map", "inverse_transform")
-    )
+    return issubclass(cls, ChannelScaler) and all(getattr(cls, name) is method for name, method in _OWN.items())
 
 
 def map_groups(
@@ -34,6 +35,7 @@ def map_groups(
     out: Any,
     *,
     inverse: bool,
+    assume_finite: bool = False,
 ) -> Any:
     """Map the samples of `array`, which the caller passed as `X`, by the scaler of their group."""
     pattern = scalers[0]
@@ -44,10 +46,10 @@ def map_groups(
         out = X
     result = np.empty_like(array, dtype=dtype) if out is None else out
     check_out(result, array, dtype)
-    finite = get_config()["assume_finite"]
+    finite = assume_finite or get_config()["assume_finite"]
     if not pattern._learned:
         # There is nothing in which groups differ.
-        (pattern.inverse_transform if inverse else pattern.transform)(array, out=result)
+        _map_one(pattern.inverse_transform if inverse else pattern.transform, array, result)
         return result
     if is_same(result, array) and not finite:
         Extrema(None)._update_as("Input X", array, False)  # an error leaves X as it was
@@ -62,17 +64,6 @@ def map_groups(
     else:
         map_each(array, result, rows, [one.inverse_transform if inverse else one.transform for one in scalers])
     return result
-
-
-def unless_out(general: Any) -> Any:
-    """Give a caller's `out` back as it is, whatever `set_output` says."""
-
-    @wraps(general)
-    def transform(self: Any, X: Any, groups: Any = None, *, copy: bool | None = None, out: Any = None) -> Any:
-        method = general if out is None else general.__wrapped__
-        return method(self, X, groups, copy=copy, out=out)
-
-    return transform
 
 
 def map_affine(
@@ -121,10 +112,38 @@ def map_each(X: NDArray[Any], out: NDArray[Any], rows: Rows, methods: Sequence[A
     def work(batch: Batch) -> None:
         for piece in rows.pieces(batch.index):
             x = gather(X, piece)
-            # Into an array, which comes back as one whatever `set_output` says.
-            out[piece] = methods[int(batch.groups[0])](x, out=np.empty_like(x, dtype=out.dtype))
+            y = np.empty_like(x, dtype=out.dtype)
+            _map_one(methods[int(batch.groups[0])], x, y)
+            out[piece] = y
 
     rows.for_each(work, rows.batches(1))
+
+
+def _map_one(method: Any, X: NDArray[Any], out: NDArray[Any]) -> None:
+    """Map `X` into `out`, which is an array whatever `set_output` says; a subclass's method need not know it."""
+    result = method(X, out=out) if "out" in signature(method).parameters else method(X)
+    if result is not out:
+        out[...] = np.asarray(result)
+
+
+def map_masked_groups(
+    array: Any, scalers: Sequence[Any], codes: Any, copy: bool | None, out: Any, inverse: bool
+) -> Any:
+    """Map the samples of a masked array; what is masked stays so."""
+    pattern = scalers[0]
+    if not pattern._learned:
+        dtype = result_dtype(pattern, np.asarray(array.data))
+        result = masked_like(array, np.empty(array.shape, dtype)) if out is None else out
+        return (pattern.inverse_transform if inverse else pattern.transform)(array, out=result)
+    others = [cls.__name__ for cls in set(map(type, scalers)) if not is_affine(cls)]
+    if others:
+        raise TypeError(f"X is a masked array, and the maps of {others[0]} are its own; plain arrays are accepted")
+
+    def map_data(X: NDArray[Any], target: Any) -> NDArray[Any]:
+        result: NDArray[Any] = map_groups(X, X, scalers, codes, None, copy, target, inverse=inverse, assume_finite=True)
+        return result
+
+    return map_masked(array, out, get_config()["assume_finite"], map_data)
 
 
 def result_dtype(scaler: Any, X: NDArray[Any]) -> np.dtype[Any]:

@@ -7,7 +7,6 @@ what has its own statistics is again a choice of axes, and 100,000 small groups 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from planish import _core
-from planish._threads import num_threads
+from planish._arrays import shown
+from planish._threads import num_threads, spread
 
 #: Bytes of rows that are gathered at a time.
 PIECE_BYTES = 1 << 20
@@ -141,9 +141,7 @@ class Rows:
                 return work(batch)
 
         # Large groups first, so that no thread is left with one in the end.
-        ordered = list(batches)
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(alone, reversed(ordered)))[::-1]
+        return spread(alone, list(batches)[::-1], threads)[::-1]
 
 
 def gather(X: NDArray[Any], index: Index) -> NDArray[Any]:
@@ -175,8 +173,8 @@ def kept_axes(X: NDArray[Any], scaler: Any) -> tuple[int, ...]:
     axes = () if axis is None else tuple(sorted(normalize_axis_tuple(axis, X.ndim, "channel_axis")))
     if 0 in axes:
         raise ValueError(
-            f"channel_axis={axis} keeps the first axis of X, of shape {X.shape}; that is the axis of the samples, "
-            "which the groups share out"
+            f"channel_axis={shown(axis)} keeps the first axis of X, of shape {X.shape}; that is the axis of the "
+            "samples, which the groups share out"
         )
     return axes
 

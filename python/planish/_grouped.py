@@ -5,25 +5,28 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
+    _get_feature_names,
     check_is_fitted,
     has_fit_parameter,
     validate_data,
 )
 
+from planish._arrays import both, counting, quoted, shown
 from planish._channels import ArrayTransformer
-from planish._group_fits import Fits, merged, twin
+from planish._group_fits import Fits, fits_itself, merged, twin
 from planish._group_labels import ascending, encode, locate, some, take_off
-from planish._group_maps import map_groups, unless_out
+from planish._group_maps import map_groups, map_masked_groups
 from planish._group_rows import Rows, kept_axes, kept_shape, refuse_sparse
 from planish._robust import RobustScaler
-from planish._streaming import StreamingScaler
+from planish._streaming import given_as
+from planish._tables import ColumnsMixin, check_result_columns
 
 
 def _can_partial_fit(self: Any) -> bool:
@@ -32,7 +35,7 @@ def _can_partial_fit(self: Any) -> bool:
     return True
 
 
-class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
     """Scale the samples of each group with statistics of their own.
 
     One scaler for each device, scanner, site or subject, and one pass over the rows for all of them, whatever order
@@ -216,10 +219,16 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         TypeError, ValueError
             As `fit` does.
         """
+        own = (getattr(method, "__func__", None) for method in (self.fit, self.transform))
+        if tuple(own) != _OWN:
+            more = given_as(groups=groups, sample_weight=sample_weight, mask=mask)
+            return self.fit(X, y, **more).transform(X, **given_as(groups=groups))
         for name in self._fitted:
             self.__dict__.pop(name, None)
         array, labels, codes = self._read(X, groups, reset=True)
         rows = self._fit(array, labels, codes, sample_weight, mask, exact=True)
+        if isinstance(array, np.ma.MaskedArray):
+            return map_masked_groups(array, self._chosen(labels), codes, None, None, False)
         return map_groups(X, array, self._chosen(labels), codes, rows, None, None, inverse=False)
 
     def transform(
@@ -261,6 +270,8 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         array, labels, codes = self._read(X, groups, reset=False)
+        if isinstance(array, np.ma.MaskedArray):
+            return map_masked_groups(array, self._chosen(labels), codes, copy, out, False)
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=False)
 
     def inverse_transform(
@@ -301,9 +312,13 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         if not hasattr(pattern, "inverse_transform"):
             raise AttributeError(f"{type(pattern).__name__} has no inverse_transform")
         refuse_sparse(X)
-        array = np.asarray(pattern._as_array(X))
+        array = _plain(pattern._as_array(X))
+        if pattern._is_table(X):
+            check_result_columns(self._without_labels(), X)
         self._check_channels(kept_shape(array, pattern))
         labels, codes = encode(groups, len(array))
+        if isinstance(array, np.ma.MaskedArray):
+            return map_masked_groups(array, self._chosen(labels), codes, copy, out, True)
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=True)
 
     def merge(self, other: Self) -> Self:
@@ -354,7 +369,9 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
                     raise ValueError(f"other has {what}={getattr(other, name)}; here it is {getattr(self, name)}")
             here, there = (getattr(one, "feature_names_in_", None) for one in (self, other))
             if here is not None and there is not None and not np.array_equal(here, there):
-                raise ValueError(f"other was fitted on the features {list(there)}; this one on {list(here)}")
+                raise ValueError(
+                    f"other was fitted on the features {quoted(list(there))}; this one on {quoted(list(here))}"
+                )
         if self.unseen == "global" and not hasattr(other, "global_scaler_"):
             raise ValueError("unseen='global' needs the statistics of all samples, which other has not gathered")
         scalers = dict(self.scalers_) if fitted else {}
@@ -365,7 +382,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             overall = other.global_scaler_
             overall = merged(self.global_scaler_, overall) if fitted else twin(overall)
         if not fitted:
-            for name in ("_column", "_channels", "n_features_in_", "feature_names_in_"):
+            for name in ("_column", "_channels", "_columns", "n_features_in_", "feature_names_in_"):
                 if name in other.__dict__:
                     setattr(self, name, getattr(other, name))
         self._take_over(scalers, overall)
@@ -392,8 +409,24 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             If `input_features` are not those of `fit`.
         """
         check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
+        if "_columns" in self.__dict__:
+            names = super().get_feature_names_out(input_features)
+        else:
+            names = _check_feature_names_in(self, input_features)
+        return self._kept_names(names)
+
+    def _kept_names(self, names: NDArray[Any]) -> NDArray[Any]:
         return names if self._column is None else np.delete(names, self._column)
+
+    def _without_labels(self) -> Self:
+        """Give one like this to which the column of labels is unknown."""
+        if self._column is None:
+            return self
+        other: Self = twin(self)
+        other.n_features_in_ = self.n_features_in_ - 1
+        if "feature_names_in_" in self.__dict__:
+            other.feature_names_in_ = np.delete(self.feature_names_in_, self._column)
+        return other
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -401,7 +434,9 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         """Give the data as an array, the labels that are there, and the code of each sample's."""
         if reset:
             if not isinstance(self.scaler, ArrayTransformer):
-                raise TypeError(f"scaler must be a scaler of planish, such as StandardScaler(); got {self.scaler!r}")
+                raise TypeError(
+                    f"scaler must be a scaler of planish, such as StandardScaler(); got {shown(self.scaler)}"
+                )
             self._validate_params()
         refuse_sparse(X)
         pattern = self.scaler if reset else self._pattern()
@@ -409,13 +444,18 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         column = locate(X, self.groups) if self.groups is not None else None
         if column is not None:
             if groups is not None:
-                raise ValueError(f"groups={self.groups!r} is a column of X; labels cannot be passed as well")
+                raise ValueError(f"groups={shown(self.groups)} is a column of X; labels cannot be passed as well")
             X, groups = take_off(X, column)
+        array = _plain(pattern._as_array(X))
+        if reset:
+            self.__dict__.pop("_columns", None)
         if pattern._is_table(table):
             validate_data(self, table, reset=reset, skip_check_array=True)
         elif reset:
             self.__dict__.pop("feature_names_in_", None)
-        array = np.asarray(pattern._as_array(X))
+            if array.ndim == 2:
+                columns = _get_feature_names(table)
+                self._columns = array.shape[1] + (column is not None) if columns is None else columns
         kept = kept_shape(array, pattern)
         if reset:
             self._channels, self._column = kept, column
@@ -447,7 +487,13 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         if sample_weight is not None:
             if not has_fit_parameter(template, "sample_weight"):
                 raise TypeError(f"{type(template).__name__} takes no sample_weight")
+            sample_weight = counting("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, array, dtype=np.float64, ensure_non_negative=True)
+        own = None
+        if isinstance(array, np.ma.MaskedArray) and template._learned:
+            own = None if np.ma.getmask(array) is np.ma.nomask else ~np.ma.getmaskarray(array)
+            array = np.asarray(array.data)
+        mask = both(own, mask, array.shape)
         if mask is not None:
             if not has_fit_parameter(template, "mask"):
                 raise TypeError(f"{type(template).__name__} takes no mask")
@@ -467,7 +513,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             overall = twin(self.__dict__.get("global_scaler_", template))
             if known and not overall._is_fitted():
                 raise ValueError("unseen='global' needs the statistics of all samples, which were not gathered before")
-            joins = isinstance(template, StreamingScaler) and not (exact and isinstance(template, RobustScaler))
+            joins = fits_itself(template) and not (exact and isinstance(template, RobustScaler))
             # The blocks of all samples are not those of the groups.
             joins = joins and getattr(template, "n_blocks", None) is None
             if not template._learned:
@@ -532,7 +578,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
 def _as_mask(mask: Any, X: NDArray[Any]) -> NDArray[np.bool_]:
     """Give a mask the shape of `X`, as the accumulators would."""
-    array = np.asarray(mask)
+    array = counting("mask", mask)
     if array.dtype != bool:
         raise TypeError(f"mask has dtype {array.dtype}; truth values are accepted: True for the elements that count")
     try:
@@ -541,5 +587,10 @@ def _as_mask(mask: Any, X: NDArray[Any]) -> NDArray[np.bool_]:
         raise ValueError(f"mask has shape {array.shape}, which does not broadcast to that of X, {X.shape}") from None
 
 
-# After scikit-learn has wrapped the method for `set_output`.
-GroupedScaler.transform = unless_out(GroupedScaler.transform)  # type: ignore[method-assign]
+def _plain(array: Any) -> Any:
+    """`array` as one of NumPy's own, or as a masked one."""
+    return array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
+
+
+#: What `fit_transform` knows to do in one go.
+_OWN = (GroupedScaler.fit, GroupedScaler.transform)

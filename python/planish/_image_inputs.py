@@ -7,21 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from planish._arrays import as_array, quoted, shown
+
 
 def constants(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
     """Check constants of channels."""
     if values is None:
         return None
-    _refuse_mask(name, values)
     try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} must be a number or a regular array of numbers; got {values!r}") from None
+        array = as_array(name, values)
+    except TypeError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        raise ValueError(f"{name} must be a number or a regular array of numbers; got {shown(values)}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
     array = array.astype(np.float64)
     if array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite numbers; got {array.tolist()}")
+        raise ValueError(f"{name} must hold finite numbers; got {shown(array.tolist())}")
     return array
 
 
@@ -29,10 +32,10 @@ def pixel_scale(scale: Any) -> Any:
     """Check what pixels are multiplied by."""
     if isinstance(scale, str):
         if scale != "auto":
-            raise ValueError(f"scale={scale!r} must be 'auto' or a number")
+            raise ValueError(f"scale={shown(scale)} must be 'auto' or a number")
         return scale
     if isinstance(scale, bool) or not isinstance(scale, int | float | np.integer | np.floating):
-        raise TypeError(f"scale={scale!r} must be 'auto' or a number")
+        raise TypeError(f"scale={shown(scale)} must be 'auto' or a number")
     try:
         factor = float(scale)
     except OverflowError:
@@ -47,10 +50,12 @@ def output_dtype(dtype: DTypeLike) -> str:
     try:
         name = dtype if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype).name
     except TypeError:
-        name = repr(dtype)
+        name = shown(dtype)
     if dtype is None or name not in ("float16", "bfloat16", "float32", "float64"):
         name = "None" if dtype is None else name
-        raise TypeError(f"dtype={name} is no dtype of results; accepted are float16, bfloat16, float32 and float64")
+        raise TypeError(
+            f"dtype={quoted(name)} is no dtype of results; accepted are float16, bfloat16, float32 and float64"
+        )
     return str(name)
 
 
@@ -61,20 +66,15 @@ def limits(clip: Any) -> tuple[float, float] | None:
     try:
         low, high = map(float, clip)
     except (TypeError, ValueError):
-        raise ValueError(f"clip={clip!r} must be None or the least and the largest result") from None
+        raise ValueError(f"clip={shown(clip)} must be None or the least and the largest result") from None
     if not low < high:
-        raise ValueError(f"clip={clip!r} must have its least result first")
+        raise ValueError(f"clip={shown(clip)} must have its least result first")
     return low, high
 
 
 def largest(dtype: np.dtype[Any]) -> float:
     """Give what `scale='auto'` divides pixels of a dtype by."""
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
-
-
-def _refuse_mask(name: str, values: Any) -> None:
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; plain arrays are accepted")
 
 
 def images(X: Any) -> Iterator[list[tuple[str, NDArray[Any]]]]:
@@ -93,6 +93,15 @@ def images(X: Any) -> Iterator[list[tuple[str, NDArray[Any]]]]:
         yield [(name, array(name, image))]
 
 
+def other_layout(image: tuple[int, ...], axis: int, number: int, *, back: bool = False) -> str:
+    """Say what to do about an image whose channels, of that `number`, seem to be where `axis` does not say."""
+    if len(image) != 3 or image[axis] == number or number not in (image[0], image[-1]):
+        return ""
+    where, order = ("first", "NCHW") if image[0] == number else ("last", "NHWC")
+    layouts = [f"{a}->{order}" if back else f"{order}->{a}" for a in ("NCHW", "NHWC")]
+    return f"; channels that come {where} take layout={' or '.join(map(repr, layouts))}"
+
+
 def _is_array(X: Any) -> bool:
     return any(hasattr(X, name) for name in ("__array__", "__array_interface__", "__dlpack__"))
 
@@ -101,12 +110,6 @@ def array(name: str, image: Any) -> NDArray[Any]:
     """Take an image from any library, without copying where that can be done."""
     if type(image) is np.ndarray:
         return image
-    _refuse_mask(name, image)
     if isinstance(image, str | bytes | os.PathLike):
         raise TypeError(f"{name} is a {type(image).__name__}; an image that has been read is an array")
-    try:
-        if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
-            return np.from_dlpack(image)
-        return np.asarray(image)
-    except (TypeError, ValueError, RuntimeError, BufferError, NotImplementedError) as error:
-        raise TypeError(f"{name} is a {type(image).__name__} that gives no array: {error}") from None
+    return as_array(name, image)

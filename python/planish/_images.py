@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from planish import _core
 from planish import _image_inputs as inputs
+from planish._arrays import shown
 from planish._core import Moments
 
 Layout: TypeAlias = Literal["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
@@ -115,7 +116,7 @@ class ImageNormalizer:
         self.mean = inputs.constants("mean", mean)
         self.std = inputs.constants("std", std)
         if self.std is not None and not (self.std > 0).all():
-            raise ValueError(f"std must be positive; got {self.std.tolist()}")
+            raise ValueError(f"std must be positive; got {shown(self.std.tolist())}")
         if self.mean is not None and self.std is not None:
             shapes = {a.shape for a in (self.mean, self.std) if a.size > 1}
             if len(shapes) > 1:
@@ -126,13 +127,13 @@ class ImageNormalizer:
         sides = str(layout).split("->")
         if len(sides) != 2 or not set(sides) <= set(_CHANNELS):
             names = ", ".join(f"{a}->{b}" for a in _CHANNELS for b in _CHANNELS)
-            raise ValueError(f"layout={layout!r} is none of {names}")
+            raise ValueError(f"layout={shown(layout)} is none of {names}")
         self.layout = layout
         self._source, self._target = (_CHANNELS[side] for side in sides)
         self.dtype = dtype
         self._dtype = inputs.output_dtype(dtype)
         if not isinstance(normalization, str) or normalization not in _STATISTICS:
-            raise ValueError(f"normalization={normalization!r} is none of {', '.join(map(repr, _STATISTICS))}")
+            raise ValueError(f"normalization={shown(normalization)} is none of {', '.join(map(repr, _STATISTICS))}")
         self.normalization = normalization
         self.clip = inputs.limits(clip)
         self.channel_axis = channel_axis
@@ -140,7 +141,7 @@ class ImageNormalizer:
         axes = self._axes if isinstance(self._axes, tuple) else (self._axes,)
         if not all(isinstance(axis, int) and -3 <= axis < 0 for axis in axes) or len(set(axes)) < len(axes):
             raise ValueError(
-                f"channel_axis={channel_axis!r} must name axes of an image, counted from the end: -1, -2 or -3"
+                f"channel_axis={shown(channel_axis)} must name axes of an image, counted from the end: -1, -2 or -3"
             )
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and values.ndim not in (0, len(axes)) and values.size > 1:
@@ -289,6 +290,8 @@ class ImageNormalizer:
                     raise ValueError(f"{name} has shape {image.shape}; an image has 3 axes, a batch of them 4")
                 if image.size == 0:
                     raise ValueError(f"{name} has shape {image.shape}, and no pixel")
+                if image.dtype.kind == "O":
+                    raise TypeError(f"{name} has dtype object; numbers are accepted")
                 pixels += image.size // image.shape[self._source]
                 names, arrays = of_dtype.setdefault(image.dtype, ([], []))
                 names.append(name)
@@ -296,23 +299,25 @@ class ImageNormalizer:
             for dtype, (names, arrays) in of_dtype.items():
                 unit = inputs.largest(dtype) if self.scale == "auto" else 1.0 / self.scale
                 moments = statistics.setdefault(unit, Moments(self._axes))._update_each(names, arrays)
-                self._check_channels(f"{names[0]} has shape {arrays[0].shape}, and so", moments)
+                self._check_channels(f"{names[0]} has shape {arrays[0].shape}, and so", moments, arrays[0].shape[-3:])
         if pixels == 0:
             raise ValueError("X has no image; at least one is needed")
         self._take_in(statistics, pixels)
         return self
 
-    def _check_channels(self, what: str, moments: Moments) -> None:
+    def _check_channels(self, what: str, moments: Moments, image: tuple[int, ...] = ()) -> None:
         """Constants that were given tell how many channels there are, and so do images of before."""
         sizes = {constants.size for constants in (self.mean, self.std) if constants is not None}
         channels = moments.count.size
         if not sizes <= {1, channels}:
-            raise ValueError(f"{what} {channels} channel(s); mean or std was given with {max(sizes)}")
+            given = max(sizes)
+            hint = inputs.other_layout(image, self._source, given)
+            raise ValueError(f"{what} {channels} channel(s); mean or std was given with {given}{hint}")
         for before in self._statistics.values():
             if before.count.shape != moments.count.shape:
                 raise ValueError(
                     f"{what} channels of shape {moments.count.shape}; those of the images before are of shape "
-                    f"{before.count.shape}"
+                    f"{before.count.shape}{inputs.other_layout(image, self._source, before.count.size)}"
                 )
 
     def merge(self, other: Self) -> Self:
@@ -428,7 +433,22 @@ class ImageNormalizer:
             *(self._source, self._target, self._dtype, out, self.clip),
         )
 
-    __call__ = transform
+    def __call__(self, X: ArrayLike | Sequence[ArrayLike], *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """`transform`.
+
+        Parameters
+        ----------
+        X : image, batch of images, or list of images
+            As for `transform`.
+        out : ndarray of the result's shape and dtype, default=None
+            Where to write the result, which is then returned.
+
+        Returns
+        -------
+        result : ndarray of `dtype`
+            As `transform` gives it.
+        """
+        return self.transform(X) if out is None else self.transform(X, out=out)
 
     def fit_transform(self, X: ArrayLike | Sequence[ArrayLike], y: object = None) -> NDArray[Any]:
         """`fit`, then `transform`.
@@ -487,7 +507,9 @@ class ImageNormalizer:
         mean, divisor = (self._beside(a) for a in (self.mean_, self._divisor))
         for constants in (mean, divisor):
             if not all(ours in (1, theirs) for ours, theirs in zip(constants.shape, X.shape[-3:], strict=False)):
-                raise ValueError(f"X has images of shape {X.shape[-3:]}; mean has shape {self.mean_.shape}")
+                shape = np.moveaxis(X, self._source, self._target).shape[-3:]
+                hint = inputs.other_layout(shape, self._target, constants.size, back=True)
+                raise ValueError(f"X has images of shape {shape}; mean has shape {self.mean_.shape}{hint}")
         unit = 1.0 / self.scale if self.scale != "auto" else inputs.largest(dtype)
         pixels = (X.astype(np.float64) * divisor + mean) * unit
         if dtype.kind == "f":

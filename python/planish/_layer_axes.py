@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planish._arrays import as_array, shown
+
 #: Gamma or beta: values, what gives them of the input, or nothing.
 Parameter: TypeAlias = ArrayLike | Callable[[Any], ArrayLike] | None
 
@@ -28,15 +30,7 @@ class Form(NamedTuple):
 
 def array(name: str, values: Any) -> NDArray[Any]:
     """Give `values` as an array, without a copy where they are one."""
-    if type(values) is np.ndarray:
-        return values
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; plain arrays are accepted")
-    try:
-        return np.asarray(values)
-    except Exception as error:
-        # What a library raises of its own (a tensor that takes part in a gradient, an unknown dtype) names no argument.
-        raise TypeError(f"{name} is a {type(values).__name__} that gives no array: {error}") from None
+    return as_array(name, values)
 
 
 def floats(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -127,8 +121,8 @@ def trailing(x: ArrayLike, axis: int | tuple[int, ...]) -> Form:
         last = listed(axis, ndim)
         if last != tuple(range(ndim - len(last), ndim)) or not last:
             raise ValueError(
-                f"axis must be one or several of the last axes, such as -1 or (-2, -1); got {axis} for x of shape "
-                f"{x.shape} (standardize takes any axes)"
+                f"axis must be one or several of the last axes, such as -1 or (-2, -1); got {shown(axis)} for x of "
+                f"shape {x.shape} (standardize takes any axes)"
             )
     return Form(x, last, last, x.shape[last[0] :], last[0] > 0)
 
@@ -139,10 +133,10 @@ def listed(axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
     if not all(map(is_index, axes)):
         raise TypeError(f"axis must be an int or a tuple of ints; got {axis!r:.80}")
     if any(not -ndim <= index < ndim for index in axes):
-        raise ValueError(f"axis={axis} is out of range for an array of {ndim} dimension(s)")
+        raise ValueError(f"axis={shown(axis)} is out of range for an array of {ndim} dimension(s)")
     found = tuple(sorted(int(index) % ndim for index in axes))
     if len(set(found)) < len(found):
-        raise ValueError(f"axis={axis} names an axis twice in an array of {ndim} dimension(s)")
+        raise ValueError(f"axis={shown(axis)} names an axis twice in an array of {ndim} dimension(s)")
     return found
 
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from planish._channels import Affine, constants, warn_of_empty_channels, without_tiny
 from planish._minmax import _sample_count
-from planish._streaming import StreamingScaler, update_extrema
+from planish._streaming import StreamingScaler, given_as, update_extrema
 from planish.stats import Extrema
 
 
@@ -159,7 +159,7 @@ class MaxAbsScaler(StreamingScaler):
             If `X` is empty, of the wrong dimension or contains infinity.
         """
         self._reset()
-        return self.partial_fit(X, y, mask=mask)
+        return self.partial_fit(X, y, **given_as(mask=mask))
 
     def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from planish._arrays import both, counting, quoted, shown, unmasked
 from planish._core import Moments
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class MedianOfMeans:
 
     def __init__(self, n_blocks: int = 10, channel_axis: int | tuple[int, ...] | None = -1) -> None:
         if isinstance(n_blocks, (bool, np.bool_)) or not hasattr(n_blocks, "__index__"):
-            raise TypeError(f"n_blocks must be an int; got {n_blocks!r}")
+            raise TypeError(f"n_blocks must be an int; got {shown(n_blocks)}")
         if index(n_blocks) < 1:
             raise ValueError(f"n_blocks must be at least 1; got {n_blocks}")
         self._begin(index(n_blocks), Moments(channel_axis).channel_axis)
@@ -157,15 +158,16 @@ class MedianOfMeans:
         self, name: str, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None
     ) -> Self:
         """`update`, with the name that error messages are to use for `x`."""
-        array = _as_array(name, x)
+        array, own = unmasked(name, x)
+        mask = both(own, mask, array.shape)
         kept = self._kept(array.ndim)
         channels = tuple(array.shape[axis] for axis in kept)
         self._check_channels(name, channels)
         reduced = [axis for axis in range(array.ndim) if axis not in kept]
         if not reduced:
             raise ValueError(
-                f"channel_axis={self._axes} keeps every axis of {name}, which has shape {array.shape}; one axis must "
-                "be left, along which samples are dealt to blocks"
+                f"channel_axis={shown(self._axes)} keeps every axis of {name}, which has shape {array.shape}; one axis "
+                "must be left, along which samples are dealt to blocks"
             )
         order = (reduced[0], *kept, *reduced[1:])
         if weights is not None:
@@ -313,7 +315,7 @@ class MedianOfMeans:
         try:
             read = MedianOfMeans(n_blocks, channel_axis)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the saved state is damaged: {error}") from error
+            raise ValueError(f"the saved state is damaged: {quoted(error)}") from error
         if not isinstance(moments, Moments) or moments.channel_axis != read._empty().channel_axis or moments.ddof:
             raise ValueError("the saved state has no valid moments")
         shape = moments.__getstate__()["shape"]
@@ -402,23 +404,10 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return median[()]
 
 
-def _as_array(name: str, x: Any) -> NDArray[Any]:
-    """`x` as an array that shares its memory where it can; what `Moments` refuses is left to it, for its words."""
-    if type(x) is np.ndarray:
-        return x
-    if isinstance(x, np.ndarray) and hasattr(x, "mask"):
-        Moments(())._update_as(name, x)
-    try:
-        return np.from_dlpack(x) if hasattr(x, "__dlpack__") and not hasattr(x, "__array__") else np.asarray(x)
-    except Exception:
-        Moments(())._update_as(name, x)
-        raise
-
-
 def _as_mask(mask: Any, x: NDArray[Any]) -> NDArray[np.bool_]:
     """Give a mask the shape of `x`; what `Moments` refuses is left to it, for its words."""
     try:
-        return np.broadcast_to(np.asarray(mask), x.shape)
+        return np.broadcast_to(counting("mask", mask), x.shape)
     except ValueError:
         Moments(None)._update_as("x", x, None, mask)
         raise
@@ -428,7 +417,7 @@ def _as_weights(
     weights: Any, x: NDArray[Any], first_is_kept: bool, channel_axis: int | tuple[int, ...] | None
 ) -> NDArray[np.float64]:
     """Weights with the shape of `x`: those of samples are repeated by a stride of zero."""
-    array = np.asarray(weights)
+    array = counting("weights", weights)
     if array.dtype.kind == "c":
         raise TypeError("weights are complex; real weights are accepted")
     array = np.asarray(array, np.float64)
@@ -441,8 +430,8 @@ def _as_weights(
         )
     if first_is_kept:
         raise ValueError(
-            f"weights of shape (n_samples,) weigh the samples along axis 0, which channel_axis={channel_axis} keeps; "
-            "weights of the shape of x are accepted"
+            "weights of shape (n_samples,) weigh the samples along axis 0, which "
+            f"channel_axis={shown(channel_axis)} keeps; weights of the shape of x are accepted"
         )
     samples: NDArray[np.float64] = np.broadcast_to(array.reshape(-1, *(1,) * (x.ndim - 1)), x.shape)
     return samples

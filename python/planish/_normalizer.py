@@ -10,14 +10,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 
 from planish import _core
-from planish._channels import ArrayTransformer
+from planish._channels import ArrayTransformer, map_masked
 from planish._sparse import canonical, owned, parts
 from planish.stats import Extrema
 
 _FLOATS = (np.float64, np.float32, np.float16)
 
 
-class Normalizer(ArrayTransformer):
+class Normalizer(ArrayTransformer, contains=True):
     """Scale every sample to unit length.
 
     scikit-learn's `Normalizer` for arrays of any shape and strides, read in place and written once: each vector along
@@ -72,6 +72,7 @@ class Normalizer(ArrayTransformer):
     }
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
+    _takes_masks: ClassVar[bool] = True
     _dtypes: ClassVar[tuple[Any, ...]] = _FLOATS
     _converted: ClassVar[Any] = "numeric"
 
@@ -110,6 +111,8 @@ class Normalizer(ArrayTransformer):
         """
         self._check_parameters()
         array = self._validate(X, reset=True, formats=self._fit_formats)
+        if isinstance(array, np.ma.MaskedArray):
+            array = array.filled(0)
         extrema = None if issparse(array) else Extrema(None).update(array)
         if extrema is None or extrema.count != array.size or not np.isfinite([extrema.min, extrema.max]).all():
             self._check_finite(array)
@@ -140,11 +143,20 @@ class Normalizer(ArrayTransformer):
             If `X` contains NaN or infinity, or `out` does not fit, is read-only or overlaps `X`. After NaN or infinity,
             `out` is unspecified unless it is `X`, which then is unchanged.
         """
+        result = self._normalized(X, copy, out)
+        if out is None and ("_sklearn_output_config" in self.__dict__ or get_config()["transform_output"] != "default"):
+            return self._contained(result, X)
+        return result
+
+    def _normalized(self, X: Any, copy: bool | None, out: Any) -> Any:
         array = self._validate(X, reset=False, formats=self._transform_formats)
         copy = bool(self.copy if copy is None else copy)
         try:
-            if not issparse(array):
-                return self._map(array, copy, out, get_config()["assume_finite"])
+            if isinstance(array, np.ma.MaskedArray):
+                # Nothing of a vector is where it is masked.
+                return map_masked(array, out, True, lambda x, y: self._map(array.filled(0), copy, y))
+            if type(array) is np.ndarray or not issparse(array):
+                return self._map(array, copy, out)
             # What has been converted has been copied.
             copy = copy and array is X
             array = canonical(owned(array) if copy else array)
@@ -154,14 +166,14 @@ class Normalizer(ArrayTransformer):
             raise
         return self._sparse_result(array, data, copy, out, array if copy else None)
 
-    def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
-        if X.ndim == 2 and self.channel_axis == -1 and self.__dict__.get("n_features_in_", X.shape[1]) != X.shape[1]:
-            raise ValueError  # the general way finds the words for it
+    def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None) -> NDArray[Any]:
         tiny = _TINY.get(X.dtype, 0.0)
         return _core.normalize(X, self.norm, self.channel_axis, tiny, self.dtype, out, copy)
 
     def _check_finite(self, X: Any) -> None:
         """Raise scikit-learn's error for NaN or infinity."""
+        if isinstance(X, np.ma.MaskedArray):
+            X = X.filled(0)
         if not issparse(X) and not _core.accepts(X):
             return
         if not issparse(X) and X.dtype.kind != "f":

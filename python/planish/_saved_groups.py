@@ -23,7 +23,7 @@ Json: TypeAlias = dict[str, Any]
 _PARAMETERS = ("scaler", "groups", "unseen")
 _STATE = ("labels", "scalers", "channels", "column", "n_features_in_")
 #: What a state may have besides: not each has names, or statistics of all samples.
-_OPTIONAL = ("global", "feature_names_in_", "set_output")
+_OPTIONAL = ("global", "feature_names_in_", "columns", "set_output")
 
 
 def grouped_to_json(grouped: Any) -> Json:
@@ -76,7 +76,9 @@ def grouped_from_json(cls: Any, document: Json, class_of_scaler: Callable[[Any],
     column = state["column"]
     if (column is None) != (grouped.groups is None):
         raise ValueError(f"column is {brief(column)}, which does not suit groups={grouped.groups!r}")
-    grouped._column = None if column is None else whole("column", column, high=grouped.n_features_in_ - 1)
+    columns = getattr(grouped, "_columns", grouped.n_features_in_)
+    number = columns if isinstance(columns, int) else len(columns)
+    grouped._column = None if column is None else whole("column", column, high=number - 1)
 
     def read(part: Any) -> Any:
         scaler = scaler_from_json(kind, {"parameters": inner["parameters"], "state": {}})

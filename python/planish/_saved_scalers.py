@@ -160,6 +160,10 @@ def books_to_json(scaler: Any) -> Json:
         state["n_features_in_"] = number_to_json("n_features_in_", known["n_features_in_"])
     if "feature_names_in_" in known:
         state["feature_names_in_"] = [_text("a feature name", name) for name in known["feature_names_in_"]]
+    columns = known.get("_columns")
+    if columns is not None:
+        names = isinstance(columns, np.ndarray)
+        state["columns"] = [_text("a name of a column", name) for name in columns] if names else int(columns)
     if _OUTPUT in known:
         state["set_output"] = dict(known[_OUTPUT])
     return state
@@ -193,7 +197,7 @@ def restore(scaler: Any, document: Any) -> None:
     """Read what was learnt, where all of it agrees."""
     name = type(scaler).__name__
     learned = _LEARNED[name]
-    books = ("n_features_in_", "feature_names_in_", "set_output")
+    books = ("n_features_in_", "feature_names_in_", "columns", "set_output")
     state = fields("state", document, (), (*books, *learned, _SAMPLES, "exact", "statistics"))
     restore_books(scaler, state)
     if not state.keys() - set(books):
@@ -240,11 +244,22 @@ def restore_books(scaler: Any, state: Json) -> None:
         if len(names) != state.get("n_features_in_"):
             raise ValueError(f"feature_names_in_ has {len(names)} names; n_features_in_ must be equal to that")
         scaler.feature_names_in_ = np.array(names, dtype=object)
+    if "columns" in state:
+        scaler._columns = _columns(state["columns"])
     if "set_output" in state:
         config = fields("set_output", state["set_output"], (), ("transform",))
         if any(not isinstance(value, str) or value not in _CONTAINERS for value in config.values()):
             raise ValueError(f"set_output must name one of {', '.join(_CONTAINERS)}; got {brief(config)}")
         setattr(scaler, _OUTPUT, config)
+
+
+def _columns(value: Any) -> Any:
+    """Read the columns that `fit` saw where they were not the channels: their names, or how many."""
+    if not isinstance(value, list):
+        return whole("columns", value)
+    if set(map(type, value)) != {str}:
+        raise ValueError(f"columns must be a number or a list of strings; got {brief(value)}")
+    return np.array(value, dtype=object)
 
 
 def _accumulator(statistics: Any) -> Any:

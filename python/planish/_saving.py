@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from planish._arrays import quoted
 from planish._saved_groups import grouped_from_json, grouped_to_json
 from planish._saved_images import images_from_json, images_to_json
 from planish._saved_layers import batch_norm_from_json, batch_norm_to_json
@@ -211,7 +212,7 @@ def _refusal(what: str) -> Iterator[None]:
     except MemoryError:
         raise ValueError(f"{what}: it does not fit into memory") from None
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-        raise ValueError(f"{what}: {error}") from None
+        raise ValueError(f"{what}: {quoted(error, 1000)}") from None
 
 
 # --- objects ---------------------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from scipy.sparse import issparse
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
+from planish._arrays import counting
 from planish._channels import Affine, constants
 from planish._sparse import statistic
-from planish._streaming import StreamingScaler, fit_callbacks
+from planish._streaming import StreamingScaler, fit_callbacks, given, given_as
 from planish.stats import MedianOfMeans, Moments
 
 try:
@@ -242,7 +243,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             If `X` is empty, of the wrong dimension or contains infinity, or the weights do not fit.
         """
         self._reset()
-        return self.partial_fit(X, y, sample_weight, mask=mask)
+        return self.partial_fit(X, y, *given(sample_weight), **given_as(mask=mask))
 
     def partial_fit(
         self,
@@ -295,6 +296,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
 
     def _update(self, statistics: Moments | MedianOfMeans, X: Any, sample_weight: Any, mask: Any = None) -> None:
         if sample_weight is not None:
+            sample_weight = counting("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not issparse(X):
             statistics._update_as("Input X", X, sample_weight, mask)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.sparse import issparse
 
+from planish._arrays import quoted
 from planish._channels import ChannelScaler, attribute_dtype
 from planish._sparse import statistic
 
@@ -100,13 +101,17 @@ class StreamingScaler(ChannelScaler):
             self._check_streamable()
             ours = getattr(self, "feature_names_in_", None)
             if names is not None and ours is not None and not np.array_equal(names, ours):
-                raise ValueError(f"other was fitted on the features {list(names)}; this scaler on {list(ours)}")
+                raise ValueError(
+                    f"other was fitted on the features {quoted(list(names))}; this scaler on {quoted(list(ours))}"
+                )
             statistics += self._statistics
         statistics += other._statistics
         if not self._is_fitted():
             self.n_features_in_ = other.n_features_in_
             if names is not None:
                 self.feature_names_in_ = names
+            if "_columns" in other.__dict__:
+                self._columns = other._columns
         self._statistics = statistics
         self._learn(statistics, samples, dtype)
         return self
@@ -134,6 +139,16 @@ class StreamingScaler(ChannelScaler):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def given(*arguments: Any) -> tuple[Any, ...]:
+    """Give the arguments that are not None: a subclass need not take those that nobody passes."""
+    return tuple(argument for argument in arguments if argument is not None)
+
+
+def given_as(**arguments: Any) -> dict[str, Any]:
+    """Give the named arguments that are not None."""
+    return {name: argument for name, argument in arguments.items() if argument is not None}
 
 
 def check_mask(X: Any, mask: Any) -> None:

@@ -2,8 +2,8 @@
 
 use super::arrays::{Array, DType, doubles, tuple, with_element, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::infinite;
 use super::results::empty_like;
+use super::errors::{infinite, quoted};
 use super::threads;
 use crate::memory;
 use crate::stats::extrema::Extrema;
@@ -46,7 +46,7 @@ pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DTyp
         Some(dtype) if dtype.is_float() => Ok(dtype),
         _ => Err(PyTypeError::new_err(format!(
             "dtype={} is no dtype of results; accepted are float16, bfloat16, float32 and float64",
-            descr.str()?
+            quoted(&descr.str()?.to_string())
         ))),
     }
 }

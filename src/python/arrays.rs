@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::memory;
+use super::errors::quoted;
 use crate::view::{View, ViewMut};
 use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
@@ -211,7 +212,8 @@ impl<'py> Array<'py> {
         };
         let descr = array.dtype();
         let Some(dtype) = DType::of(&descr) else {
-            return Err(PyTypeError::new_err(format!("{name} has dtype {}; accepted are {ACCEPTED}", descr.str()?)));
+            let dtype = quoted(&descr.str()?.to_string());
+            return Err(PyTypeError::new_err(format!("{name} has dtype {dtype}; accepted are {ACCEPTED}")));
         };
         let (shape, strides) = (memory::copied(array.shape())?, memory::copied(array.strides())?);
         // SAFETY: `array` is a NumPy array, which is alive.
@@ -369,25 +371,26 @@ impl<'py> Array<'py> {
     }
 }
 
+/// The functions of the package that make arrays of what a caller gives.
+pub fn conversions(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import(intern!(py, "planish._arrays"))
+}
+
+/// An array of numbers from anything, and which of its elements count, where it brings a mask along.
+pub fn unmasked<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<(Array<'py>, Option<Bound<'py, PyAny>>)> {
+    if accepts(object) {
+        return Ok((Array::new(object, name)?, None));
+    }
+    let found = conversions(object.py())?.call_method1(intern!(object.py(), "unmasked"), (name, object))?;
+    let (array, counts): (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>) = found.extract()?;
+    Ok((Array::new(&array, name)?, counts))
+}
+
 /// An array from anything else: `__array__` first (which shares memory where it can), then DLPack.
 fn convert<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = object.py();
-    let numpy = py.import(intern!(py, "numpy"))?;
-    if object.cast::<PyUntypedArray>().is_ok() && object.hasattr(intern!(py, "mask"))? {
-        return Err(PyTypeError::new_err(format!(
-            "{name} is a masked array, whose mask would be ignored; plain arrays are accepted: give {name}.data, with \
-             mask=~np.ma.getmaskarray({name}) where there is such an argument, or {name}.filled(np.nan) of floating-point \
-             numbers"
-        )));
-    }
-    let dlpack = !object.hasattr(intern!(py, "__array__"))? && object.hasattr(intern!(py, "__dlpack__"))?;
-    let function = if dlpack { intern!(py, "from_dlpack") } else { intern!(py, "asarray") };
-    let array = numpy.call_method1(function, (object,)).map_err(|error| {
-        // What a library raises of its own (a tensor that takes part in a gradient, an unknown dtype) names no argument.
-        let kind = object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
-        PyTypeError::new_err(format!("{name} is a {kind} that gives no array: {}", error.value(py)))
-    });
-    Ok(array?.cast_into::<PyUntypedArray>()?)
+    let array = conversions(py)?.call_method1(intern!(py, "as_array"), (name, object))?;
+    Ok(array.cast_into::<PyUntypedArray>()?)
 }
 
 /// A shape and its elements, in C order.
@@ -420,13 +423,13 @@ pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<Doubles> {
         return Ok(found?);
     }
     let numpy = values.py().import(intern!(values.py(), "numpy"))?;
-    let array = numpy.call_method1("asarray", (values,))?;
+    let array = conversions(values.py())?.call_method1(intern!(values.py(), "as_array"), (name, values))?;
     let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;
     let is_bfloat16 = || array.cast::<PyUntypedArray>().is_ok_and(|a| DType::of(&a.dtype()) == Some(DType::BF16));
     if !matches!(kind.as_str(), "b" | "i" | "u" | "f") && !is_bfloat16() {
         return Err(PyTypeError::new_err(format!(
             "{name} must hold real numbers; got dtype {}",
-            array.getattr("dtype")?
+            quoted(&array.getattr("dtype")?.to_string())
         )));
     }
     let array = numpy.call_method1("asarray", (array, "float64"))?.cast_into::<PyArrayDyn<f64>>()?;

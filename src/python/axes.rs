@@ -2,6 +2,7 @@
 
 use crate::layout::MAX_AXES;
 use crate::memory;
+use super::errors::{instead, quoted};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple};
@@ -36,17 +37,19 @@ impl ChannelAxes {
         if axes.is_none() {
             return Ok(Self::None);
         }
-        let wrong_type = || {
-            PyTypeError::new_err(format!(
+        let py = axes.py();
+        let wrong_type = || match axes.repr() {
+            Ok(text) => PyTypeError::new_err(format!(
                 "{name} must be an int, a tuple of ints or None; got {}",
-                axes.repr().map_or_else(|_| "an object".into(), |text| text.to_string())
-            ))
+                quoted(&text.to_string())
+            )),
+            Err(error) => error,
         };
         let index = |axis: &Bound<'_, PyAny>| -> PyResult<isize> {
             if axis.is_instance_of::<PyBool>() {
                 return Err(wrong_type());
             }
-            axis.extract().map_err(|_| wrong_type())
+            axis.extract().map_err(|error| instead(py, error, wrong_type))
         };
         match axes.cast::<PyTuple>() {
             Ok(axes) if axes.len() > MAX_AXES => {
@@ -96,7 +99,7 @@ impl ChannelAxes {
             Self::Several(axes) => match &axes[..] {
                 [one] => format!("({one},)"),
                 axes => {
-                    format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+                    quoted(&format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
                 }
             },
             Self::None => "None".into(),

@@ -2,8 +2,8 @@
 
 use super::arrays::DType;
 use crate::error::Error;
-use pyo3::PyErr;
-use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyRecursionError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
 
 pyo3::create_exception!(
     planish._core,
@@ -39,4 +39,24 @@ impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
         to_python(&error, "the state")
     }
+}
+
+/// Characters of a caller's text or value that an error quotes.
+const QUOTED: usize = 200;
+
+/// A caller's text or value for an error: its beginning, where it is long.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}... ({} characters)", &text[..end], text.chars().count()),
+        None => text.into(),
+    }
+}
+
+/// `other` in place of `error`, which an object of the caller raised; but an interrupt, an exit, the end of the memory or
+/// of the stack is none of the argument's, and passes.
+pub fn instead(py: Python<'_>, error: PyErr, other: impl FnOnce() -> PyErr) -> PyErr {
+    let passes = !error.is_instance_of::<PyException>(py)
+        || error.is_instance_of::<PyMemoryError>(py)
+        || error.is_instance_of::<PyRecursionError>(py);
+    if passes { error } else { other() }
 }

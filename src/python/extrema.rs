@@ -120,7 +120,7 @@ impl PyExtrema {
     ) -> PyResult<Bound<'py, Self>> {
         let stream = &slf.get().stream;
         let batch = stream.batch(x, name)?;
-        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
+        let mask = batch.mask(mask)?;
         let extrema = with_element!(batch.x.dtype, T => {
             let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));
             threads::run(slf.py(), batch.x.bytes(), move |threads| match mask {

@@ -181,7 +181,7 @@ pub fn normalize_images<'py>(
     let mut kept = ChannelAxes::new(channel_axis)?.kept(3)?;
     let (mut shift, mut divisor) = (Vec::new(), Vec::new());
     if !apart {
-        (shift, divisor) = constants([mean, std], learned, scale, pixel, &mut kept, image)?;
+        (shift, divisor) = constants([mean, std], learned, scale, pixel, &mut kept, image, source)?;
     }
     if batch {
         kept.insert(0, false);
@@ -216,6 +216,7 @@ fn constants(
     pixel: DType,
     kept: &mut [bool],
     image: &[usize],
+    source: isize,
 ) -> PyResult<(Vec<f64>, Vec<f64>)> {
     let lengths = super::axes::kept_shape(image, kept);
     let wanted: usize = lengths.iter().product();
@@ -225,10 +226,11 @@ fn constants(
         let for_all = values.len() == 1 && (shape.is_empty() || !learned || wanted == 1);
         if !for_all && shape != lengths {
             return Err(PyValueError::new_err(format!(
-                "X has images of shape {}, which take constants of shape {}; {name} has shape {}",
+                "X has images of shape {}, which take constants of shape {}; {name} has shape {}{}",
                 tuple(image),
                 tuple(&lengths),
-                tuple(&shape)
+                tuple(&shape),
+                other_layout(image, source, values.len())
             )));
         }
         *found = values;
@@ -251,6 +253,19 @@ fn constants(
     shift.iter_mut().for_each(unit);
     divisor.iter_mut().for_each(unit);
     Ok((shift, divisor))
+}
+
+/// What to do about images whose channels, of that `number`, seem to be where `source` does not say.
+fn other_layout(image: &[usize], source: isize, number: usize) -> &'static str {
+    match (image, source) {
+        ([first, _, last], -1) if *first == number && *last != number => {
+            "; channels that come first take layout='NCHW->NCHW' or 'NCHW->NHWC'"
+        }
+        ([first, _, last], -3) if *last == number && *first != number => {
+            "; channels that come last take layout='NHWC->NCHW' or 'NHWC->NHWC'"
+        }
+        _ => "",
+    }
 }
 
 fn picture_error(index: usize, error: &Error, x: &Pictures<'_>) -> PyErr {

@@ -4,6 +4,7 @@ use super::affine::target;
 use super::arrays::{Array, DType, doubles, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::results::{empty_like, to_numpy};
+use super::errors::{instead, quoted};
 use super::threads;
 use crate::transform::affine::Target;
 use crate::transform::layer_gradients::{Gradients, Point, differentiate};
@@ -22,7 +23,7 @@ fn floats<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Array<'py>> {
         if DType::of(&descr).is_none_or(|dtype| !dtype.is_float()) {
             return Err(PyTypeError::new_err(format!(
                 "{name} has dtype {}; float16, bfloat16, float32 and float64 in native byte order are accepted",
-                descr.str()?
+                quoted(&descr.str()?.to_string())
             )));
         }
     }
@@ -38,10 +39,12 @@ fn floats<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Array<'py>> {
 
 /// Check that `out` shares no memory with `input`.
 fn check_apart(out: &Array<'_>, input: &Array<'_>, name: &str) -> PyResult<()> {
-    out.check_apart("out", input).map_err(|_| {
-        PyValueError::new_err(format!(
-            "out overlaps {name}, which is read to the end; an array of other memory is accepted"
-        ))
+    out.check_apart("out", input).map_err(|error| {
+        instead(out.object.py(), error, || {
+            PyValueError::new_err(format!(
+                "out overlaps {name}, which is read to the end; an array of other memory is accepted"
+            ))
+        })
     })
 }
 

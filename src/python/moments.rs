@@ -2,8 +2,8 @@
 
 use super::arrays::{DType, doubles, tuple, with_element};
 use super::axes::ChannelAxes;
-use super::errors::{infinite, to_python};
 use super::results::to_numpy;
+use super::errors::{infinite, quoted, to_python};
 use super::sparse::Matrix;
 use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, rows, saved, saved_number, saved_shape};
 use super::threads;
@@ -153,7 +153,8 @@ impl PyMoments {
         }
         if !counts.iter().all(|count| count.is_finite() && *count >= 0.0) || counts.iter().all(|count| *count == 0.0) {
             return Err(PyValueError::new_err(format!(
-                "count must be finite, not negative and not all zero; got {count}"
+                "count must be finite, not negative and not all zero; got {}",
+                quoted(&count.to_string())
             )));
         }
         let valid = |((count, mean), var): ((&f64, &f64), &f64)| {
@@ -213,7 +214,7 @@ impl PyMoments {
         let stream = &slf.get().stream;
         let batch = stream.batch(x, name)?;
         let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
-        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
+        let mask = batch.mask(mask)?;
         let moments = with_element!(batch.x.dtype, T => {
             let (x, kept) = (batch.x.view::<T>(), &batch.kept);
             let (weights, mask) = (weights.as_ref().map(Weights::view), mask.as_ref().map(Mask::view));

@@ -3,8 +3,8 @@
 use super::affine::{result_dtype, target};
 use super::arrays::{Array, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::{infinite, to_python};
 use super::results::to_numpy;
+use super::errors::{infinite, quoted, to_python};
 use super::threads;
 use crate::error::Error;
 use crate::kernels::norms::Norm;
@@ -23,7 +23,10 @@ impl FromPyObject<'_, '_> for Norm {
             Ok("l1") => Ok(Self::L1),
             Ok("l2") => Ok(Self::L2),
             Ok("max") => Ok(Self::Max),
-            _ => Err(PyValueError::new_err(format!("norm must be 'l1', 'l2' or 'max'; got {}", object.repr()?))),
+            _ => Err(PyValueError::new_err(format!(
+                "norm must be 'l1', 'l2' or 'max'; got {}",
+                quoted(&object.repr()?.to_string())
+            ))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Exact quantiles for Python.
 
-use super::arrays::{Array, doubles, with_element};
+use super::arrays::{doubles, unmasked, with_element};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{infinite, to_python};
 use super::results::to_numpy;
@@ -51,9 +51,9 @@ pub fn quantiles<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (_, q) = doubles(q, "q")?;
     check_q(&q)?;
-    let x = Array::new(x, name)?;
+    let (x, own) = unmasked(x, name)?;
     let kept = ChannelAxes::new(channel_axis)?.kept(x.shape.len())?;
-    let mask = mask.map(|mask| Mask::new(mask, &x)).transpose()?;
+    let mask = Mask::both(own.as_ref(), mask, &x)?;
     let between = with_element!(x.dtype, T => {
         let (view, kept, q, mask) = (x.view::<T>(), &kept, &q, mask.as_ref().map(Mask::view));
         threads::run(py, x.bytes(), move |threads| match mask {

@@ -2,7 +2,7 @@
 
 use super::arrays::with_element;
 use super::axes::ChannelAxes;
-use super::errors::{infinite, to_python};
+use super::errors::{infinite, quoted, to_python};
 use super::quantiles::{check_q, table};
 use super::results::to_numpy;
 use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_number, saved_shape};
@@ -104,7 +104,10 @@ impl PyQuantiles {
             Some(q) => {
                 let (shape, values) = super::arrays::doubles(q, "q")?;
                 if shape.len() > 1 || values.is_empty() {
-                    return Err(PyValueError::new_err(format!("q must be a number or a sequence of numbers; got {q}")));
+                    return Err(PyValueError::new_err(format!(
+                        "q must be a number or a sequence of numbers; got {}",
+                        quoted(&q.to_string())
+                    )));
                 }
                 (shape.is_empty(), values)
             }
@@ -164,7 +167,7 @@ impl PyQuantiles {
     ) -> PyResult<Bound<'py, Self>> {
         let (stream, size) = (&slf.get().stream, slf.get().size());
         let batch = stream.batch(x, name)?;
-        let mask = mask.map(|mask| Mask::new(mask, &batch.x)).transpose()?;
+        let mask = batch.mask(mask)?;
         let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
         let sketches = with_element!(batch.x.dtype, T => {
             let (x, kept, mask) = (batch.x.view::<T>(), &batch.kept, mask.as_ref().map(Mask::view));

@@ -1,8 +1,8 @@
 //! What the streaming accumulators share: the channels, a lock, weights, and errors.
 
-use super::arrays::{Array, tuple};
+use super::arrays::{Array, conversions, tuple, unmasked};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::to_python;
+use super::errors::{instead, quoted, to_python};
 use super::threads;
 use crate::element::Bool;
 use crate::error::Error;
@@ -62,6 +62,15 @@ pub struct Batch<'py> {
     pub kept: Vec<bool>,
     /// Lengths of the kept axes.
     pub shape: Vec<usize>,
+    /// Which of its elements count, where it is a masked array.
+    own: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Batch<'py> {
+    /// Which elements count: by `mask`, and by the mask of the array itself.
+    pub fn mask(&self, mask: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Mask<'py>>> {
+        Mask::both(self.own.as_ref(), mask, &self.x)
+    }
 }
 
 impl<S: Statistics> Stream<S> {
@@ -84,11 +93,11 @@ impl<S: Statistics> Stream<S> {
 
     /// Look at an array before it is taken in.
     pub fn batch<'py>(&self, x: &Bound<'py, PyAny>, name: &str) -> PyResult<Batch<'py>> {
-        let x = Array::new(x, name)?;
+        let (x, own) = unmasked(x, name)?;
         let kept = self.axes.kept(x.shape.len())?;
         let shape = kept_shape(&x.shape, &kept);
         check_shape(&self.lock(), &shape, name)?;
-        Ok(Batch { x, kept, shape })
+        Ok(Batch { x, kept, shape, own })
     }
 
     /// Join statistics of channels of `shape` to the state, which stays as it was if that fails.
@@ -160,7 +169,8 @@ pub fn saved<'a, 'py>(
     let field = |name: &str| {
         state.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("the saved state has no {name:?}")))
     };
-    let found: i64 = field("version")?.extract().map_err(|_| damaged("no valid version"))?;
+    let unreadable = |error| instead(state.py(), error, || damaged("no valid version"));
+    let found: i64 = field("version")?.extract().map_err(unreadable)?;
     if found != version {
         return Err(PyValueError::new_err(format!(
             "the saved state has version {found}; this planish reads {version}"
@@ -178,12 +188,12 @@ pub fn saved_shape(shape: &Bound<'_, PyAny>) -> PyResult<Option<Vec<usize>>> {
     if !shape.len().is_ok_and(|axes| axes <= MAX_AXES + 1) {
         return Err(damaged("no valid shape"));
     }
-    shape.extract().map(Some).map_err(|_| damaged("no valid shape"))
+    shape.extract().map(Some).map_err(|error| instead(shape.py(), error, || damaged("no valid shape")))
 }
 
 /// A number of a saved state.
 pub fn saved_number<'py, T: FromPyObjectOwned<'py>>(number: &Bound<'py, PyAny>, what: &str) -> PyResult<T> {
-    number.extract().map_err(|_| damaged(what))
+    number.extract().map_err(|error| instead(number.py(), error.into(), || damaged(what)))
 }
 
 /// The rows of a saved table of `N` columns.
@@ -254,23 +264,39 @@ impl<'py> Groups<'py> {
 pub struct Mask<'py>(Array<'py>);
 
 impl<'py> Mask<'py> {
+    /// What `mask` and the mask that `x` had of its `own` both let count.
+    pub fn both(
+        own: Option<&Bound<'py, PyAny>>,
+        mask: Option<&Bound<'py, PyAny>>,
+        x: &Array<'py>,
+    ) -> PyResult<Option<Self>> {
+        let (Some(own), Some(mask)) = (own, mask) else {
+            return own.or(mask).map(|mask| Self::new(mask, x)).transpose();
+        };
+        let shape = PyTuple::new(mask.py(), &x.shape)?;
+        Self::new(&conversions(mask.py())?.call_method1("both", (own, mask, shape))?, x).map(Some)
+    }
+
     /// Truth values that NumPy broadcasts to the shape of `x`: which of its elements count.
-    pub fn new(mask: &Bound<'py, PyAny>, x: &Array<'py>) -> PyResult<Self> {
+    fn new(mask: &Bound<'py, PyAny>, x: &Array<'py>) -> PyResult<Self> {
         let numpy = mask.py().import("numpy")?;
-        let array = numpy.call_method1("asarray", (mask,))?;
+        let array = conversions(mask.py())?.call_method1("counting", ("mask", mask))?;
         let dtype = array.getattr("dtype")?;
         if dtype.getattr("kind")?.extract::<String>()? != "b" {
             return Err(PyTypeError::new_err(format!(
-                "mask has dtype {dtype}; truth values are accepted: True for the elements that count"
+                "mask has dtype {}; truth values are accepted: True for the elements that count",
+                quoted(&dtype.to_string())
             )));
         }
         let shape = PyTuple::new(mask.py(), &x.shape)?;
-        let broadcast = numpy.call_method1("broadcast_to", (&array, shape)).map_err(|_| {
-            let theirs = array.getattr("shape").map_or_else(|_| "no shape".into(), |shape| shape.to_string());
-            PyValueError::new_err(format!(
-                "mask has shape {theirs}, which does not broadcast to that of x, {}",
-                tuple(&x.shape)
-            ))
+        let broadcast = numpy.call_method1("broadcast_to", (&array, shape)).map_err(|error| {
+            instead(mask.py(), error, || {
+                let theirs = array.getattr("shape").map_or_else(|_| "no shape".into(), |shape| shape.to_string());
+                PyValueError::new_err(format!(
+                    "mask has shape {theirs}, which does not broadcast to that of x, {}",
+                    tuple(&x.shape)
+                ))
+            })
         })?;
         Ok(Self(Array::new(&broadcast, "mask")?))
     }
@@ -293,7 +319,7 @@ impl<'py> Weights<'py> {
     pub fn new(weights: &Bound<'py, PyAny>, batch: &Batch<'py>) -> PyResult<Self> {
         let py = weights.py();
         let numpy = py.import("numpy")?;
-        let array = numpy.call_method1("asarray", (weights,))?;
+        let array = conversions(py)?.call_method1("counting", ("weights", weights))?;
         if array.getattr("dtype")?.getattr("kind")?.extract::<String>()? == "c" {
             return Err(PyTypeError::new_err("weights are complex; real weights are accepted"));
         }

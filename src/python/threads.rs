@@ -1,8 +1,9 @@
 //! Thread counts, the GIL and the instruction-set level, as Python sees them.
 
+use super::errors::quoted;
 use crate::kernels::{Level, VARIABLE};
 use crate::parallel;
-use pyo3::exceptions::{PyRuntimeWarning, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
 use std::ffi::CString;
 
@@ -20,7 +21,15 @@ pub fn run<R: Send>(py: Python<'_>, bytes: usize, kernel: impl FnOnce(usize) -> 
 }
 
 fn threads(py: Python<'_>) -> usize {
-    parallel::num_threads(|| is_worker(py).unwrap_or(false))
+    parallel::num_threads(|| {
+        is_worker(py).unwrap_or_else(|error| {
+            if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                // SAFETY: a call without conditions, which only notes that the interrupt is still to be raised.
+                unsafe { pyo3::ffi::PyErr_SetInterrupt() };
+            }
+            false
+        })
+    })
 }
 
 /// Whether `multiprocessing` started this process. It must have been imported then.
@@ -110,8 +119,7 @@ pub fn simd_levels() -> Vec<&'static str> {
 
 /// What to say of a level that this CPU lacks.
 fn no_level(name: &str) -> String {
-    let start: String = name.chars().take(40).collect();
-    format!("{start} is not a level of this CPU; it has {}", simd_levels().join(", "))
+    format!("{} is not a level of this CPU; it has {}", quoted(name), simd_levels().join(", "))
 }
 
 /// Warn if the environment asks for a level that this CPU lacks.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -73,25 +74,25 @@ class Survey:
         """
         pending: deque[Future[list[Found]]] = deque()
         rest = _tasks(self.files[self.done :])
-        stop, partial = threading.Event(), None
+        stop, unfinished = threading.Event(), None
         with _stopped_by_ctrl_c(stop), ThreadPoolExecutor(threads) as pool:
             try:
                 if checkpoint is not None:
                     self.save(checkpoint)
                 saved = time.monotonic()
-                while partial is None:
+                while unfinished is None:
                     while not stop.is_set() and len(pending) < 4 * threads and (paths := next(rest, None)) is not None:
-                        pending.append(pool.submit(_read_each, paths, self.mode, self.channel_axis, stop))
+                        pending.append(_submit(pool, partial(_read_each, paths, self.mode, self.channel_axis, stop)))
                     if not pending:
                         break
                     for found in pending.popleft().result():
                         if isinstance(found, Partial):
-                            partial = found
+                            unfinished = found
                             break
                         self._take_in(found)
                         step()
                         if stop.is_set():
-                            partial = Partial({})
+                            unfinished = Partial({})
                             break
                     if checkpoint is not None and time.monotonic() - saved > _INTERVAL:
                         self._try_to_save(checkpoint)
@@ -103,8 +104,8 @@ class Survey:
         if checkpoint is not None:
             self._try_to_save(checkpoint)
         # No file of its own, and so in no checkpoint.
-        if partial is not None and _conflict(self.statistics, partial.statistics) is None:
-            self._join(partial.statistics)
+        if unfinished is not None and _conflict(self.statistics, unfinished.statistics) is None:
+            self._join(unfinished.statistics)
 
     def _try_to_save(self, checkpoint: Path) -> None:
         """Write a checkpoint; a disk that is full must not cost what has been read."""
@@ -186,6 +187,26 @@ def _stopped_by_ctrl_c(stop: threading.Event) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _submit(pool: ThreadPoolExecutor, work: "Callable[[], list[Found]]") -> "Future[list[Found]]":
+    """Hand work to the pool; where the system gives it no thread, this one does it."""
+    done: Future[list[Found]] = Future()
+    claimed = threading.Lock()
+
+    def run() -> None:
+        if not claimed.acquire(blocking=False):
+            return
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    try:
+        pool.submit(run)
+    except (RuntimeError, MemoryError):
+        run()  # and no thread of the pool, which has it in its queue
+    return done
 
 
 def _stamp(path: Path) -> tuple[int, int]:
