@@ -8,7 +8,9 @@ what has its own statistics is again a choice of axes, and 100,000 small groups 
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -141,9 +143,10 @@ class Rows:
                 return work(batch)
 
         # Large groups first, so that no thread is left with one in the end.
-        ordered = list(batches)
+        ordered = list(batches)[::-1]
+        contexts = [copy_context() for _ in ordered]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(alone, reversed(ordered)))[::-1]
+            return list(pool.map(Context.run, contexts, repeat(alone), ordered))[::-1]
 
 
 def gather(X: NDArray[Any], index: Index) -> NDArray[Any]:

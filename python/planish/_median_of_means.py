@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from planish._core import Moments
+from planish._shown import html, text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 #: Version of the pickled state.
 _VERSION = 1
+#: The statistics that stand for the others.
+_SHOWN = ("count", "mean", "std")
 
 
 class _State(NamedTuple):
@@ -50,9 +53,10 @@ class MedianOfMeans:
     Attributes
     ----------
     count : ndarray of int64 (float64 with weights), of the shape of the kept axes
-        Elements of each channel in all blocks, NaN left out, or the sum of their weights.
+        Elements of each channel in all blocks, NaN left out, or the sum of their weights; 0 before the first batch.
     mean, var : ndarray of float64, of the shape of the kept axes
-        Medians of the blocks' means and of their population variances; NaN where no element was seen.
+        Medians of the blocks' means and of their population variances; NaN where no element was seen, a ValueError
+        before the first batch.
     std : ndarray of float64, of the shape of the kept axes
         Square root of `var`.
     scale : ndarray of float64, of the shape of the kept axes
@@ -231,7 +235,7 @@ class MedianOfMeans:
             )
 
     def merge(self, other: MedianOfMeans) -> Self:
-        """Join statistics that were gathered apart, block by block.
+        """Change `self`: join statistics that were gathered apart, block by block.
 
         Parameters
         ----------
@@ -287,9 +291,13 @@ class MedianOfMeans:
         return (self._n_blocks, self._axes, self._state) == (other._n_blocks, other._axes, other._state)
 
     def __repr__(self) -> str:
-        channels = self._state.channels
-        number = 0 if channels is None else int(np.prod(channels))
-        return f"MedianOfMeans(n_blocks={self._n_blocks}, channel_axis={self._axes}, channels={number})"
+        return text(self, self._parameters(), _SHOWN)
+
+    def _repr_html_(self) -> str:
+        return html(self, self._parameters(), _SHOWN)
+
+    def _parameters(self) -> str:
+        return f"n_blocks={self._n_blocks}, channel_axis={self._axes}"
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._state

@@ -69,5 +69,5 @@ mod _core {
     #[pymodule_export]
     use super::sparse::{sparse_normalize, sparse_quantiles, sparse_scale};
     #[pymodule_export]
-    use super::threads::{get_num_threads, set_local_threads, set_num_threads, simd_level, simd_levels};
+    use super::threads::{check_num_threads, get_num_threads, set_num_threads, simd_level, simd_levels};
 }

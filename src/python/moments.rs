@@ -4,7 +4,7 @@ use super::arrays::{DType, doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
-use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
+use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, html, rows, saved, saved_shape, text};
 use super::threads;
 use crate::dd::Dd;
 use crate::error::Error;
@@ -16,6 +16,8 @@ use pyo3::types::{PyDict, PyList};
 
 /// Version of the pickled state.
 const VERSION: i64 = 1;
+/// The statistics that stand for the others.
+const SHOWN: [&str; 3] = ["count", "mean", "std"];
 
 /// Count, mean and variance of every channel, streamed.
 ///
@@ -29,9 +31,10 @@ const VERSION: i64 = 1;
 /// Attributes
 /// ----------
 /// count : ndarray of int64 (float64 with weights), of the shape of the kept axes
-///     Elements of each channel, NaN left out, or the sum of their weights.
+///     Elements of each channel, NaN left out, or the sum of their weights; 0 before the first batch.
 /// mean, var, std : ndarray of float64, of the shape of the kept axes
-///     Mean, variance and standard deviation of each channel; NaN where too few elements were seen.
+///     Mean, variance and standard deviation of each channel; NaN where too few elements were seen, a ValueError before
+///     the first batch.
 /// scale : ndarray of float64, of the shape of the kept axes
 ///     The population's standard deviation, with 1 for channels that are constant as far as double precision can tell
 ///     (the rule of scikit-learn's scalers).
@@ -53,7 +56,7 @@ const VERSION: i64 = 1;
 /// >>> from planish.stats import Moments
 /// >>> moments = Moments()
 /// >>> moments.update(np.array([[1.0, 10.0], [3.0, np.nan]]))
-/// Moments(channel_axis=-1, channels=2)
+/// Moments(channel_axis=-1, channels=2, count=[2, 1], mean=[2.0, 10.0], std=[1.0, 0.0])
 /// >>> moments.update(np.array([[2.0, 30.0]])).mean
 /// array([ 2., 20.])
 /// >>> moments.count
@@ -66,9 +69,13 @@ pub struct PyMoments {
 
 impl PyMoments {
     fn values<'py>(&self, py: Python<'py>, values: impl FnOnce(&Moments) -> Vec<f64>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot();
-        let shape = shape.unwrap_or_else(|| vec![0]);
+        let (shape, statistics) = self.stream.snapshot().seen()?;
         to_numpy(py, values(&statistics), &shape)
+    }
+
+    fn parameters(&self) -> String {
+        let ddof = if self.ddof == 0.0 { String::new() } else { format!(", ddof={}", self.ddof) };
+        format!("channel_axis={}{ddof}", self.stream.axes.text())
     }
 }
 
@@ -309,7 +316,7 @@ impl PyMoments {
         Ok(slf)
     }
 
-    /// Join statistics that were gathered apart, as if their elements had come after.
+    /// Change `self`: join statistics that were gathered apart, as if their elements had come after.
     ///
     /// Parameters
     /// ----------
@@ -350,9 +357,12 @@ impl PyMoments {
             && self.stream.snapshot() == other.stream.snapshot()
     }
 
-    fn __repr__(&self) -> String {
-        let ddof = if self.ddof == 0.0 { String::new() } else { format!(", ddof={}", self.ddof) };
-        format!("Moments(channel_axis={}{ddof}, channels={})", self.stream.axes.text(), self.stream.channels())
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        text(slf.as_any(), slf.get().parameters(), &SHOWN)
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        html(slf.as_any(), slf.get().parameters(), &SHOWN)
     }
 
     /// The axis or axes that keep their own statistics.
@@ -370,8 +380,7 @@ impl PyMoments {
     /// Number of elements, or sum of their weights, of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot();
-        let shape = shape.unwrap_or_else(|| vec![0]);
+        let Ok((shape, statistics)) = self.stream.snapshot().seen() else { return to_numpy(py, vec![0_i64], &[]) };
         let count = statistics.count();
         if statistics.weighted {
             return to_numpy(py, count, &shape);

@@ -42,6 +42,32 @@ pub struct Batch<'py> {
     pub shape: Vec<usize>,
 }
 
+impl<S> State<S> {
+    /// The shape of the channels and their statistics, of which there are none before the first batch.
+    pub fn seen(self) -> PyResult<(Vec<usize>, S)> {
+        let shape = self.shape.ok_or_else(|| {
+            PyValueError::new_err(
+                "nothing has been taken in yet, so that there are no statistics; update takes a batch",
+            )
+        })?;
+        Ok((shape, self.statistics))
+    }
+}
+
+/// How an accumulator shows itself: what it was made with, and the `values` that are its statistics.
+pub fn text(slf: &Bound<'_, PyAny>, head: String, values: &[&str]) -> PyResult<String> {
+    shown(slf, "text", head, values)
+}
+
+/// The same as a table in HTML.
+pub fn html(slf: &Bound<'_, PyAny>, head: String, values: &[&str]) -> PyResult<String> {
+    shown(slf, "html", head, values)
+}
+
+fn shown(slf: &Bound<'_, PyAny>, form: &str, head: String, values: &[&str]) -> PyResult<String> {
+    slf.py().import("planish._shown")?.call_method1(form, (slf, head, values))?.extract()
+}
+
 impl<S: Clone + Default> Stream<S> {
     /// Nothing seen yet.
     pub fn new(axes: ChannelAxes) -> Self {
@@ -85,11 +111,6 @@ impl<S: Clone + Default> Stream<S> {
         merge(&mut state.statistics).map_err(|error| to_python(&error, name))?;
         state.shape = Some(shape.to_vec());
         Ok(())
-    }
-
-    /// Number of channels; zero if no batch was seen.
-    pub fn channels(&self) -> usize {
-        self.lock().shape.as_ref().map_or(0, |shape| shape.iter().product())
     }
 
     /// A stream of its own in the same state.
