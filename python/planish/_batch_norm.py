@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planish._adding import Addable
 from planish._layer_axes import array, epsilon, floats, is_index, number
 from planish._layer_gradients import Gradients, batch_norm_backward
 from planish._layers import batch_norm
@@ -15,7 +16,7 @@ _MOST_CHANNELS = 1 << 48
 _ARRAYS = ("gamma", "beta", "running_mean", "running_var")
 
 
-class BatchNorm:
+class BatchNorm(Addable):
     """Batch normalisation [1]_ with parameters and running statistics.
 
     In training (`train`, from the start) each call normalises with the statistics of its batch and moves the running
@@ -226,9 +227,10 @@ class BatchNorm:
         self.num_batches = batches
 
     def merge(self, other: "BatchNorm") -> Self:
-        """Join the running statistics of one that was trained on other batches.
+        """Change `self`: join the running statistics of one that was trained on other batches.
 
-        Each counts by its batches. Gamma and beta, which are trained and not counted, stay.
+        Each counts by its batches. Gamma and beta, which are trained and not counted, stay. ``self + other`` makes a new
+        one and changes neither.
 
         Parameters
         ----------

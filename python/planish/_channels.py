@@ -78,6 +78,46 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     #: Attributes that `fit` learns, beside those that every scikit-learn estimator has.
     _learned: ClassVar[tuple[str, ...]] = ()
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
+        scaler = super().__new__(cls)
+        scaler._note_axis(kwargs)
+        return scaler
+
+    def _note_axis(self, parameters: dict[str, Any]) -> None:
+        if "channel_axis" in parameters:
+            self.__dict__.pop("_axis_given", None)
+            if parameters["channel_axis"] == -1:
+                self._axis_given = True
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            Parameters of the constructor.
+
+        Returns
+        -------
+        self : estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        super().set_params(**params)
+        self._note_axis(params)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        copy: Self = super().__sklearn_clone__()
+        if "_axis_given" not in self.__dict__:
+            copy.__dict__.pop("_axis_given", None)
+        return copy
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "transform" in cls.__dict__:
@@ -136,6 +176,7 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Check the parameters as scikit-learn does, where they have not been found valid before."""
+        self._check_dtype()
         values = tuple((type(value), value) for value in map(self.__dict__.get, self._parameter_constraints))
         try:
             known, hashable = (type(self), values) in _VALID, True
@@ -146,6 +187,11 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._validate_params()
         if hashable and len(_VALID) < 1000:
             _VALID.add((type(self), values))
+
+    def _check_dtype(self) -> None:
+        """Refuse a dtype that results cannot have, in the words of `transform`."""
+        if self.dtype is not None:
+            _core.check_dtype(self.dtype)
 
     def _is_table(self, X: Any) -> bool:
         """Whether `X` is what scikit-learn takes: samples by features."""

@@ -13,6 +13,7 @@ __all__ = [
     "accepts",
     "affine",
     "channel_shape",
+    "check_dtype",
     "check_num_threads",
     "get_num_threads",
     "layer",
@@ -201,6 +202,7 @@ def logarithm(
     allow_infinity: bool = False,
     allow_outside: bool = False,
 ) -> NDArray[Any]: ...
+def check_dtype(dtype: DTypeLike) -> None: ...
 def normalize(
     x: NDArray[Any],
     norm: str,

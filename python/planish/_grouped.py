@@ -17,11 +17,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from planish._adding import Addable
 from planish._channels import ArrayTransformer
 from planish._group_fits import Fits, merged, twin
 from planish._group_labels import ascending, encode, locate, some, take_off
 from planish._group_maps import map_groups, unless_out
 from planish._group_rows import Rows, kept_axes, kept_shape, refuse_sparse
+from planish._mistakes import warn_of_channels_first
 from planish._robust import RobustScaler
 from planish._streaming import StreamingScaler
 
@@ -32,7 +34,7 @@ def _can_partial_fit(self: Any) -> bool:
     return True
 
 
-class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+class GroupedScaler(Addable, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     """Scale the samples of each group with statistics of their own.
 
     One scaler for each device, scanner, site or subject, and one pass over the rows for all of them, whatever order
@@ -117,6 +119,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         *,
         mask: ArrayLike | None = None,
+        mergeable: bool = False,
     ) -> Self:
         """Fit a scaler for each group.
 
@@ -133,6 +136,9 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         mask : array-like of bool, default=None
             True for the elements that count, where the scaler takes it: others (no data, padding, background) are left
             out. Of a shape that broadcasts to that of `X`, less a column of labels.
+        mergeable : bool, default=False
+            Whether exact quantiles (of a `RobustScaler`) keep what `merge` and `partial_fit` go on from. Others always
+            do.
 
         Returns
         -------
@@ -148,7 +154,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         """
         for name in self._fitted:
             self.__dict__.pop(name, None)
-        self._fit(*self._read(X, groups, reset=True), sample_weight, mask, exact=True)
+        self._fit(*self._read(X, groups, reset=True), sample_weight, mask, exact=True, mergeable=mergeable)
         return self
 
     @available_if(_can_partial_fit)
@@ -198,12 +204,13 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         *,
         mask: ArrayLike | None = None,
+        mergeable: bool = False,
     ) -> Any:
         """Fit a scaler for each group, and map `X`: labels are looked up once.
 
         Parameters
         ----------
-        X, y, groups, sample_weight, mask
+        X, y, groups, sample_weight, mask, mergeable
             As for `fit`.
 
         Returns
@@ -219,7 +226,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         for name in self._fitted:
             self.__dict__.pop(name, None)
         array, labels, codes = self._read(X, groups, reset=True)
-        rows = self._fit(array, labels, codes, sample_weight, mask, exact=True)
+        rows = self._fit(array, labels, codes, sample_weight, mask, exact=True, mergeable=mergeable)
         return map_groups(X, array, self._chosen(labels), codes, rows, None, None, inverse=False)
 
     def transform(
@@ -307,7 +314,9 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=True)
 
     def merge(self, other: Self) -> Self:
-        """Join a scaler that was fitted apart, as if its data had been given to this one.
+        """Change `self`: join a scaler that was fitted apart, as if its data had been given to this one.
+
+        ``self + other`` makes a new scaler and changes neither.
 
         Parameters
         ----------
@@ -418,6 +427,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         array = np.asarray(pattern._as_array(X))
         kept = kept_shape(array, pattern)
         if reset:
+            warn_of_channels_first(pattern, array)
             self._channels, self._column = kept, column
             if not pattern._is_table(table):
                 self.n_features_in_ = int(np.prod(kept, dtype=np.intp))
@@ -442,6 +452,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         mask: Any,
         *,
         exact: bool,
+        mergeable: bool = False,
     ) -> Rows:
         template = self._template()
         if sample_weight is not None:
@@ -459,7 +470,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             template.fit(array)  # for what it refuses; there is nothing to learn of a group
             fitted = [known.get(label) or twin(template) for label in names]
         else:
-            fits = Fits(array, kept_axes(array, template), sample_weight, mask, exact)
+            fits = Fits(array, kept_axes(array, template), sample_weight, mask, exact, mergeable)
             fitted = fits.fit([known.get(label, template) for label in names], rows)
         scalers = {**known, **dict(zip(names, fitted, strict=True))}
         overall = None

@@ -124,6 +124,7 @@ class MaxAbsScaler(StreamingScaler):
         array([[ 0.5, -1. ]])
         """
         scaler = cls(copy=copy, clip=clip, channel_axis=channel_axis, dtype=dtype)
+        scaler._check_dtype()
         (magnitude,) = constants(channel_axis, max_abs=max_abs)
         if (magnitude < 0).any():
             raise ValueError(f"max_abs must not be negative; got {magnitude}")

@@ -147,6 +147,7 @@ class MinMaxScaler(StreamingScaler):
         """
         scaler = cls(feature_range, copy=copy, clip=clip, channel_axis=channel_axis, dtype=dtype)
         scaler._check_feature_range()
+        scaler._check_dtype()
         low, high = constants(channel_axis, data_min=data_min, data_max=data_max)
         if (low > high).any():
             raise ValueError(f"data_min must not be above data_max; got {low} and {high}")

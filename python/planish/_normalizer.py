@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 
 from planish import _core
 from planish._channels import ArrayTransformer
+from planish._mistakes import warn_of_channels_first
 from planish._sparse import canonical, parts
 from planish.stats import Extrema
 
@@ -110,6 +111,7 @@ class Normalizer(ArrayTransformer):
         """
         self._check_parameters()
         array = self._validate(X, reset=True, formats=self._fit_formats)
+        warn_of_channels_first(self, array)
         extrema = None if issparse(array) else Extrema(None).update(array)
         if extrema is None or extrema.count != array.size or not np.isfinite([extrema.min, extrema.max]).all():
             self._check_finite(array)

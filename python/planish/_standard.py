@@ -185,6 +185,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             channel_axis=channel_axis,
             dtype=dtype,
         )
+        scaler._check_dtype()
         center, spread = constants(channel_axis, mean=mean, std=std)
         center = np.zeros_like(spread) if center is None else center
         spread = np.zeros_like(center) if spread is None else spread

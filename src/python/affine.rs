@@ -49,6 +49,12 @@ pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DTyp
     }
 }
 
+/// Check that results can have `dtype`: what a map would say of it.
+#[pyfunction]
+pub fn check_dtype(dtype: &Bound<'_, PyAny>) -> PyResult<()> {
+    result_dtype(Some(dtype), DType::F64).map(|_| ())
+}
+
 /// Where a map of `x` to `dtype` writes: `out`, `x` itself, or a new array.
 pub fn target<'py>(
     x: &Array<'py>,
