@@ -1,5 +1,7 @@
 """Batch normalisation that keeps its running statistics."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np
@@ -226,11 +228,11 @@ class BatchNorm(Addable):
             setattr(self, name, value)
         self.num_batches = batches
 
-    def merge(self, other: "BatchNorm") -> Self:
+    def merge(self, other: BatchNorm) -> Self:
         """Change `self`: join the running statistics of one that was trained on other batches.
 
-        Each counts by its batches. Gamma and beta, which are trained and not counted, stay. ``self + other`` makes a new
-        one and changes neither.
+        Each counts by its batches. Gamma and beta, which are trained and not counted, stay. ``self + other`` makes a
+        new one and changes neither.
 
         Parameters
         ----------

@@ -4,9 +4,11 @@ A scaler is a choice of statistics and of an affine map made of them. This base 
 that the core reads in place, keeps scikit-learn's books (feature names and counts, `set_output`), and applies the map.
 """
 
+from __future__ import annotations
+
 import warnings
 from functools import wraps
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -23,6 +25,12 @@ _READ_AS_IS = (
     *(np.float64, np.float32, np.float16, np.bool_),
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64),
 )
+
+#: In place of a fitted array that parameters leave out. Type checkers take it for one: nobody has to ask first.
+LEFT_OUT: Any = None
+
+#: A caller's array, which is returned.
+Out = TypeVar("Out", bound=NDArray[Any])
 
 #: Values of parameters that have been found valid, by class.
 _VALID: set[Any] = set()
@@ -67,6 +75,8 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     channel_axis: int | tuple[int, ...] | None
     dtype: DTypeLike | None
     copy: bool
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     #: The sparse formats that `fit` and `transform` read as they are; others are converted to the first.
     _fit_formats: ClassVar[tuple[str, ...]] = ()
@@ -80,7 +90,7 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
-        scaler = super().__new__(cls)
+        scaler: Self = super().__new__(cls)
         scaler._note_axis(kwargs)
         return scaler
 
@@ -123,6 +133,14 @@ class ArrayTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if "transform" in cls.__dict__:
             # After scikit-learn has wrapped the method for `set_output`: the shortcut saves what the wrapper costs.
             cls.transform = _fast_front(cls.transform)
+
+    if TYPE_CHECKING:  # what scikit-learn defines, without types
+
+        @overload
+        def fit_transform(self, X: NDArray[Any], y: object = None, **fit_params: Any) -> NDArray[Any]: ...
+        @overload
+        def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
+        def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
 
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
         """Transform a plain array in the core; an AttributeError if not fitted."""
@@ -291,6 +309,12 @@ class ChannelScaler(ArrayTransformer):
         """Give the least and the largest result of `transform`."""
         return None
 
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Map `X` with the fitted statistics.
 
@@ -323,6 +347,12 @@ class ChannelScaler(ArrayTransformer):
         X = self._validate(X, reset=False, formats=self._transform_formats)
         return self._apply(self._forward(), X, copy, out, self._limits())
 
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def inverse_transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Undo `transform`.
 

@@ -1,5 +1,7 @@
 """Fits of many scalers at once, one for the rows of each group."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,9 @@
 """Statistics of each group: one scaler per device, scanner, site or subject."""
 
+from __future__ import annotations
+
 from numbers import Integral
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from planish._adding import Addable
-from planish._channels import ArrayTransformer
+from planish._channels import ArrayTransformer, Out
 from planish._group_fits import Fits, merged, twin
 from planish._group_labels import ascending, encode, locate, some, take_off
 from planish._group_maps import map_groups, unless_out
@@ -103,6 +105,12 @@ class GroupedScaler(Addable, MetaEstimatorMixin, TransformerMixin, BaseEstimator
         "unseen": [StrOptions({"error", "global"})],
     }
     _fitted: ClassVar[tuple[str, ...]] = ("groups_", "scalers_", "global_scaler_", "_column", "_channels")
+
+    groups_: NDArray[Any]
+    scalers_: dict[Any, Any]
+    global_scaler_: Any
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     def __init__(
         self, scaler: Any, groups: str | int | None = None, unseen: Literal["error", "global"] = "error"
@@ -229,6 +237,18 @@ class GroupedScaler(Addable, MetaEstimatorMixin, TransformerMixin, BaseEstimator
         rows = self._fit(array, labels, codes, sample_weight, mask, exact=True, mergeable=mergeable)
         return map_groups(X, array, self._chosen(labels), codes, rows, None, None, inverse=False)
 
+    @overload
+    def transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: Out
+    ) -> Out: ...
+    @overload
+    def transform(
+        self, X: NDArray[Any], groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> NDArray[Any]: ...
+    @overload
+    def transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> Any: ...
     def transform(
         self,
         X: ArrayLike,
@@ -270,6 +290,18 @@ class GroupedScaler(Addable, MetaEstimatorMixin, TransformerMixin, BaseEstimator
         array, labels, codes = self._read(X, groups, reset=False)
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=False)
 
+    @overload
+    def inverse_transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: Out
+    ) -> Out: ...
+    @overload
+    def inverse_transform(
+        self, X: NDArray[Any], groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> NDArray[Any]: ...
+    @overload
+    def inverse_transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> Any: ...
     def inverse_transform(
         self,
         X: ArrayLike,

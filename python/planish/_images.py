@@ -1,5 +1,7 @@
 """From decoded pixels to network input in one pass."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
@@ -460,8 +462,8 @@ class ImageNormalizer(Addable):
         if looks_like_bytes(image):
             self._looks = 0
             warn(
-                "X holds floats that seem to go from 0 to 255; scale='auto' leaves floats as they are, and mean and std "
-                "are those of pixels from 0 to 1. scale=1 / 255 maps such pixels; scale=1 says that they are right"
+                "X holds floats that seem to go from 0 to 255, which scale='auto' leaves as they are, but mean and std "
+                "are those of pixels from 0 to 1; scale=1 / 255 maps such pixels, scale=1 says that they are right"
             )
 
     def fit_transform(self, X: ArrayLike | Sequence[ArrayLike], y: object = None) -> NDArray[Any]:

@@ -1,9 +1,11 @@
 """Logarithms."""
 
+from __future__ import annotations
+
 from functools import lru_cache
 from math import e, isfinite, log2
 from numbers import Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -12,7 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from planish import _core
-from planish._channels import ArrayTransformer, constants, map_masked
+from planish._channels import ArrayTransformer, Out, constants, map_masked
 from planish._core import accepts
 from planish.stats import Extrema
 
@@ -143,6 +145,12 @@ class LogScaler(ArrayTransformer, contains=True):
         self._check_values(array, False)
         return self
 
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Take the logarithm of `X`, and move and scale it.
 
@@ -181,6 +189,12 @@ class LogScaler(ArrayTransformer, contains=True):
             return self._contained(result, X)
         return result
 
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def inverse_transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Undo `transform`: ``base ** (z * scale + offset)``, less 1 with `log1p`.
 

@@ -1,6 +1,8 @@
 """Unit length."""
 
-from typing import Any, ClassVar, Literal, Self
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -10,7 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 
 from planish import _core
-from planish._channels import ArrayTransformer
+from planish._channels import ArrayTransformer, Out
 from planish._mistakes import warn_of_channels_first
 from planish._sparse import canonical, parts
 from planish.stats import Extrema
@@ -117,6 +119,12 @@ class Normalizer(ArrayTransformer):
             self._check_finite(array)
         return self
 
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Scale every vector of `X` to unit length.
 

@@ -1,14 +1,16 @@
 """Median and interquartile range."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from scipy.special import ndtri
 
 from planish import _core
-from planish._channels import Affine, attribute_dtype, constants, warn_of_empty_channels, without_tiny
+from planish._channels import LEFT_OUT, Affine, attribute_dtype, constants, warn_of_empty_channels, without_tiny
 from planish._mistakes import warn_of_channels_first, warn_of_fractions
 from planish._sparse import statistic
 from planish._streaming import StreamingScaler, check_mask
@@ -89,6 +91,8 @@ class RobustScaler(StreamingScaler):
     _fit_formats: ClassVar[tuple[str, ...]] = ("csc",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_")
+    center_: NDArray[Any]
+    scale_: NDArray[np.float64]
 
     def __init__(
         self,
@@ -163,13 +167,11 @@ class RobustScaler(StreamingScaler):
         if extent is not None and (extent <= 0).any():
             raise ValueError(f"scale must be positive; got {extent}")
         scaler.n_features_in_ = (extent if middle is None else middle).size
-        scaler.center_ = None if middle is None else middle[()]
-        scaler.scale_ = None if extent is None else extent[()]
+        scaler.center_ = LEFT_OUT if middle is None else middle[()]
+        scaler.scale_ = LEFT_OUT if extent is None else extent[()]
         return scaler
 
-    def fit(
-        self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None, mergeable: bool = False
-    ) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None, mergeable: bool = False) -> Self:
         """Compute median and quantile range of each channel.
 
         Exact quantiles cannot be merged: the scaler keeps nothing that `merge` and `partial_fit` could go on from,
@@ -298,8 +300,8 @@ class RobustScaler(StreamingScaler):
         middle, low, high = quantiles
         if self.with_centering or self.with_scaling:
             warn_of_empty_channels(middle)
-        self.center_ = middle.astype(dtype) if self.with_centering else None
-        self.scale_ = None
+        self.center_ = middle.astype(dtype) if self.with_centering else LEFT_OUT
+        self.scale_ = LEFT_OUT
         if self.with_scaling:
             with np.errstate(over="ignore"):
                 self.scale_ = without_tiny(high - low)

@@ -39,13 +39,19 @@ pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DTyp
     if dtype.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(|name| name == "bfloat16")) {
         dtype.py().import("ml_dtypes")?;
     }
-    let descr = PyArrayDescr::new(dtype.py(), dtype)?;
+    let refused = |name: &Bound<'_, PyString>| {
+        PyTypeError::new_err(format!(
+            "dtype={name} is no dtype of results; accepted are float16, bfloat16, float32 and float64"
+        ))
+    };
+    let descr = match PyArrayDescr::new(dtype.py(), dtype) {
+        Ok(descr) => descr,
+        Err(error) if error.is_instance_of::<PyTypeError>(dtype.py()) => return Err(refused(&dtype.repr()?)),
+        Err(error) => return Err(error),
+    };
     match DType::of(&descr) {
         Some(dtype) if dtype.is_float() => Ok(dtype),
-        _ => Err(PyTypeError::new_err(format!(
-            "dtype={} is no dtype of results; accepted are float16, bfloat16, float32 and float64",
-            descr.str()?
-        ))),
+        _ => Err(refused(&descr.str()?)),
     }
 }
 
