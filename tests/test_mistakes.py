@@ -69,6 +69,30 @@ def test_channels_first_with_the_default_axis(cls, shape):
     assert repr(given) == repr(cls())
 
 
+ACCUMULATORS = [getattr(planish.stats, name) for name in planish.stats.__all__]
+
+
+@pytest.mark.parametrize("cls", ACCUMULATORS)
+@pytest.mark.parametrize("shape", FIRST)
+def test_channels_first_of_accumulators(cls, shape):
+    X = RNG.uniform(1, 2, shape)
+    for empty in (cls(), cls() + cls(), cls().merge(cls())):
+        (message,) = heard(empty.update, X)
+        assert f"x has shape {shape}" in message
+        assert "channel_axis=-3 takes the channels" in message
+        assert heard(empty.update, X) == []
+    for axis in (-1, -3, (-1,), X.ndim - 1, None):
+        assert heard(cls(channel_axis=axis).update, X) == []
+    assert heard(planish.stats.MedianOfMeans(10, -1).update, X) == []
+    assert heard(planish.stats.Quantiles(0.5, -1).update, X) == []
+
+
+@pytest.mark.parametrize("cls", ACCUMULATORS)
+@pytest.mark.parametrize("shape", NOT_FIRST)
+def test_other_arrays_of_accumulators(cls, shape):
+    assert heard(cls().update, RNG.uniform(1, 2, shape)) == []
+
+
 @pytest.mark.parametrize("cls", STREAMING)
 def test_only_the_first_batch_is_looked_at(cls):
     X = RNG.uniform(1, 2, FIRST[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from planish._core import Moments
+from planish._mistakes import warn_of_shape
 from planish._shown import html, text
 
 if TYPE_CHECKING:
@@ -109,6 +110,15 @@ class MedianOfMeans:
 
     __hash__ = None  # type: ignore[assignment]
 
+    #: Whether the axes were given, and so are not the default.
+    _axis_given = True
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """Note whether axes are given."""
+        made = super().__new__(cls)
+        made._axis_given = len(args) > 1 or "channel_axis" in kwargs
+        return made
+
     def __init__(self, n_blocks: int = 10, channel_axis: int | tuple[int, ...] | None = -1) -> None:
         if isinstance(n_blocks, (bool, np.bool_)) or not hasattr(n_blocks, "__index__"):
             raise TypeError(f"n_blocks must be an int; got {n_blocks!r}")
@@ -165,6 +175,8 @@ class MedianOfMeans:
         kept = self._kept(array.ndim)
         channels = tuple(array.shape[axis] for axis in kept)
         self._check_channels(name, channels)
+        if not self._axis_given and array.ndim in (3, 4) and self._state.channels is None:
+            warn_of_shape(name, array.shape)
         reduced = [axis for axis in range(array.ndim) if axis not in kept]
         if not reduced:
             raise ValueError(

@@ -20,13 +20,17 @@ def warn(message: str) -> None:
 
 
 def warn_of_channels_first(scaler: Any, X: Any) -> None:
-    """Warn of pictures with their channels first, whose columns of pixels are taken for channels by default."""
-    if X.ndim not in (3, 4) or scaler.channel_axis != -1 or "_axis_given" in scaler.__dict__:
-        return
-    if X.shape[-3] in _CHANNELS and min(X.shape[-2:]) >= _LONG:
+    """Warn of pictures with their channels first, unless an axis was asked for."""
+    if X.ndim in (3, 4) and scaler.channel_axis == -1 and "_axis_given" not in scaler.__dict__:
+        warn_of_shape("X", X.shape)
+
+
+def warn_of_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Warn of pictures with their channels first, whose columns of pixels are channels by default."""
+    if shape[-3] in _CHANNELS and min(shape[-2:]) >= _LONG:
         warn(
-            f"X has shape {X.shape}, which looks like pictures with their {X.shape[-3]} channel(s) before height and "
-            f"width, but each of the {X.shape[-1]} positions along the last axis is a channel by default; "
+            f"{name} has shape {shape}, which looks like pictures with their {shape[-3]} channel(s) before height and "
+            f"width, but each of the {shape[-1]} positions along the last axis is a channel by default; "
             "channel_axis=-3 takes the channels of such pictures, channel_axis=-1 says that the last axis is meant"
         )
 

@@ -106,6 +106,27 @@ impl ChannelAxes {
     }
 }
 
+/// The `channel_axis` of a constructor: where it is not given, the last axis, which may not be what is meant.
+pub struct Chosen {
+    /// The axes.
+    pub axes: ChannelAxes,
+    /// Whether they were given.
+    pub given: bool,
+}
+
+impl Chosen {
+    /// What is taken where nothing is given.
+    pub const DEFAULT: Self = Self { axes: ChannelAxes::One(-1), given: false };
+}
+
+impl FromPyObject<'_, '_> for Chosen {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Ok(Self { axes: ChannelAxes::new(&object)?, given: true })
+    }
+}
+
 /// The lengths of the kept axes.
 pub fn kept_shape(shape: &[usize], kept: &[bool]) -> Vec<usize> {
     shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).collect()

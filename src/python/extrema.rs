@@ -1,7 +1,7 @@
 //! `planish.stats.Extrema`.
 
 use super::arrays::{doubles, to_numpy, tuple, with_element};
-use super::axes::ChannelAxes;
+use super::axes::{ChannelAxes, Chosen};
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
 use super::stream::{Groups, Mask, State, Stream, damaged, html, rows, saved, saved_shape, text};
@@ -68,9 +68,9 @@ impl PyExtrema {
 #[pymethods]
 impl PyExtrema {
     #[new]
-    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1)), text_signature = "(channel_axis=-1)")]
-    fn new(channel_axis: ChannelAxes) -> Self {
-        Self { stream: Stream::new(channel_axis) }
+    #[pyo3(signature = (channel_axis=Chosen::DEFAULT), text_signature = "(channel_axis=-1)")]
+    fn new(channel_axis: Chosen) -> Self {
+        Self { stream: Stream::chosen(channel_axis) }
     }
 
     /// Take in a batch.

@@ -1,7 +1,7 @@
 //! `planish.stats.Moments`.
 
 use super::arrays::{DType, doubles, to_numpy, tuple, with_element};
-use super::axes::ChannelAxes;
+use super::axes::{ChannelAxes, Chosen};
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
 use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, html, rows, saved, saved_shape, text};
@@ -90,12 +90,12 @@ fn refused(name: &str, dtype: DType, error: &Error) -> PyErr {
 #[pymethods]
 impl PyMoments {
     #[new]
-    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1), *, ddof=0.0), text_signature = "(channel_axis=-1, *, ddof=0)")]
-    fn new(channel_axis: ChannelAxes, ddof: f64) -> PyResult<Self> {
+    #[pyo3(signature = (channel_axis=Chosen::DEFAULT, *, ddof=0.0), text_signature = "(channel_axis=-1, *, ddof=0)")]
+    fn new(channel_axis: Chosen, ddof: f64) -> PyResult<Self> {
         if !ddof.is_finite() || ddof < 0.0 {
             return Err(PyValueError::new_err(format!("ddof must be finite and not negative; got {ddof}")));
         }
-        Ok(Self { stream: Stream::new(channel_axis), ddof })
+        Ok(Self { stream: Stream::chosen(channel_axis), ddof })
     }
 
     /// Moments that are known already.

@@ -1,7 +1,7 @@
 //! `planish.stats.Quantiles`.
 
 use super::arrays::{to_numpy, with_element};
-use super::axes::ChannelAxes;
+use super::axes::Chosen;
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
 use super::stream::{Mask, State, Stream, Weights, damaged, html, rows, saved, saved_shape, text};
@@ -86,7 +86,7 @@ impl PyQuantiles {
     }
 
     fn empty_copy(&self) -> Self {
-        let stream = Stream::new(self.stream.axes.clone());
+        let stream = self.stream.emptied();
         Self { stream, q: self.q.clone(), single: self.single, error: self.error }
     }
 
@@ -107,8 +107,8 @@ impl PyQuantiles {
 #[pymethods]
 impl PyQuantiles {
     #[new]
-    #[pyo3(signature = (q=None, channel_axis=ChannelAxes::One(-1), *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
-    fn new(q: Option<&Bound<'_, PyAny>>, channel_axis: ChannelAxes, rank_error: f64) -> PyResult<Self> {
+    #[pyo3(signature = (q=None, channel_axis=Chosen::DEFAULT, *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
+    fn new(q: Option<&Bound<'_, PyAny>>, channel_axis: Chosen, rank_error: f64) -> PyResult<Self> {
         let (single, q) = match q {
             None => (false, vec![0.25, 0.5, 0.75]),
             Some(q) => {
@@ -125,7 +125,7 @@ impl PyQuantiles {
                 "rank_error must be at least {LEAST_ERROR} and less than 0.5; got {rank_error}"
             )));
         }
-        Ok(Self { stream: Stream::new(channel_axis), q, single, error: rank_error })
+        Ok(Self { stream: Stream::chosen(channel_axis), q, single, error: rank_error })
     }
 
     /// Take in a batch.

@@ -1,7 +1,7 @@
 //! What the streaming accumulators share: the channels, a lock, weights, and errors.
 
 use super::arrays::{Array, tuple};
-use super::axes::{ChannelAxes, kept_shape};
+use super::axes::{ChannelAxes, Chosen, kept_shape};
 use super::errors::to_python;
 use super::threads;
 use crate::element::Bool;
@@ -29,6 +29,8 @@ pub struct State<S> {
 pub struct Stream<S> {
     /// The axes that keep their own statistics.
     pub axes: ChannelAxes,
+    /// Whether the axes were given, and so are not the default.
+    given: bool,
     state: Mutex<State<S>>,
 }
 
@@ -71,7 +73,12 @@ fn shown(slf: &Bound<'_, PyAny>, form: &str, head: String, values: &[&str]) -> P
 impl<S: Clone + Default> Stream<S> {
     /// Nothing seen yet.
     pub fn new(axes: ChannelAxes) -> Self {
-        Self { axes, state: Mutex::new(State::default()) }
+        Self::chosen(Chosen { axes, given: true })
+    }
+
+    /// Nothing seen yet, of axes that may be the default.
+    pub fn chosen(Chosen { axes, given }: Chosen) -> Self {
+        Self { axes, given, state: Mutex::new(State::default()) }
     }
 
     /// The state, locked.
@@ -90,6 +97,10 @@ impl<S: Clone + Default> Stream<S> {
         let kept = self.axes.kept(x.shape.len())?;
         let shape = kept_shape(&x.shape, &kept);
         self.check_shape(&shape, name)?;
+        if !self.given && matches!(x.shape.len(), 3 | 4) && self.lock().shape.is_none() {
+            let mistakes = x.object.py().import("planish._mistakes")?;
+            mistakes.call_method1("warn_of_shape", (name, PyTuple::new(x.object.py(), &x.shape)?))?;
+        }
         Ok(Batch { x, kept, shape })
     }
 
@@ -113,9 +124,14 @@ impl<S: Clone + Default> Stream<S> {
         Ok(())
     }
 
+    /// A stream of the same axes that has seen nothing.
+    pub fn emptied(&self) -> Self {
+        Self::chosen(Chosen { axes: self.axes.clone(), given: self.given })
+    }
+
     /// A stream of its own in the same state.
     pub fn copy(&self) -> Self {
-        Self { axes: self.axes.clone(), state: Mutex::new(self.snapshot()) }
+        Self { axes: self.axes.clone(), given: self.given, state: Mutex::new(self.snapshot()) }
     }
 
     /// Put back a saved state. Each of its tables is as long as there are channels, or empty where `optional` says that
