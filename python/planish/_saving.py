@@ -369,7 +369,7 @@ def _parse(text: str) -> dict[str, Any]:
     _check_structure(text)
     document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     if not isinstance(document, dict) or "planish" not in document:
-        raise ValueError("it was not written by planish.save or planish.dumps")
+        raise ValueError("it is no file of planish.save, and no text of planish.dumps")
     version = document.pop("planish")
     if type(version) is not int or version != _VERSION:
         raise ValueError(f"its format has version {brief(version)}; this planish reads {_VERSION}")
