@@ -13,7 +13,6 @@
 use crate::error::Error;
 use crate::memory;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -29,11 +28,6 @@ struct Process {
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
 /// What [`set_num_threads`] was given; zero where it was not called.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// What [`set_local_threads`] was given on this thread; zero for nothing.
-    static LOCAL: Cell<usize> = const { Cell::new(0) };
-}
 
 #[cfg(unix)]
 extern "C" fn forget_process() {
@@ -70,17 +64,12 @@ pub fn set_num_threads(threads: usize) {
     CHOSEN.store(threads, Ordering::Relaxed);
 }
 
-/// Set the number of threads for calls from this thread, and return what was set before; zero is nothing.
-pub fn set_local_threads(threads: usize) -> usize {
-    LOCAL.replace(threads)
-}
-
-/// Number of threads that a large call from this thread uses. In order: this thread's choice, the process's, the
+/// Number of threads that a large call uses. In order: the `caller`'s choice (zero for none), the process's, the
 /// environment (read once), one if `is_worker` says that this process is one of many, the CPUs that the process may use.
-pub fn num_threads(is_worker: impl FnOnce() -> bool) -> usize {
-    let chosen = match LOCAL.get() {
+pub fn num_threads(caller: usize, is_worker: impl FnOnce() -> bool) -> usize {
+    let chosen = match caller {
         0 => CHOSEN.load(Ordering::Relaxed),
-        local => local,
+        caller => caller,
     };
     if chosen != 0 {
         return chosen;
@@ -248,8 +237,6 @@ mod tests {
         assert_eq!(parse_threads(" 4,2"), Some(4));
         assert_eq!(parse_threads("0"), None);
         assert_eq!(parse_threads("many"), None);
-        let before = set_local_threads(3);
-        assert_eq!(num_threads(|| false), 3);
-        set_local_threads(before);
+        assert_eq!(num_threads(3, || false), 3);
     }
 }

@@ -79,7 +79,8 @@ def scalers(axis):
             yield norm, planish.Normalizer(norm, channel_axis=axis)
     for base in ("e", 2, 10, 0.7):
         for log1p in (False, True):
-            yield f"log {base} {log1p}", planish.LogScaler(base, 0.7, 1.3, log1p=log1p, invalid="nan", channel_axis=axis)
+            options = {"log1p": log1p, "invalid": "nan", "channel_axis": axis}
+            yield f"log {base} {log1p}", planish.LogScaler(base, 0.7, 1.3, **options)
 
 
 def of_arrays(results):
@@ -104,10 +105,8 @@ def of_arrays(results):
                     weights = np.random.default_rng(2).random(x.shape)
                     for kind in ("Moments", "Extrema", "Quantiles", "MedianOfMeans"):
                         make = getattr(stats, kind)
-                        one, two = (
-                            make(*({"Quantiles": ([0.1, 0.5],), "MedianOfMeans": (2,)}.get(kind, ())), channel_axis=axis)
-                            for _ in range(2)
-                        )
+                        first = {"Quantiles": ([0.1, 0.5],), "MedianOfMeans": (2,)}.get(kind, ())
+                        one, two = (make(*first, channel_axis=axis) for _ in range(2))
                         one.update(x[:half]).update(x[half:])
                         two.update(x, mask=mask)
                         both = one + two
@@ -115,8 +114,8 @@ def of_arrays(results):
                             both.update(x, weights=weights)
                         if kind == "Moments" and axis == -1:
                             both.update(x, weights[(slice(None), *[0] * (x.ndim - 1))], mask)
-                        finished = [n for n in ("count", "mean", "var", "scale", "min", "max", "quantiles") if hasattr(both, n)]
-                        results[f"{key} {kind}"] = digest([getattr(both, n) for n in finished])
+                        names = ("count", "mean", "var", "scale", "min", "max", "quantiles")
+                        results[f"{key} {kind}"] = digest([getattr(both, name, 0) for name in names])
 
 
 def of_layers(results):
@@ -141,8 +140,8 @@ def of_layers(results):
             results[f"batch {key}"] = digest([y, known, layers.batch_norm_backward(b, a, gamma)])
             for axis in (-1, (2, 3), (0, 2, 3), None):
                 results[f"standardize {axis} {key}"] = digest(layers.standardize(a, axis, eps=1e-5))
-    net = layers.BatchNorm(5)
-    results["BatchNorm"] = digest([net(fill((8, 5, 7), np.dtype("f4"), 5)), net.eval()(fill((8, 5, 7), np.dtype("f4"), 6))])
+    net, (a, b) = layers.BatchNorm(5), (fill((8, 5, 7), np.dtype("f4"), seed) for seed in (5, 6))
+    results["BatchNorm"] = digest([net(a), net.eval()(b)])
 
 
 def of_pictures(results):
@@ -180,7 +179,8 @@ def of_the_rest(results):
         for scaler in (planish.StandardScaler(), planish.MinMaxScaler(), planish.RobustScaler()):
             grouped = planish.GroupedScaler(scaler).fit(x, groups=groups)
             y = grouped.transform(x, groups=groups)
-            results[f"grouped {dtype} {type(scaler).__name__}"] = digest([y, grouped.inverse_transform(y, groups=groups)])
+            back = grouped.inverse_transform(y, groups=groups)
+            results[f"grouped {dtype} {type(scaler).__name__}"] = digest([y, back])
         for name in ("scale", "minmax_scale", "maxabs_scale", "robust_scale", "normalize"):
             results[f"{name} {dtype}"] = digest(getattr(planish, name)(x.astype("f8") if dtype == "i4" else x))
 

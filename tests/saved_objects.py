@@ -144,7 +144,8 @@ def bits(value):
     if isinstance(value, list | tuple):
         return type(value), [bits(part) for part in value]
     if hasattr(value, "__dict__"):
-        return bits({name: part for name, part in vars(value).items() if name != "dtype"})
+        # Of a default a file says what it is, not whether it was asked for.
+        return bits({name: part for name, part in vars(value).items() if name not in ("dtype", "_axis_given")})
     return type(value), repr(value)
 
 

@@ -47,4 +47,3 @@ def test_merge_pickle_and_the_identity():
     with pytest.raises(TypeError, match="x has dtype complex128"):
         whole.update(np.ones((1, 4), complex))
     assert whole == parts
-    assert repr(whole) == "Extrema(channel_axis=-1, channels=4)"

@@ -72,6 +72,7 @@ def test_every_byte_is_within_an_ulp(shift, width, where):
         assert abs(Fraction(float(y[x])) - exact) <= Fraction(float(np.spacing(np.float32(abs(exact))))), x
 
 
+@pytest.mark.filterwarnings("ignore:X holds floats that seem to go from 0 to 255")
 @given(st.data())
 @settings(deadline=None, max_examples=60)
 def test_views_are_read_where_they_lie(data):

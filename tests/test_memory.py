@@ -159,7 +159,10 @@ def test_a_limit_at_every_allocation(threads):
     environment = {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_TOP_PAD_": "0", "MALLOC_ARENA_MAX": "1", "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", CALLS + SWEEP, str(threads), str(1 << 16)],
-        capture_output=True, text=True, env=environment, timeout=600,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=600,
     )
     assert done.returncode == 0, f"{done.returncode}\n{done.stderr[-2000:]}"
     assert int(done.stdout) > 100

@@ -20,7 +20,9 @@ from planish import (
     Normalizer,
     RobustScaler,
     StandardScaler,
+    dumps,
     load,
+    loads,
     save,
 )
 from planish.stats import Extrema, Moments
@@ -48,6 +50,11 @@ def test_the_same_object_comes_back(obj, tmp_path):
     again = tmp_path / "again.json"
     save(load(path), again)
     assert again.read_bytes() == path.read_bytes()
+    text = dumps(obj)
+    assert bits(obj) == before
+    assert text.encode() == path.read_bytes()
+    assert_same(obj, loads(text))
+    assert dumps(loads(text)) == text
 
 
 def test_it_goes_on_with_the_same_bits(obj, tmp_path):

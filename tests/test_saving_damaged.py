@@ -1,5 +1,6 @@
 """Damaged and hostile files: a ValueError that says why, quickly and in little memory, or an object that works."""
 
+import contextlib
 import copy
 import functools
 import json
@@ -10,7 +11,7 @@ import tracemalloc
 import warnings
 
 import pytest
-from planish import MinMaxScaler, RobustScaler, StandardScaler, _saving, load, save
+from planish import MinMaxScaler, RobustScaler, StandardScaler, _saving, dumps, load, loads, save
 from planish.stats import Extrema, Moments
 from saved_objects import IMAGES, STATES, TABLE, exercise, quietly
 
@@ -28,17 +29,24 @@ def documents(folder):
 
 
 def refused(path, says=None):
-    """Load what must be refused, within bounds."""
+    """Load what must be refused, within bounds; as a file and as a string."""
+    refused_by(load, path, str(path), says)
+    with contextlib.suppress(UnicodeDecodeError):
+        if path.stat().st_size < 1 << 26:
+            refused_by(loads, path.read_bytes().decode(), "the text cannot be loaded", says)
+
+
+def refused_by(load, source, named, says):
     tracemalloc.start()
     start = time.process_time()
     try:
         with pytest.raises(ValueError, match=says) as raised:
-            load(path)
+            load(source)
         took, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert str(path) in str(raised.value)
-    assert len(str(raised.value)) < len(str(path)) + 1000
+    assert named in str(raised.value)
+    assert len(str(raised.value)) < len(named) + 1000
     assert took < 20
     assert peak < 100e6
 
@@ -119,6 +127,17 @@ def test_objects_that_are_too_large(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="cannot be saved: it takes .* bytes; at most 1000"):
         save(StandardScaler().fit(TABLE), tmp_path / "x.json")
     assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="cannot be saved: it takes .* bytes; at most 1000"):
+        dumps(StandardScaler().fit(TABLE))
+    with pytest.raises(ValueError, match="the text cannot be loaded: it has 1001 characters; at most 1000"):
+        loads(" " * 1001)
+
+
+def test_what_is_no_text():
+    for wrong in (b"{}", None, 1, {}, ["{}"], bytearray(10**7)):
+        with pytest.raises(TypeError, match="text must be a str; got ") as raised:
+            loads(wrong)
+        assert len(str(raised.value)) < 100
 
 
 HUGE = 10**18

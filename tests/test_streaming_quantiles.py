@@ -249,18 +249,19 @@ def test_few_elements_stream_as_they_fit():
     np.testing.assert_array_equal(streamed.scale_, exact.scale_)
 
 
-def test_small_data_stream_on_after_fit():
+def test_mergeable_fits_stream_on():
     x = rng.normal(size=(800, 2))
-    streamed = RobustScaler().fit(x).partial_fit(2 * x)
+    streamed = RobustScaler().fit(x, mergeable=True).partial_fit(2 * x)
     np.testing.assert_array_equal(streamed.center_, RobustScaler().fit(np.concatenate([x, 2 * x])).center_)
-    assert RobustScaler().fit(x).merge(RobustScaler().fit(x + 1)).scale_.shape == (2,)
+    joined = RobustScaler().fit(x, mergeable=True).merge(RobustScaler().fit(x + 1, mergeable=True))
+    np.testing.assert_array_equal(joined.center_, RobustScaler().fit(np.concatenate([x, x + 1])).center_)
 
 
 def test_a_whole_fit_has_no_stream():
     x = rng.normal(size=(1001, 2))
-    with pytest.raises(ValueError, match="partial_fit from the start"):
+    with pytest.raises(ValueError, match="keeps nothing to merge or to go on from"):
         RobustScaler().fit(x).partial_fit(x)
-    with pytest.raises(ValueError, match="partial_fit from the start"):
+    with pytest.raises(ValueError, match="keeps nothing to merge or to go on from"):
         RobustScaler().partial_fit(x).merge(RobustScaler().fit(x))
     with pytest.raises(NotFittedError):
         RobustScaler().merge(RobustScaler()).transform(x)

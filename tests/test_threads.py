@@ -1,5 +1,7 @@
 """Thread counts, the GIL, and `fork` in every state of the parent's pool, in processes with a time limit."""
 
+import asyncio
+import contextvars
 import multiprocessing
 import os
 import subprocess
@@ -73,6 +75,92 @@ def test_setting_and_taking_back():
             planish.set_num_threads(bad)
         with pytest.raises(ValueError, match="positive integer"), planish.num_threads(bad):
             pass
+
+
+def test_tasks_see_only_their_own_blocks():
+    default = planish.get_num_threads()
+    seen = {}
+
+    async def task(name, number):
+        with planish.num_threads(number):
+            await asyncio.sleep(0)
+            seen[name] = planish.get_num_threads()
+            # What it starts has its number.
+            assert await asyncio.to_thread(planish.get_num_threads) == number
+            assert await asyncio.create_task(asyncio.sleep(0, planish.get_num_threads())) == number
+            await asyncio.sleep(0)
+            assert planish.get_num_threads() == number
+        assert planish.get_num_threads() == default
+
+    async def plain():
+        for _ in range(6):
+            assert planish.get_num_threads() == default
+            await asyncio.sleep(0)
+
+    async def main():
+        await asyncio.gather(task("a", 5), plain(), task("b", 6), plain())
+
+    asyncio.run(main())
+    assert seen == {"a": 5, "b": 6}
+    assert planish.get_num_threads() == default
+
+
+def test_blocks_of_generators_end_in_any_order():
+    default = planish.get_num_threads()
+
+    def numbers(block):
+        with block:
+            yield planish.get_num_threads()
+
+    first, second = numbers(planish.num_threads(5)), numbers(planish.num_threads(6))
+    assert [next(first), next(second)] == [5, 6]
+    assert next(first, None) is None
+    assert planish.get_num_threads() == 6
+    second.close()
+    assert planish.get_num_threads() == default
+    # The same block twice, and one that ends in another thread than it began in.
+    block = planish.num_threads(7)
+    first, second = numbers(block), numbers(block)
+    assert [next(first), next(second), next(first, None)] == [7, 7, None]
+    assert planish.get_num_threads() == 7
+    assert [next(second, None), planish.get_num_threads()] == [None, default]
+    elsewhere = numbers(block)
+    context = contextvars.copy_context()
+    assert context.run(next, elsewhere) == 7
+    thread = threading.Thread(target=elsewhere.close)
+    thread.start()
+    thread.join()
+    assert planish.get_num_threads() == default
+
+
+def test_a_context_is_what_counts():
+    """Large calls, too: the core asks for the number where the call is made."""
+    context = contextvars.copy_context()
+    context.run(planish.num_threads(5).__enter__)
+    assert context.run(planish.get_num_threads) == 5
+    assert planish.get_num_threads() != 5
+    x = np.random.default_rng(0).normal(size=(200_000, 8))
+    assert context.run(Moments().update, x) == Moments().update(x)
+
+
+def test_threads_of_planish_inherit_the_context(monkeypatch):
+    """Rows of groups are gathered, and logarithms taken, in threads with a copy of the caller's context."""
+    mark = contextvars.ContextVar("mark", default=None)
+    seen = []
+    from planish import _group_rows
+
+    def spy(X, index):
+        seen.append((threading.current_thread() is threading.main_thread(), mark.get()))
+        return gather(X, index)
+
+    gather = _group_rows.gather
+    monkeypatch.setattr("planish._group_fits.gather", spy)
+    X = np.random.default_rng(0).normal(size=(100_000, 40))
+    mark.set("ours")
+    with planish.num_threads(3):
+        planish.GroupedScaler(planish.RobustScaler()).partial_fit(X, groups=np.arange(len(X)) % 3)
+    assert seen
+    assert set(seen) == {(False, "ours")}
 
 
 PARENT = """

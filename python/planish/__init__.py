@@ -14,7 +14,7 @@ first scaler.
 `LogScaler`                               logarithms of any base, moved and scaled by given constants
 `ImageNormalizer`                         pictures: from decoded pixels to network input in one pass
 `planish.stats`                           streaming accumulators: `Moments`, `Extrema`, `Quantiles`, `MedianOfMeans`
-`save`, `load`                            all of these in files of JSON
+`save`, `load`, `dumps`, `loads`          all of these in files, or strings, of JSON
 `planish.layers`                          normalisation layers of deep learning, forward and backward
 `set_num_threads`, `get_num_threads`,     how many threads large arrays are spread over
 `num_threads`
@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from planish._core import get_num_threads, set_num_threads
+from planish._names import no_attribute
 from planish._threads import num_threads
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from planish._minmax import MinMaxScaler
     from planish._normalizer import Normalizer
     from planish._robust import RobustScaler
-    from planish._saving import load, save
+    from planish._saving import dumps, load, loads, save
     from planish._standard import StandardScaler
 
 __version__ = "0.1.0"
@@ -51,9 +52,11 @@ __all__ = [
     "Normalizer",
     "RobustScaler",
     "StandardScaler",
+    "dumps",
     "get_num_threads",
     "layers",
     "load",
+    "loads",
     "maxabs_scale",
     "minmax_scale",
     "normalize",
@@ -74,7 +77,7 @@ _LAZY = {
     "Normalizer": "planish._normalizer",
     "RobustScaler": "planish._robust",
     "StandardScaler": "planish._standard",
-    **dict.fromkeys(("load", "save"), "planish._saving"),
+    **dict.fromkeys(("dumps", "load", "loads", "save"), "planish._saving"),
     **dict.fromkeys(("maxabs_scale", "minmax_scale", "normalize", "robust_scale", "scale"), "planish._functions"),
 }
 
@@ -86,8 +89,8 @@ def __getattr__(name: str) -> object:
         value = getattr(import_module(_LAZY[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'planish' has no attribute {name!r}")
+    raise no_attribute("planish", __all__, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]

@@ -1,5 +1,7 @@
 """AdaNorm, forward and backward: in double precision, some samples at a time."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 

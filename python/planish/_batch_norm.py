@@ -1,10 +1,13 @@
 """Batch normalisation that keeps its running statistics."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planish._adding import Addable
 from planish._layer_axes import array, epsilon, floats, is_index, number
 from planish._layer_gradients import Gradients, batch_norm_backward
 from planish._layers import batch_norm
@@ -15,7 +18,7 @@ _MOST_CHANNELS = 1 << 48
 _ARRAYS = ("gamma", "beta", "running_mean", "running_var")
 
 
-class BatchNorm:
+class BatchNorm(Addable):
     """Batch normalisation [1]_ with parameters and running statistics.
 
     In training (`train`, from the start) each call normalises with the statistics of its batch and moves the running
@@ -225,10 +228,11 @@ class BatchNorm:
             setattr(self, name, value)
         self.num_batches = batches
 
-    def merge(self, other: "BatchNorm") -> Self:
-        """Join the running statistics of one that was trained on other batches.
+    def merge(self, other: BatchNorm) -> Self:
+        """Change `self`: join the running statistics of one that was trained on other batches.
 
-        Each counts by its batches. Gamma and beta, which are trained and not counted, stay.
+        Each counts by its batches. Gamma and beta, which are trained and not counted, stay. ``self + other`` makes a
+        new one and changes neither.
 
         Parameters
         ----------

@@ -4,10 +4,12 @@ A scaler is a choice of statistics and of an affine map made of them. This base 
 that the core reads in place, keeps scikit-learn's books (feature names and counts, `set_output`), and applies the map.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -29,6 +31,12 @@ _READ_AS_IS = (
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64),
 )
 
+#: In place of a fitted array that parameters leave out. Type checkers take it for one: nobody has to ask first.
+LEFT_OUT: Any = None
+
+#: A caller's array, which is returned.
+Out = TypeVar("Out", bound=NDArray[Any])
+
 #: Values of parameters that have been found valid, by class.
 _VALID: set[Any] = set()
 
@@ -42,6 +50,8 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     channel_axis: int | tuple[int, ...] | None
     dtype: DTypeLike | None
     copy: bool
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     #: The sparse formats that `fit` and `transform` read as they are; others are converted to the first.
     _fit_formats: ClassVar[tuple[str, ...]] = ()
@@ -54,6 +64,54 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     _takes_masks: ClassVar[bool] = False
     #: Attributes that `fit` learns, beside those that every scikit-learn estimator has.
     _learned: ClassVar[tuple[str, ...]] = ()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
+        scaler: Self = super().__new__(cls)
+        scaler._note_axis(kwargs)
+        return scaler
+
+    def _note_axis(self, parameters: dict[str, Any]) -> None:
+        if "channel_axis" in parameters:
+            self.__dict__.pop("_axis_given", None)
+            if parameters["channel_axis"] == -1:
+                self._axis_given = True
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            Parameters of the constructor.
+
+        Returns
+        -------
+        self : estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        super().set_params(**params)
+        self._note_axis(params)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        copy: Self = super().__sklearn_clone__()
+        if "_axis_given" not in self.__dict__:
+            copy.__dict__.pop("_axis_given", None)
+        return copy
+
+    if TYPE_CHECKING:  # what scikit-learn defines, without types
+
+        @overload
+        def fit_transform(self, X: NDArray[Any], y: object = None, **fit_params: Any) -> NDArray[Any]: ...
+        @overload
+        def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
+        def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
 
     def _validate(self, X: Any, *, reset: bool, formats: tuple[str, ...], result: bool = False) -> Any:
         """`X` as the core reads it, with scikit-learn's books kept of feature counts and names.
@@ -128,6 +186,7 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Check the parameters as scikit-learn does, where they have not been found valid before."""
+        self._check_dtype()
         values = tuple((type(value), value) for value in map(self.__dict__.get, self._parameter_constraints))
         try:
             known, hashable = (type(self), values) in _VALID, True
@@ -143,6 +202,11 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
             raise type(error)(quoted(error)) from None
         if hashable and len(_VALID) < 1000:
             _VALID.add((type(self), values))
+
+    def _check_dtype(self) -> None:
+        """Refuse a dtype that results cannot have, in the words of `transform`."""
+        if self.dtype is not None:
+            _core.check_dtype(self.dtype)
 
     def _is_table(self, X: Any) -> bool:
         """Whether `X` is what scikit-learn takes: samples by features."""
@@ -254,6 +318,12 @@ class ChannelScaler(ArrayTransformer, contains=True):
         """Give the least and the largest result of `transform`."""
         return None
 
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Map `X` with the fitted statistics.
 
@@ -295,6 +365,12 @@ class ChannelScaler(ArrayTransformer, contains=True):
             return self._contained(result, X)
         return result
 
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def inverse_transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Undo `transform`.
 

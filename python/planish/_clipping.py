@@ -1,5 +1,7 @@
 """Gradients that are kept from being too large."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

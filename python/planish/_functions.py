@@ -1,5 +1,7 @@
 """The functions beside the scalers: one call, nothing kept."""
 
+from __future__ import annotations
+
 from functools import wraps
 from numbers import Integral
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """Fits of many scalers at once, one for the rows of each group."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +13,7 @@ from planish._channels import attribute_dtype
 from planish._group_rows import Batch, Rows, gather
 from planish._maxabs import MaxAbsScaler
 from planish._minmax import MinMaxScaler
-from planish._robust import _KEPT, RobustScaler
+from planish._robust import RobustScaler
 from planish._standard import StandardScaler
 from planish._streaming import StreamingScaler
 
@@ -64,6 +66,8 @@ class Fits:
         Elements that count.
     exact : bool
         Whether a group is fitted as a whole where that is more exact than going on piece by piece.
+    mergeable : bool
+        Whether those that are keep what merging needs.
     """
 
     def __init__(
@@ -73,11 +77,13 @@ class Fits:
         weights: NDArray[Any] | None,
         mask: NDArray[Any] | None,
         exact: bool,
+        mergeable: bool,
     ) -> None:
         self.X = X
         self.weights = weights
         self.mask = mask
         self.exact = exact
+        self.mergeable = mergeable
         self.dtype = attribute_dtype(X)
         self.kept = axes
         #: Kept axes of groups that are stacked.
@@ -177,7 +183,7 @@ class Fits:
         whole = self._stacked(scalers[0])
         whole._take_over(_core.quantiles("Input X", stacked, whole._wanted(), self.axes), self.dtype)
         fitted = _split(whole, scalers, self.channels)
-        if batch.size * self.samples_of_row <= _KEPT:
+        if self.mergeable:
             for scaler, rows in zip(fitted, stacked, strict=True):
                 scaler._statistics = scaler._empty()._update_as("Input X", rows)
         return fitted
@@ -185,7 +191,11 @@ class Fits:
     def _fit_one(self, scaler: Any, index: Any, rows: Rows) -> Any:
         X, weights = self.X, self.weights
         own = fits_itself(scaler)
-        if not own or (self.exact and isinstance(scaler, RobustScaler)):
+        if own and self.exact and isinstance(scaler, RobustScaler):
+            scaler._reset()
+            mask = None if self.mask is None else gather(self.mask, index)
+            return scaler._fit_exactly(gather(X, index), mask, self.mergeable)
+        if not own:
             names = scaler.__dict__.pop("feature_names_in_", None)
             more: dict[str, Any] = {} if self.mask is None else {"mask": gather(self.mask, index)}
             if weights is not None:

@@ -1,5 +1,7 @@
 """Labels of groups: which there are, and which one each row has."""
 
+from __future__ import annotations
+
 from itertools import islice
 from numbers import Integral
 from typing import Any, TypeAlias

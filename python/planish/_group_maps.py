@@ -1,5 +1,7 @@
 """Maps of the rows of many groups, each with the parameters of its own scaler."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any

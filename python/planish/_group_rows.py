@@ -6,6 +6,8 @@ then gathered in pieces that stay in the cache. Groups of equal size are taken t
 what has its own statistics is again a choice of axes, and 100,000 small groups are a few hundred calls.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias

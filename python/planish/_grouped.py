@@ -1,7 +1,9 @@
 """Statistics of each group: one scaler per device, scanner, site or subject."""
 
+from __future__ import annotations
+
 from numbers import Integral
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,12 +20,14 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from planish._adding import Addable
 from planish._arrays import both, counting, quoted, shown
-from planish._channels import ArrayTransformer
+from planish._channels import ArrayTransformer, Out
 from planish._group_fits import Fits, fits_itself, merged, twin
 from planish._group_labels import ascending, encode, locate, some, take_off
 from planish._group_maps import map_groups, map_masked_groups
 from planish._group_rows import Rows, kept_axes, kept_shape, refuse_sparse
+from planish._mistakes import warn_of_channels_first
 from planish._robust import RobustScaler
 from planish._streaming import given_as
 from planish._tables import ColumnsMixin, check_result_columns
@@ -35,7 +39,7 @@ def _can_partial_fit(self: Any) -> bool:
     return True
 
 
-class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
+class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
     """Scale the samples of each group with statistics of their own.
 
     One scaler for each device, scanner, site or subject, and one pass over the rows for all of them, whatever order
@@ -105,6 +109,12 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
     }
     _fitted: ClassVar[tuple[str, ...]] = ("groups_", "scalers_", "global_scaler_", "_column", "_channels")
 
+    groups_: NDArray[Any]
+    scalers_: dict[Any, Any]
+    global_scaler_: Any
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+
     def __init__(
         self, scaler: Any, groups: str | int | None = None, unseen: Literal["error", "global"] = "error"
     ) -> None:
@@ -120,6 +130,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         *,
         mask: ArrayLike | None = None,
+        mergeable: bool = False,
     ) -> Self:
         """Fit a scaler for each group.
 
@@ -136,6 +147,9 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         mask : array-like of bool, default=None
             True for the elements that count, where the scaler takes it: others (no data, padding, background) are left
             out. Of a shape that broadcasts to that of `X`, less a column of labels.
+        mergeable : bool, default=False
+            Whether exact quantiles (of a `RobustScaler`) keep what `merge` and `partial_fit` go on from. Others always
+            do.
 
         Returns
         -------
@@ -151,7 +165,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         """
         for name in self._fitted:
             self.__dict__.pop(name, None)
-        self._fit(*self._read(X, groups, reset=True), sample_weight, mask, exact=True)
+        self._fit(*self._read(X, groups, reset=True), sample_weight, mask, exact=True, mergeable=mergeable)
         return self
 
     @available_if(_can_partial_fit)
@@ -201,12 +215,13 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         *,
         mask: ArrayLike | None = None,
+        mergeable: bool = False,
     ) -> Any:
         """Fit a scaler for each group, and map `X`: labels are looked up once.
 
         Parameters
         ----------
-        X, y, groups, sample_weight, mask
+        X, y, groups, sample_weight, mask, mergeable
             As for `fit`.
 
         Returns
@@ -226,11 +241,23 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         for name in self._fitted:
             self.__dict__.pop(name, None)
         array, labels, codes = self._read(X, groups, reset=True)
-        rows = self._fit(array, labels, codes, sample_weight, mask, exact=True)
+        rows = self._fit(array, labels, codes, sample_weight, mask, exact=True, mergeable=mergeable)
         if isinstance(array, np.ma.MaskedArray):
             return map_masked_groups(array, self._chosen(labels), codes, None, None, False)
         return map_groups(X, array, self._chosen(labels), codes, rows, None, None, inverse=False)
 
+    @overload
+    def transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: Out
+    ) -> Out: ...
+    @overload
+    def transform(
+        self, X: NDArray[Any], groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> NDArray[Any]: ...
+    @overload
+    def transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> Any: ...
     def transform(
         self,
         X: ArrayLike,
@@ -274,6 +301,18 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
             return map_masked_groups(array, self._chosen(labels), codes, copy, out, False)
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=False)
 
+    @overload
+    def inverse_transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: Out
+    ) -> Out: ...
+    @overload
+    def inverse_transform(
+        self, X: NDArray[Any], groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> NDArray[Any]: ...
+    @overload
+    def inverse_transform(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, copy: bool | None = None, out: None = None
+    ) -> Any: ...
     def inverse_transform(
         self,
         X: ArrayLike,
@@ -322,7 +361,9 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=True)
 
     def merge(self, other: Self) -> Self:
-        """Join a scaler that was fitted apart, as if its data had been given to this one.
+        """Change `self`: join a scaler that was fitted apart, as if its data had been given to this one.
+
+        ``self + other`` makes a new scaler and changes neither.
 
         Parameters
         ----------
@@ -458,6 +499,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
                 self._columns = array.shape[1] + (column is not None) if columns is None else columns
         kept = kept_shape(array, pattern)
         if reset:
+            warn_of_channels_first(pattern, array)
             self._channels, self._column = kept, column
             if not pattern._is_table(table):
                 self.n_features_in_ = int(np.prod(kept, dtype=np.intp))
@@ -482,6 +524,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         mask: Any,
         *,
         exact: bool,
+        mergeable: bool = False,
     ) -> Rows:
         template = self._template()
         if sample_weight is not None:
@@ -505,7 +548,7 @@ class GroupedScaler(MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
             template.fit(array)  # for what it refuses; there is nothing to learn of a group
             fitted = [known.get(label) or twin(template) for label in names]
         else:
-            fits = Fits(array, kept_axes(array, template), sample_weight, mask, exact)
+            fits = Fits(array, kept_axes(array, template), sample_weight, mask, exact, mergeable)
             fitted = fits.fit([known.get(label, template) for label in names], rows)
         scalers = {**known, **dict(zip(names, fitted, strict=True))}
         overall = None

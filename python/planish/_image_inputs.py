@@ -1,5 +1,7 @@
 """What `ImageNormalizer` is given: images from any library, and parameters."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any

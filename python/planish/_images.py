@@ -1,5 +1,7 @@
 """From decoded pixels to network input in one pass."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
@@ -8,8 +10,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from planish import _core
 from planish import _image_inputs as inputs
+from planish._adding import Addable
 from planish._arrays import shown
 from planish._core import Moments
+from planish._mistakes import looks_like_bytes, warn
 
 Layout: TypeAlias = Literal["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
 Normalization: TypeAlias = Literal["standard", "image", "image_per_channel", "min_max", "min_max_per_channel"]
@@ -30,7 +34,7 @@ _EPSILON = 1e-4
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-class ImageNormalizer:
+class ImageNormalizer(Addable):
     """Cast, scale, subtract, divide, transpose and stack images in one pass.
 
     ``(pixel * scale - mean) / std`` for each channel, from the pixels that a decoder gives to what a network takes. An
@@ -100,6 +104,7 @@ class ImageNormalizer:
     mean_: NDArray[np.float64]
     std_: NDArray[np.float64]
     n_pixels_seen_: int
+    _looks = 0
 
     def __init__(
         self,
@@ -149,6 +154,9 @@ class ImageNormalizer:
                     f"{name} has shape {values.shape}; accepted are a number, or an array of {len(axes)} axis or axes: "
                     f"one number for each position along channel_axis={self._axes}"
                 )
+        #: How many more pictures of floats are looked at: whether constants of pixels from 0 to 1 suit them.
+        given = normalization == "standard" and scale == "auto" and self.mean is not None and self.std is not None
+        self._looks = 16 if given and max(self.mean.max(), self.std.max()) <= 1 else 0  # type: ignore[union-attr]
         self._reset()
 
     # --- presets -------------------------------------------------------------------------------------------------
@@ -321,7 +329,9 @@ class ImageNormalizer:
                 )
 
     def merge(self, other: Self) -> Self:
-        """Join the statistics of a normaliser that was fitted apart, as if its images had been given to this one.
+        """Change `self`: join a normaliser that was fitted apart, as if its images had been given to this one.
+
+        ``self + other`` makes a new one and changes neither.
 
         Parameters
         ----------
@@ -412,7 +422,15 @@ class ImageNormalizer:
         ValueError
             If mean and standard deviation are not known yet, `X` has other axes or channels, the images of a list
             differ, or `out` does not fit, is read-only or overlaps `X`.
+
+        Warns
+        -----
+        UserWarning
+            Once, if pixels are floats of 0 to 255 and ``scale='auto'`` leaves them so, while `mean` and `std` are given
+            for pixels of 0 to 1.
         """
+        if self._looks:
+            self._look_at(X[0] if isinstance(X, list | tuple) and X else X)
         statistics, per_channel = _STATISTICS[self.normalization]
         if statistics is None:
             try:
@@ -449,6 +467,24 @@ class ImageNormalizer:
             As `transform` gives it.
         """
         return self.transform(X) if out is None else self.transform(X, out=out)
+
+    def _look_at(self, image: Any) -> None:
+        """Warn once of pixels that are floats and go to 255, where constants are of pixels from 0 to 1."""
+        dtype = getattr(image, "dtype", None)
+        if not isinstance(dtype, np.dtype):
+            try:
+                image = np.asarray(image)
+            except (TypeError, ValueError, RuntimeError):
+                return
+        if image.dtype.kind != "f":
+            return
+        self._looks -= 1
+        if looks_like_bytes(image):
+            self._looks = 0
+            warn(
+                "X holds floats that seem to go from 0 to 255, which scale='auto' leaves as they are, but mean and std "
+                "are those of pixels from 0 to 1; scale=1 / 255 maps such pixels, scale=1 says that they are right"
+            )
 
     def fit_transform(self, X: ArrayLike | Sequence[ArrayLike], y: object = None) -> NDArray[Any]:
         """`fit`, then `transform`.

@@ -1,5 +1,7 @@
 """What the layers are made of: the axes that share a statistic, and those that gamma and beta have values along."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple, TypeAlias

@@ -4,6 +4,8 @@ Each function takes the gradient of what the layer gave, and what the layer was 
 the two.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Normalisation layers, forward."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

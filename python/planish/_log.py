@@ -1,9 +1,11 @@
 """Logarithms."""
 
+from __future__ import annotations
+
 from functools import lru_cache
 from math import e, isfinite, log2
 from numbers import Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -12,7 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from planish import _core
-from planish._channels import ArrayTransformer, constants, map_masked
+from planish._channels import ArrayTransformer, Out, constants, map_masked
 from planish._core import accepts
 from planish.stats import Extrema
 
@@ -60,12 +62,12 @@ class LogScaler(ArrayTransformer, contains=True):
     -----
     There is nothing to learn: `fit` only checks the parameters and the data. NaN stays NaN; infinity is an error.
 
-    Logarithm, offset and scale are one pass, rounded once. Results of at most 32 bits are correctly rounded but for one in
-    a thousand, and within one ulp; those in float64 are within one ulp, too. They are the same bits whatever the memory
-    order, the number of threads and the instruction set. Where `offset` cancels the logarithm, what is left has its
-    error, which is 2^-58 of what it was before.
+    Logarithm, offset and scale are one pass, rounded once. Results are within one ulp; those of at most 32 bits are
+    correctly rounded, but for one in a thousand. They are the same bits whatever the memory order, the number of threads
+    and the instruction set. Where `offset` cancels the logarithm, what is left has the error of the logarithm: 2^-58 of it.
 
-    Binary logarithms and powers of two are polynomials after a reduction by the exponent [1]_; other bases are a factor.
+    Binary logarithms and powers of two are polynomials after a reduction by the exponent [1]_; other bases are a
+    factor.
 
     References
     ----------
@@ -143,6 +145,12 @@ class LogScaler(ArrayTransformer, contains=True):
         self._check_values(array, False)
         return self
 
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Take the logarithm of `X`, and move and scale it.
 
@@ -172,15 +180,21 @@ class LogScaler(ArrayTransformer, contains=True):
         """
         state = self.__dict__
         # What `_validate` finds of most arrays, in less time than it takes.
-        array = X
+        array: Any = X
         usual = type(X) is np.ndarray and X.ndim == 2 and state.get("n_features_in_", X.shape[1]) == X.shape[1]
-        if not (usual and X.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
+        if not (usual and array.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
             array = self._validate(X, reset=False, formats=())
         result = self._mapped(array, copy, out, False)
         if out is None and ("_sklearn_output_config" in state or get_config()["transform_output"] != "default"):
             return self._contained(result, X)
         return result
 
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def inverse_transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Undo `transform`: ``base ** (z * scale + offset)``, less 1 with `log1p`.
 

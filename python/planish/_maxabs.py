@@ -1,9 +1,11 @@
 """Unit largest magnitude."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from planish._channels import Affine, constants, warn_of_empty_channels, without_tiny
 from planish._minmax import _sample_count
@@ -67,7 +69,8 @@ class MaxAbsScaler(StreamingScaler):
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _accumulator: ClassVar[Any] = Extrema
-    max_abs_: Any
+    max_abs_: NDArray[Any]
+    scale_: NDArray[Any]
 
     def __init__(
         self,
@@ -124,6 +127,7 @@ class MaxAbsScaler(StreamingScaler):
         array([[ 0.5, -1. ]])
         """
         scaler = cls(copy=copy, clip=clip, channel_axis=channel_axis, dtype=dtype)
+        scaler._check_dtype()
         (magnitude,) = constants(channel_axis, max_abs=max_abs)
         if (magnitude < 0).any():
             raise ValueError(f"max_abs must not be negative; got {magnitude}")

@@ -14,12 +14,16 @@ import numpy as np
 
 from planish._arrays import both, counting, quoted, shown, unmasked
 from planish._core import Moments
+from planish._mistakes import warn_of_shape
+from planish._shown import html, text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 #: Version of the pickled state.
 _VERSION = 1
+#: The statistics that stand for the others.
+_SHOWN = ("count", "mean", "std")
 
 
 class _State(NamedTuple):
@@ -51,9 +55,10 @@ class MedianOfMeans:
     Attributes
     ----------
     count : ndarray of int64 (float64 with weights), of the shape of the kept axes
-        Elements of each channel in all blocks, NaN left out, or the sum of their weights.
+        Elements of each channel in all blocks, NaN left out, or the sum of their weights; 0 before the first batch.
     mean, var : ndarray of float64, of the shape of the kept axes
-        Medians of the blocks' means and of their population variances; NaN where no element was seen.
+        Medians of the blocks' means and of their population variances; NaN where no element was seen, a ValueError
+        before the first batch.
     std : ndarray of float64, of the shape of the kept axes
         Square root of `var`.
     scale : ndarray of float64, of the shape of the kept axes
@@ -105,6 +110,15 @@ class MedianOfMeans:
     """
 
     __hash__ = None  # type: ignore[assignment]
+
+    #: Whether the axes were given, and so are not the default.
+    _axis_given = True
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """Note whether axes are given."""
+        made = super().__new__(cls)
+        made._axis_given = len(args) > 1 or "channel_axis" in kwargs
+        return made
 
     def __init__(self, n_blocks: int = 10, channel_axis: int | tuple[int, ...] | None = -1) -> None:
         if isinstance(n_blocks, (bool, np.bool_)) or not hasattr(n_blocks, "__index__"):
@@ -163,6 +177,8 @@ class MedianOfMeans:
         kept = self._kept(array.ndim)
         channels = tuple(array.shape[axis] for axis in kept)
         self._check_channels(name, channels)
+        if not self._axis_given and array.ndim in (3, 4) and self._state.channels is None:
+            warn_of_shape(name, array.shape)
         reduced = [axis for axis in range(array.ndim) if axis not in kept]
         if not reduced:
             raise ValueError(
@@ -234,7 +250,7 @@ class MedianOfMeans:
             )
 
     def merge(self, other: MedianOfMeans) -> Self:
-        """Join statistics that were gathered apart, block by block.
+        """Change `self`: join statistics that were gathered apart, block by block.
 
         Parameters
         ----------
@@ -290,9 +306,13 @@ class MedianOfMeans:
         return (self._n_blocks, self._axes, self._state) == (other._n_blocks, other._axes, other._state)
 
     def __repr__(self) -> str:
-        channels = self._state.channels
-        number = 0 if channels is None else int(np.prod(channels))
-        return f"MedianOfMeans(n_blocks={self._n_blocks}, channel_axis={self._axes}, channels={number})"
+        return text(self, self._parameters(), _SHOWN)
+
+    def _repr_html_(self) -> str:
+        return html(self, self._parameters(), _SHOWN)
+
+    def _parameters(self) -> str:
+        return f"n_blocks={self._n_blocks}, channel_axis={self._axes}"
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._state

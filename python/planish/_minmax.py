@@ -1,9 +1,11 @@
 """A given range."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 
 from planish._channels import Affine, constants, is_tiny, warn_of_empty_channels
@@ -83,7 +85,11 @@ class MinMaxScaler(StreamingScaler):
         "_exact",
     )
     _accumulator: ClassVar[Any] = Extrema
-    data_min_: Any
+    data_min_: NDArray[Any]
+    data_max_: NDArray[Any]
+    data_range_: NDArray[Any]
+    min_: NDArray[Any]
+    scale_: NDArray[Any]
     _exact: tuple[tuple[bytes, bytes], Affine, Affine]
 
     def __init__(
@@ -147,6 +153,7 @@ class MinMaxScaler(StreamingScaler):
         """
         scaler = cls(feature_range, copy=copy, clip=clip, channel_axis=channel_axis, dtype=dtype)
         scaler._check_feature_range()
+        scaler._check_dtype()
         low, high = constants(channel_axis, data_min=data_min, data_max=data_max)
         if (low > high).any():
             raise ValueError(f"data_min must not be above data_max; got {low} and {high}")

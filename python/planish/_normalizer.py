@@ -1,6 +1,8 @@
 """Unit length."""
 
-from typing import Any, ClassVar, Literal, Self
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -10,7 +12,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 
 from planish import _core
-from planish._channels import ArrayTransformer, map_masked
+from planish._channels import ArrayTransformer, Out, map_masked
+from planish._mistakes import warn_of_channels_first
 from planish._sparse import canonical, owned, parts
 from planish.stats import Extrema
 
@@ -111,6 +114,7 @@ class Normalizer(ArrayTransformer, contains=True):
         """
         self._check_parameters()
         array = self._validate(X, reset=True, formats=self._fit_formats)
+        warn_of_channels_first(self, array)
         if isinstance(array, np.ma.MaskedArray):
             array = array.filled(0)
         extrema = None if issparse(array) else Extrema(None).update(array)
@@ -118,6 +122,12 @@ class Normalizer(ArrayTransformer, contains=True):
             self._check_finite(array)
         return self
 
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
         """Scale every vector of `X` to unit length.
 

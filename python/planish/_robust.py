@@ -1,20 +1,20 @@
 """Median and interquartile range."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from scipy.special import ndtri
 
 from planish import _core
-from planish._channels import Affine, attribute_dtype, constants, warn_of_empty_channels, without_tiny
+from planish._channels import LEFT_OUT, Affine, attribute_dtype, constants, warn_of_empty_channels, without_tiny
+from planish._mistakes import warn_of_channels_first, warn_of_fractions
 from planish._sparse import statistic
 from planish._streaming import StreamingScaler, check_mask
 from planish.stats import Quantiles
-
-#: Samples up to which `fit` keeps what `partial_fit` needs to go on: such a small sketch is exact, and costs little.
-_KEPT = 1000
 
 
 class RobustScaler(StreamingScaler):
@@ -91,6 +91,8 @@ class RobustScaler(StreamingScaler):
     _fit_formats: ClassVar[tuple[str, ...]] = ("csc",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_")
+    center_: NDArray[Any]
+    scale_: NDArray[np.float64]
 
     def __init__(
         self,
@@ -160,16 +162,20 @@ class RobustScaler(StreamingScaler):
             channel_axis=channel_axis,
             dtype=dtype,
         )
+        scaler._check_dtype()
         middle, extent = constants(channel_axis, center=center, scale=scale)
         if extent is not None and (extent <= 0).any():
             raise ValueError(f"scale must be positive; got {extent}")
         scaler.n_features_in_ = (extent if middle is None else middle).size
-        scaler.center_ = None if middle is None else middle[()]
-        scaler.scale_ = None if extent is None else extent[()]
+        scaler.center_ = LEFT_OUT if middle is None else middle[()]
+        scaler.scale_ = LEFT_OUT if extent is None else extent[()]
         return scaler
 
-    def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None, mergeable: bool = False) -> Self:
         """Compute median and quantile range of each channel.
+
+        Exact quantiles cannot be merged: the scaler keeps nothing that `merge` and `partial_fit` could go on from,
+        unless `mergeable` says so.
 
         Parameters
         ----------
@@ -180,6 +186,9 @@ class RobustScaler(StreamingScaler):
         mask : array-like of bool, default=None
             True for the elements that count: others (no data, padding, background) are left out. Of a shape that
             broadcasts to that of `X`.
+        mergeable : bool, default=False
+            Whether to read `X` once more, for what `merge` and `partial_fit` go on from: their results are then those
+            of `partial_fit`. The quantiles of this fit are exact in any case. Dense `X` only.
 
         Returns
         -------
@@ -189,15 +198,28 @@ class RobustScaler(StreamingScaler):
         Raises
         ------
         TypeError
-            If `X` has a dtype that is neither accepted nor converted.
+            If `X` has a dtype that is neither accepted nor converted, or `dtype` is none of results.
         ValueError
             If `X` is empty, of the wrong dimension or contains infinity, or `quantile_range` is not within 0 and 100.
+
+        Warns
+        -----
+        UserWarning
+            If `quantile_range` looks like fractions, or `X` like pictures with their channels first (`channel_axis=-1`
+            or -3, when given, says which is meant).
         """
         self._reset()
         self._check_parameters()
         array = self._validate(X, reset=True, formats=self._fit_formats)
-        wanted = self._wanted()
+        warn_of_channels_first(self, array)
         check_mask(array, mask)
+        if mergeable and issparse(array):
+            raise ValueError("mergeable=True takes a dense X; X is sparse")
+        return self._fit_exactly(array, mask, mergeable)
+
+    def _fit_exactly(self, array: Any, mask: Any, mergeable: bool) -> Self:
+        """Fit an array that has been checked."""
+        wanted = self._wanted()
         if issparse(array):
             if self.with_centering:
                 self._check_sparse_map(0, None)
@@ -205,7 +227,7 @@ class RobustScaler(StreamingScaler):
         else:
             quantiles = _core.quantiles("Input X", array, wanted, self.channel_axis, mask)
         self.n_features_in_ = int(np.prod(quantiles.shape[1:]))
-        if not issparse(array) and array.size <= _KEPT * self.n_features_in_:
+        if mergeable:
             self._statistics = self._empty()._update_as("Input X", array, mask=mask)
         self._take_over(quantiles, attribute_dtype(array))
         return self
@@ -235,8 +257,8 @@ class RobustScaler(StreamingScaler):
         TypeError
             If `X` is sparse, or has a dtype that is neither accepted nor converted.
         ValueError
-            As `fit` does, and if the channels are others than before, or the scaler was fitted by `fit` on more than
-            1000 samples, of which it keeps nothing to go on from. The scaler stays as it was.
+            As `fit` does, and if the channels are others than before, or the scaler was fitted by `fit` without
+            `mergeable`. The scaler stays as it was.
         """
         return self._fit_batch(X, mask=mask)
 
@@ -257,9 +279,14 @@ class RobustScaler(StreamingScaler):
     def _check_streamable(self) -> None:
         if not hasattr(self, "_statistics"):
             raise ValueError(
-                f"this RobustScaler has quantiles from from_stats, or from fit on more than {_KEPT} samples, and no "
-                "stream behind them to go on from; one that is fitted by partial_fit from the start has"
+                f"this {type(self).__name__} has only the quantiles of from_stats, or of fit, which is exact and keeps "
+                "nothing to merge or to go on from; fit(..., mergeable=True) and partial_fit keep that"
             )
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._wanted()
+        warn_of_fractions(self.quantile_range)
 
     def _wanted(self) -> list[float]:
         """List the quantiles that are to be known."""
@@ -273,8 +300,8 @@ class RobustScaler(StreamingScaler):
         middle, low, high = quantiles
         if self.with_centering or self.with_scaling:
             warn_of_empty_channels(middle)
-        self.center_ = middle.astype(dtype) if self.with_centering else None
-        self.scale_ = None
+        self.center_ = middle.astype(dtype) if self.with_centering else LEFT_OUT
+        self.scale_ = LEFT_OUT
         if self.with_scaling:
             with np.errstate(over="ignore"):
                 self.scale_ = without_tiny(high - low)

@@ -65,7 +65,10 @@ def scaler_from_json(cls: Any, document: Json) -> Any:
     found = fields(f"a {cls.__name__}", document, ("parameters", "state"))
     names = cls._get_param_names()
     values = fields("parameters", found["parameters"], [name for name in names if name not in _LATER], names)
-    scaler = cls(**{name: _PARAMETERS[name][1](name, value) for name, value in values.items()})
+    parameters = {name: _PARAMETERS[name][1](name, value) for name, value in values.items()}
+    if parameters.get("channel_axis") == -1:
+        del parameters["channel_axis"]  # a file does not say whether the default was asked for
+    scaler = cls(**parameters)
     # Not `_check_parameters`, which can be turned off.
     scaler._validate_params()
     if hasattr(scaler, "feature_range"):

@@ -1,5 +1,7 @@
 """The accumulators of `planish.stats` as JSON, and back."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from itertools import starmap
 from typing import Any, TypeAlias

@@ -5,6 +5,8 @@ their values in C order; a scalar of NumPy has a dtype and a value. Memory is on
 whatever a shape claims.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Collection
 from numbers import Integral

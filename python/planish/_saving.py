@@ -107,6 +107,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     See Also
     --------
     load : make an object of the file.
+    dumps : the same as a str.
 
     Notes
     -----
@@ -124,6 +125,41 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     array([ 3., 30.])
     """
     path = _checked(path)
+    write_whole(path, dumps(obj))
+
+
+def dumps(obj: Any) -> str:
+    """Write a scaler, an accumulator, an `ImageNormalizer`, a `BatchNorm` or a dict of such as text.
+
+    It is the text of the file that `save` writes: for databases, messages and what else holds text.
+
+    Parameters
+    ----------
+    obj : scaler, accumulator, ImageNormalizer, BatchNorm or dict
+        As for `save`.
+
+    Returns
+    -------
+    text : str
+        JSON, which can be encoded as UTF-8.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `save` does.
+
+    See Also
+    --------
+    loads : make an object of the text.
+    save : write it to a file.
+
+    Examples
+    --------
+    >>> import planish
+    >>> text = planish.dumps(planish.StandardScaler().fit([[1.0, 10.0], [3.0, 30.0]]))
+    >>> planish.loads(text).mean_
+    array([ 2., 20.])
+    """
     _check_kind("obj", obj)
     with _refusal(f"this {type(obj).__name__} cannot be saved"):
         document = _to_json(obj)
@@ -131,9 +167,11 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
             _from_json(document)  # whatever is written can be read
         text = _text({"planish": _VERSION, **document}) + "\n"
         _check_structure(text)
-        if len(text.encode("utf-8", "backslashreplace")) > _LARGEST:
-            raise ValueError(f"it takes {len(text)} bytes; at most {_LARGEST} are accepted")
-    write_whole(path, text)
+        # Half a pair of surrogates has no UTF-8; JSON escapes it.
+        data = text.encode("utf-8", "backslashreplace")
+        if len(data) > _LARGEST:
+            raise ValueError(f"it takes {len(data)} bytes; at most {_LARGEST} are accepted")
+    return data.decode()
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -178,9 +216,49 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     path = _checked(path)
     with _refusal(f"{path} cannot be loaded"):
-        document = _parse(_read(path))
-        with np.errstate(all="ignore"):
-            return _from_json(document)
+        return _object_of(_read(path))
+
+
+def loads(text: str) -> Any:
+    """Make an object of text that `dumps` has written, or of that of a file that `save` has.
+
+    Nothing in the text is run or imported, and every number is checked: text from strangers is safe to load.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    obj : scaler, accumulator, ImageNormalizer, BatchNorm or dict
+        As it was written.
+
+    Raises
+    ------
+    TypeError
+        If `text` is no str.
+    ValueError
+        If the text is damaged, not of planish, of another version of the format, or longer than 256 MiB.
+
+    See Also
+    --------
+    dumps : write the text.
+
+    Examples
+    --------
+    >>> import planish
+    >>> from planish.stats import Moments
+    >>> monday, tuesday = (planish.dumps(Moments(None).update([day])) for day in (1.0, 3.0))
+    >>> (planish.loads(monday) + planish.loads(tuesday)).mean
+    np.float64(2.0)
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"text must be a str; got {brief(text)}")
+    with _refusal("the text cannot be loaded"):
+        if len(text) > _LARGEST:
+            raise ValueError(f"it has {len(text)} characters; at most {_LARGEST} are accepted")
+        return _object_of(text)
 
 
 def _checked(path: Any) -> str:
@@ -281,12 +359,18 @@ def _read(path: str) -> str:
     return data.decode("utf-8")
 
 
+def _object_of(text: str) -> Any:
+    document = _parse(text)
+    with np.errstate(all="ignore"):
+        return _from_json(document)
+
+
 def _parse(text: str) -> dict[str, Any]:
     """Read JSON in strict terms, and take off what says that it is planish's."""
     _check_structure(text)
     document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     if not isinstance(document, dict) or "planish" not in document:
-        raise ValueError("it is no file of planish.save")
+        raise ValueError("it is no file of planish.save, and no text of planish.dumps")
     version = document.pop("planish")
     if type(version) is not int or version != _VERSION:
         raise ValueError(f"its format has version {brief(version)}; this planish reads {_VERSION}")

@@ -1,5 +1,7 @@
 """Sparse matrices at the boundary: SciPy's buffers for the core, and SciPy's matrices back."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from copy import copy as shallow_copy
 from typing import Any, TypeAlias, TypeVar

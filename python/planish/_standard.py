@@ -1,16 +1,18 @@
 """Zero mean and unit variance."""
 
+from __future__ import annotations
+
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
 from planish._arrays import counting
-from planish._channels import Affine, constants
+from planish._channels import LEFT_OUT, Affine, constants
 from planish._sparse import statistic
 from planish._streaming import StreamingScaler, fit_callbacks, given, given_as
 from planish.stats import MedianOfMeans, Moments
@@ -114,6 +116,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _accumulator: ClassVar[Any] = Moments
     _shared: ClassVar[tuple[str, ...]] = ("channel_axis", "n_blocks")
+    mean_: NDArray[np.float64]
+    var_: NDArray[np.float64]
+    scale_: NDArray[np.float64]
 
     def __init__(
         self,
@@ -186,6 +191,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             channel_axis=channel_axis,
             dtype=dtype,
         )
+        scaler._check_dtype()
         center, spread = constants(channel_axis, mean=mean, std=std)
         center = np.zeros_like(spread) if center is None else center
         spread = np.zeros_like(center) if spread is None else spread
@@ -204,8 +210,8 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             scaler.n_samples_seen_ = np.int64(0)
         scaler.n_features_in_ = center.size
         scaler.mean_ = center[()]
-        scaler.var_ = variance[()] if std is not None else None
-        scaler.scale_ = np.where(spread == 0, 1.0, spread)[()] if std is not None else None
+        scaler.var_ = variance[()] if std is not None else LEFT_OUT
+        scaler.scale_ = np.where(spread == 0, 1.0, spread)[()] if std is not None else LEFT_OUT
         return scaler
 
     def fit(
@@ -314,9 +320,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         same = count.size > 0 and count.min() == count.max()
         used = self.with_mean or self.with_std
         self.n_samples_seen_ = count.flat[0] if same else count
-        self.mean_ = statistics.mean if used else None
-        self.var_ = statistics.var if self.with_std else None
-        self.scale_ = statistics.scale if self.with_std else None
+        self.mean_ = statistics.mean if used else LEFT_OUT
+        self.var_ = statistics.var if self.with_std else LEFT_OUT
+        self.scale_ = statistics.scale if self.with_std else LEFT_OUT
 
     def _restore(self) -> None:
         # Constants without a number of samples are nothing to go on from.

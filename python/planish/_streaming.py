@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.sparse import issparse
 
+from planish._adding import Addable
 from planish._arrays import quoted
 from planish._channels import ChannelScaler, attribute_dtype
+from planish._mistakes import warn_of_channels_first
 from planish._sparse import statistic
 
 
-class StreamingScaler(ChannelScaler):
+class StreamingScaler(Addable, ChannelScaler):
     """A scaler with an accumulator of `planish.stats` behind it."""
 
     #: The class of the accumulator.
@@ -45,6 +47,8 @@ class StreamingScaler(ChannelScaler):
         else:
             self._check_streamable()
         X = self._validate(X, reset=first, formats=self._fit_formats)
+        if first:
+            warn_of_channels_first(self, X)
         check_mask(X, mask)
         statistics = self._empty()
         if not first:
@@ -58,7 +62,9 @@ class StreamingScaler(ChannelScaler):
         return self
 
     def merge(self, other: Self) -> Self:
-        """Join a scaler that was fitted apart, as if its data had been given to this one.
+        """Change `self`: join a scaler that was fitted apart, as if its data had been given to this one.
+
+        ``self + other`` makes a new scaler and changes neither; a task that may be retried is better off with that.
 
         Parameters
         ----------

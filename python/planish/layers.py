@@ -26,6 +26,7 @@ from planish._layer_gradients import (
     standardize_backward,
 )
 from planish._layers import batch_norm, group_norm, instance_norm, layer_norm, rms_norm, standardize
+from planish._names import no_attribute
 
 __all__ = [
     "BatchNorm",
@@ -47,3 +48,11 @@ __all__ = [
     "standardize",
     "standardize_backward",
 ]
+
+
+def __getattr__(name: str) -> object:
+    raise no_attribute("planish.layers", __all__, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

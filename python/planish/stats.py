@@ -6,5 +6,14 @@ values as properties. They pickle. An empty accumulator is the identity of `merg
 
 from planish._core import Extrema, Moments, Quantiles
 from planish._median_of_means import MedianOfMeans
+from planish._names import no_attribute
 
 __all__ = ["Extrema", "MedianOfMeans", "Moments", "Quantiles"]
+
+
+def __getattr__(name: str) -> object:
+    raise no_attribute("planish.stats", __all__, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,8 +2,8 @@
 
 use super::arrays::{Array, DType, doubles, tuple, with_element, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::results::empty_like;
 use super::errors::{infinite, quoted};
+use super::results::empty_like;
 use super::threads;
 use crate::memory;
 use crate::stats::extrema::Extrema;
@@ -41,14 +41,26 @@ pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DTyp
     if dtype.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(|name| name == "bfloat16")) {
         dtype.py().import("ml_dtypes")?;
     }
-    let descr = PyArrayDescr::new(dtype.py(), dtype)?;
+    let refused = |name: &Bound<'_, PyString>| {
+        PyTypeError::new_err(format!(
+            "dtype={name} is no dtype of results; accepted are float16, bfloat16, float32 and float64"
+        ))
+    };
+    let descr = match PyArrayDescr::new(dtype.py(), dtype) {
+        Ok(descr) => descr,
+        Err(error) if error.is_instance_of::<PyTypeError>(dtype.py()) => return Err(refused(&dtype.repr()?)),
+        Err(error) => return Err(error),
+    };
     match DType::of(&descr) {
         Some(dtype) if dtype.is_float() => Ok(dtype),
-        _ => Err(PyTypeError::new_err(format!(
-            "dtype={} is no dtype of results; accepted are float16, bfloat16, float32 and float64",
-            quoted(&descr.str()?.to_string())
-        ))),
+        _ => Err(refused(&PyString::new(dtype.py(), &quoted(&descr.str()?.to_string())))),
     }
+}
+
+/// Check that results can have `dtype`: what a map would say of it.
+#[pyfunction]
+pub fn check_dtype(dtype: &Bound<'_, PyAny>) -> PyResult<()> {
+    result_dtype(Some(dtype), DType::F64).map(|_| ())
 }
 
 /// Where a map of `x` to `dtype` writes: `out`, `x` itself, or a new array.

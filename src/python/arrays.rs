@@ -1,9 +1,9 @@
 //! NumPy arrays as views of the core, without copying and without trust: shape and strides are copied before the GIL
 //! is released, dtypes are matched once, alignment is left to the core.
 
+use super::errors::quoted;
 use crate::error::Error;
 use crate::memory;
-use super::errors::quoted;
 use crate::view::{View, ViewMut};
 use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};

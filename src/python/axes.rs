@@ -1,8 +1,8 @@
 //! The `channel_axis` parameter.
 
+use super::errors::{instead, quoted};
 use crate::layout::MAX_AXES;
 use crate::memory;
-use super::errors::{instead, quoted};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple};
@@ -98,9 +98,7 @@ impl ChannelAxes {
             Self::One(axis) => axis.to_string(),
             Self::Several(axes) => match &axes[..] {
                 [one] => format!("({one},)"),
-                axes => {
-                    quoted(&format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
-                }
+                axes => quoted(&format!("({})", axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))),
             },
             Self::None => "None".into(),
         }
@@ -113,6 +111,27 @@ impl ChannelAxes {
             Self::Several(axes) => PyTuple::new(py, axes)?.into_any(),
             Self::None => py.None().into_bound(py),
         })
+    }
+}
+
+/// The `channel_axis` of a constructor: where it is not given, the last axis, which may not be what is meant.
+pub struct Chosen {
+    /// The axes.
+    pub axes: ChannelAxes,
+    /// Whether they were given.
+    pub given: bool,
+}
+
+impl Chosen {
+    /// What is taken where nothing is given.
+    pub const DEFAULT: Self = Self { axes: ChannelAxes::One(-1), given: false };
+}
+
+impl FromPyObject<'_, '_> for Chosen {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Ok(Self { axes: ChannelAxes::new(&object)?, given: true })
     }
 }
 

@@ -1,11 +1,11 @@
 //! `planish.stats.Extrema`.
 
 use super::arrays::{doubles, tuple, with_element};
-use super::axes::ChannelAxes;
+use super::axes::{ChannelAxes, Chosen};
 use super::errors::{infinite, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
-use super::stream::{Groups, Mask, State, Stream, damaged, rows, saved, saved_shape};
+use super::stream::{Groups, Mask, State, Stream, damaged, html, rows, saved, saved_shape, text};
 use super::threads;
 use crate::memory;
 use crate::stats::MOST_ELEMENTS;
@@ -17,6 +17,8 @@ use pyo3::types::PyDict;
 
 /// Version of the pickled state.
 const VERSION: i64 = 1;
+/// What is shown of the statistics.
+const SHOWN: [&str; 3] = ["count", "min", "max"];
 
 /// Minimum and maximum of every channel, streamed.
 ///
@@ -28,10 +30,10 @@ const VERSION: i64 = 1;
 /// Attributes
 /// ----------
 /// count : ndarray of int64, of the shape of the kept axes
-///     Elements of each channel, NaN left out.
+///     Elements of each channel, NaN left out; 0 before the first batch.
 /// min, max : ndarray of float64, of the shape of the kept axes
-///     Smallest and largest element of each channel; NaN where there is none. Integers beyond 2**53 are rounded to
-///     the nearest double.
+///     Smallest and largest element of each channel; NaN where there is none, a ValueError before the first batch.
+///     Integers beyond 2**53 are rounded to the nearest double.
 ///
 /// Notes
 /// -----
@@ -43,7 +45,7 @@ const VERSION: i64 = 1;
 /// >>> from planish.stats import Extrema
 /// >>> extrema = Extrema()
 /// >>> extrema.update(np.array([[1.0, -4.0], [3.0, np.nan]]))
-/// Extrema(channel_axis=-1, channels=2)
+/// Extrema(channel_axis=-1, channels=2, count=[2, 1], min=[1.0, -4.0], max=[3.0, -4.0])
 /// >>> extrema.min, extrema.max
 /// (array([ 1., -4.]), array([ 3., -4.]))
 #[pyclass(name = "Extrema", module = "planish.stats", frozen, weakref)]
@@ -57,9 +59,12 @@ impl PyExtrema {
         py: Python<'py>,
         value: impl Fn(&Cell) -> T,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot()?;
-        let shape = shape.unwrap_or_else(|| vec![0]);
+        let (shape, statistics) = self.stream.snapshot()?.seen()?;
         to_numpy(py, statistics.cells.iter().map(value), &shape)
+    }
+
+    fn parameters(&self) -> String {
+        format!("channel_axis={}", self.stream.axes.text())
     }
 }
 
@@ -75,9 +80,9 @@ fn number(count: &Bound<'_, PyAny>) -> PyResult<u64> {
 #[pymethods]
 impl PyExtrema {
     #[new]
-    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1)), text_signature = "(channel_axis=-1)")]
-    fn new(channel_axis: ChannelAxes) -> Self {
-        Self { stream: Stream::new(channel_axis) }
+    #[pyo3(signature = (channel_axis=Chosen::DEFAULT), text_signature = "(channel_axis=-1)")]
+    fn new(channel_axis: Chosen) -> Self {
+        Self { stream: Stream::chosen(channel_axis) }
     }
 
     /// Take in a batch.
@@ -221,7 +226,7 @@ impl PyExtrema {
         Ok(Self { stream })
     }
 
-    /// Join statistics that were gathered apart.
+    /// Change `self`: join statistics that were gathered apart.
     ///
     /// Parameters
     /// ----------
@@ -258,8 +263,12 @@ impl PyExtrema {
         Ok(self.stream.axes == other.stream.axes && self.stream.snapshot()? == other.stream.snapshot()?)
     }
 
-    fn __repr__(&self) -> String {
-        format!("Extrema(channel_axis={}, channels={})", self.stream.axes.text(), self.stream.channels())
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        text(slf.as_any(), slf.get().parameters(), &SHOWN)
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        html(slf.as_any(), slf.get().parameters(), &SHOWN)
     }
 
     /// The axis or axes that keep their own statistics.
@@ -271,6 +280,9 @@ impl PyExtrema {
     /// Number of elements of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if self.stream.lock().shape.is_none() {
+            return to_numpy(py, vec![0_i64], &[]);
+        }
         self.values(py, |cell| cell.count as i64)
     }
 

@@ -3,8 +3,8 @@
 use super::affine::target;
 use super::arrays::{Array, DType, doubles, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::results::{empty_like, to_numpy};
 use super::errors::{instead, quoted};
+use super::results::{empty_like, to_numpy};
 use super::threads;
 use crate::transform::affine::Target;
 use crate::transform::layer_gradients::{Gradients, Point, differentiate};

@@ -48,7 +48,7 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::affine::affine;
+    use super::affine::{affine, check_dtype};
     #[pymodule_export]
     use super::arrays::accepts;
     #[pymodule_export]
@@ -74,5 +74,5 @@ mod _core {
     #[pymodule_export]
     use super::sparse::{sparse_normalize, sparse_quantiles, sparse_scale};
     #[pymodule_export]
-    use super::threads::{get_num_threads, set_local_threads, set_num_threads, simd_level, simd_levels};
+    use super::threads::{check_num_threads, get_num_threads, set_num_threads, simd_level, simd_levels};
 }

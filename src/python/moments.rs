@@ -1,11 +1,13 @@
 //! `planish.stats.Moments`.
 
 use super::arrays::{DType, doubles, tuple, with_element};
-use super::axes::ChannelAxes;
-use super::results::to_numpy;
+use super::axes::{ChannelAxes, Chosen};
 use super::errors::{infinite, quoted, to_python};
+use super::results::to_numpy;
 use super::sparse::Matrix;
-use super::stream::{Batch, Groups, Mask, State, Stream, Weights, damaged, rows, saved, saved_number, saved_shape};
+use super::stream::{
+    Batch, Groups, Mask, State, Stream, Weights, damaged, html, rows, saved, saved_number, saved_shape, text,
+};
 use super::threads;
 use crate::dd::Dd;
 use crate::error::Error;
@@ -19,6 +21,8 @@ use pyo3::types::{PyDict, PyList};
 
 /// Version of the pickled state.
 const VERSION: i64 = 1;
+/// The statistics that stand for the others.
+const SHOWN: [&str; 3] = ["count", "mean", "std"];
 
 /// Count, mean and variance of every channel, streamed.
 ///
@@ -32,9 +36,10 @@ const VERSION: i64 = 1;
 /// Attributes
 /// ----------
 /// count : ndarray of int64 (float64 with weights), of the shape of the kept axes
-///     Elements of each channel, NaN left out, or the sum of their weights.
+///     Elements of each channel, NaN left out, or the sum of their weights; 0 before the first batch.
 /// mean, var, std : ndarray of float64, of the shape of the kept axes
-///     Mean, variance and standard deviation of each channel; NaN where too few elements were seen.
+///     Mean, variance and standard deviation of each channel; NaN where too few elements were seen, a ValueError before
+///     the first batch.
 /// scale : ndarray of float64, of the shape of the kept axes
 ///     The population's standard deviation, with 1 for channels that are constant as far as double precision can tell
 ///     (the rule of scikit-learn's scalers).
@@ -56,7 +61,7 @@ const VERSION: i64 = 1;
 /// >>> from planish.stats import Moments
 /// >>> moments = Moments()
 /// >>> moments.update(np.array([[1.0, 10.0], [3.0, np.nan]]))
-/// Moments(channel_axis=-1, channels=2)
+/// Moments(channel_axis=-1, channels=2, count=[2, 1], mean=[2.0, 10.0], std=[1.0, 0.0])
 /// >>> moments.update(np.array([[2.0, 30.0]])).mean
 /// array([ 2., 20.])
 /// >>> moments.count
@@ -73,9 +78,13 @@ impl PyMoments {
         py: Python<'py>,
         values: impl FnOnce(&Moments) -> Result<Vec<f64>, Error>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot()?;
-        let shape = shape.unwrap_or_else(|| vec![0]);
+        let (shape, statistics) = self.stream.snapshot()?.seen()?;
         to_numpy(py, values(&statistics)?, &shape)
+    }
+
+    fn parameters(&self) -> String {
+        let ddof = if self.ddof == 0.0 { String::new() } else { format!(", ddof={}", self.ddof) };
+        format!("channel_axis={}{ddof}", self.stream.axes.text())
     }
 }
 
@@ -90,12 +99,12 @@ fn refused(name: &str, dtype: DType, error: &Error) -> PyErr {
 #[pymethods]
 impl PyMoments {
     #[new]
-    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1), *, ddof=0.0), text_signature = "(channel_axis=-1, *, ddof=0)")]
-    fn new(channel_axis: ChannelAxes, ddof: f64) -> PyResult<Self> {
+    #[pyo3(signature = (channel_axis=Chosen::DEFAULT, *, ddof=0.0), text_signature = "(channel_axis=-1, *, ddof=0)")]
+    fn new(channel_axis: Chosen, ddof: f64) -> PyResult<Self> {
         if !ddof.is_finite() || ddof < 0.0 {
             return Err(PyValueError::new_err(format!("ddof must be finite and not negative; got {ddof}")));
         }
-        Ok(Self { stream: Stream::new(channel_axis), ddof })
+        Ok(Self { stream: Stream::chosen(channel_axis), ddof })
     }
 
     /// Moments that are known already.
@@ -317,7 +326,7 @@ impl PyMoments {
         Ok(slf)
     }
 
-    /// Join statistics that were gathered apart, as if their elements had come after.
+    /// Change `self`: join statistics that were gathered apart, as if their elements had come after.
     ///
     /// Parameters
     /// ----------
@@ -358,9 +367,12 @@ impl PyMoments {
             && self.stream.snapshot()? == other.stream.snapshot()?)
     }
 
-    fn __repr__(&self) -> String {
-        let ddof = if self.ddof == 0.0 { String::new() } else { format!(", ddof={}", self.ddof) };
-        format!("Moments(channel_axis={}{ddof}, channels={})", self.stream.axes.text(), self.stream.channels())
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        text(slf.as_any(), slf.get().parameters(), &SHOWN)
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        html(slf.as_any(), slf.get().parameters(), &SHOWN)
     }
 
     /// The axis or axes that keep their own statistics.
@@ -378,8 +390,7 @@ impl PyMoments {
     /// Number of elements, or sum of their weights, of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot()?;
-        let shape = shape.unwrap_or_else(|| vec![0]);
+        let Some((shape, statistics)) = self.stream.snapshot()?.any() else { return to_numpy(py, [0_i64], &[]) };
         let count = statistics.count()?;
         if statistics.weighted {
             return to_numpy(py, count, &shape);

@@ -3,8 +3,8 @@
 use super::affine::{result_dtype, target};
 use super::arrays::{Array, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::results::to_numpy;
 use super::errors::{infinite, quoted, to_python};
+use super::results::to_numpy;
 use super::threads;
 use crate::error::Error;
 use crate::kernels::norms::Norm;

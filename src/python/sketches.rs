@@ -1,11 +1,11 @@
 //! `planish.stats.Quantiles`.
 
 use super::arrays::with_element;
-use super::axes::ChannelAxes;
+use super::axes::Chosen;
 use super::errors::{infinite, quoted, to_python};
 use super::quantiles::{check_q, table};
 use super::results::to_numpy;
-use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_number, saved_shape};
+use super::stream::{Mask, State, Stream, Weights, damaged, html, rows, saved, saved_number, saved_shape, text};
 use super::threads;
 use crate::error::Error;
 use crate::memory;
@@ -22,6 +22,8 @@ type Arguments<'py, P> = (P, Bound<'py, PyDict>);
 
 /// Version of the pickled state.
 const VERSION: i64 = 1;
+/// What is shown of the statistics.
+const SHOWN: [&str; 2] = ["count", "quantiles"];
 /// Binary digits that doubles have before and after the point.
 const MOST_DIGITS: i32 = 1100;
 /// The smallest error in rank that may be asked for: sketches of some hundred megabytes a channel.
@@ -41,9 +43,11 @@ const LEAST_ERROR: f64 = 1e-7;
 /// Attributes
 /// ----------
 /// count : ndarray of int64 (float64 with weights that are no whole numbers), of the shape of the kept axes
-///     Elements of each channel, NaN left out, or the sum of their weights as `update` counts them.
+///     Elements of each channel, NaN left out, or the sum of their weights as `update` counts them; 0 before the first
+///     batch.
 /// quantiles : ndarray of float64, of shape (len(q), *shape of the kept axes)
-///     The quantiles of each channel; NaN where no element was seen. Of a single `q` without the first axis.
+///     The quantiles of each channel; NaN where no element was seen, a ValueError before the first batch. Of a single `q`
+///     without the first axis.
 ///
 /// Notes
 /// -----
@@ -66,7 +70,7 @@ const LEAST_ERROR: f64 = 1e-7;
 /// >>> from planish.stats import Quantiles
 /// >>> quantiles = Quantiles([0.0, 0.5])
 /// >>> quantiles.update(np.array([[1.0, 10.0], [3.0, np.nan]]))
-/// Quantiles(q=[0.0, 0.5], channel_axis=-1, channels=2)
+/// Quantiles(q=[0.0, 0.5], channel_axis=-1, channels=2, count=[2, 1], quantiles=[[1.0, 10.0], [2.0, 10.0]])
 /// >>> quantiles.update(np.array([[2.0, 30.0]])).quantiles
 /// array([[ 1., 10.],
 ///        [ 2., 20.]])
@@ -88,6 +92,11 @@ impl PyQuantiles {
         Ok(Self { stream: self.stream.copy()?, q: memory::copied(&self.q)?, single: self.single, error: self.error })
     }
 
+    fn parameters(&self, py: Python<'_>) -> PyResult<String> {
+        let error = if self.error == 0.002 { String::new() } else { format!(", rank_error={}", self.error) };
+        Ok(format!("q={}, channel_axis={}{error}", self.q_object(py)?.repr()?, self.stream.axes.text()))
+    }
+
     fn q_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let shape = [self.q.len()];
         to_numpy(py, self.q.iter().copied(), if self.single { &[] } else { &shape })?.call_method0("tolist")
@@ -97,8 +106,8 @@ impl PyQuantiles {
 #[pymethods]
 impl PyQuantiles {
     #[new]
-    #[pyo3(signature = (q=None, channel_axis=ChannelAxes::One(-1), *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
-    fn new(q: Option<&Bound<'_, PyAny>>, channel_axis: ChannelAxes, rank_error: f64) -> PyResult<Self> {
+    #[pyo3(signature = (q=None, channel_axis=Chosen::DEFAULT, *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
+    fn new(q: Option<&Bound<'_, PyAny>>, channel_axis: Chosen, rank_error: f64) -> PyResult<Self> {
         let (single, q) = match q {
             None => (false, vec![0.25, 0.5, 0.75]),
             Some(q) => {
@@ -118,7 +127,7 @@ impl PyQuantiles {
                 "rank_error must be at least {LEAST_ERROR} and less than 0.5; got {rank_error}"
             )));
         }
-        Ok(Self { stream: Stream::new(channel_axis), q, single, error: rank_error })
+        Ok(Self { stream: Stream::chosen(channel_axis), q, single, error: rank_error })
     }
 
     /// Take in a batch.
@@ -187,7 +196,7 @@ impl PyQuantiles {
         Ok(slf)
     }
 
-    /// Join statistics that were gathered apart, as if their elements had come after.
+    /// Change `self`: join statistics that were gathered apart, as if their elements had come after.
     ///
     /// Parameters
     /// ----------
@@ -235,9 +244,12 @@ impl PyQuantiles {
             && self.stream.snapshot()? == other.stream.snapshot()?)
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let (q, axes) = (self.q_object(py)?.repr()?, self.stream.axes.text());
-        Ok(format!("Quantiles(q={q}, channel_axis={axes}, channels={})", self.stream.channels()))
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        text(slf.as_any(), slf.get().parameters(slf.py())?, &SHOWN)
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        html(slf.as_any(), slf.get().parameters(slf.py())?, &SHOWN)
     }
 
     /// The axis or axes that keep their own quantiles.
@@ -261,8 +273,7 @@ impl PyQuantiles {
     /// Number of elements of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot()?;
-        let shape = shape.unwrap_or_else(|| vec![0]);
+        let Some((shape, statistics)) = self.stream.snapshot()?.any() else { return to_numpy(py, [0_i64], &[]) };
         let counts = statistics.channels.iter().map(Channel::count);
         if statistics.unit == 0 {
             return to_numpy(py, counts.map(|count| count as i64), &shape);
@@ -273,10 +284,10 @@ impl PyQuantiles {
     /// The quantiles of each channel.
     #[getter]
     fn quantiles<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let State { shape, statistics } = self.stream.snapshot()?;
+        let (shape, statistics) = self.stream.snapshot()?.seen()?;
         let between = statistics.channels.iter().map(|channel| channel.quantiles(&self.q));
         let between: Vec<_> = memory::collect_all(between)?;
-        let table = table(py, &between, &self.q, &shape.unwrap_or_else(|| vec![0]))?;
+        let table = table(py, &between, &self.q, &shape)?;
         if self.single { table.get_item(0) } else { Ok(table) }
     }
 

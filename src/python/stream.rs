@@ -1,7 +1,7 @@
 //! What the streaming accumulators share: the channels, a lock, weights, and errors.
 
 use super::arrays::{Array, conversions, tuple, unmasked};
-use super::axes::{ChannelAxes, kept_shape};
+use super::axes::{ChannelAxes, Chosen, kept_shape};
 use super::errors::{instead, quoted, to_python};
 use super::threads;
 use crate::element::Bool;
@@ -51,6 +51,8 @@ pub struct State<S> {
 pub struct Stream<S> {
     /// The axes that keep their own statistics.
     pub axes: ChannelAxes,
+    /// Whether the axes were given, and so are not the default.
+    given: bool,
     state: Mutex<State<S>>,
 }
 
@@ -73,10 +75,45 @@ impl<'py> Batch<'py> {
     }
 }
 
+impl<S> State<S> {
+    /// The shape of the channels and their statistics, if a batch was taken in.
+    pub fn any(self) -> Option<(Vec<usize>, S)> {
+        self.shape.map(|shape| (shape, self.statistics))
+    }
+
+    /// The shape of the channels and their statistics, of which there are none before the first batch.
+    pub fn seen(self) -> PyResult<(Vec<usize>, S)> {
+        self.any().ok_or_else(|| {
+            PyValueError::new_err(
+                "nothing has been taken in yet, so that there are no statistics; update takes a batch",
+            )
+        })
+    }
+}
+
+/// How an accumulator shows itself: what it was made with, and the `values` that are its statistics.
+pub fn text(slf: &Bound<'_, PyAny>, head: String, values: &[&str]) -> PyResult<String> {
+    shown(slf, "text", head, values)
+}
+
+/// The same as a table in HTML.
+pub fn html(slf: &Bound<'_, PyAny>, head: String, values: &[&str]) -> PyResult<String> {
+    shown(slf, "html", head, values)
+}
+
+fn shown(slf: &Bound<'_, PyAny>, form: &str, head: String, values: &[&str]) -> PyResult<String> {
+    slf.py().import("planish._shown")?.call_method1(form, (slf, head, values))?.extract()
+}
+
 impl<S: Statistics> Stream<S> {
     /// Nothing seen yet.
     pub fn new(axes: ChannelAxes) -> Self {
-        Self { axes, state: Mutex::new(State::default()) }
+        Self::chosen(Chosen { axes, given: true })
+    }
+
+    /// Nothing seen yet, of axes that may be the default.
+    pub fn chosen(Chosen { axes, given }: Chosen) -> Self {
+        Self { axes, given, state: Mutex::new(State::default()) }
     }
 
     /// The state, locked.
@@ -97,6 +134,10 @@ impl<S: Statistics> Stream<S> {
         let kept = self.axes.kept(x.shape.len())?;
         let shape = kept_shape(&x.shape, &kept);
         check_shape(&self.lock(), &shape, name)?;
+        if !self.given && matches!(x.shape.len(), 3 | 4) && self.lock().shape.is_none() {
+            let mistakes = x.object.py().import("planish._mistakes")?;
+            mistakes.call_method1("warn_of_shape", (name, PyTuple::new(x.object.py(), &x.shape)?))?;
+        }
         Ok(Batch { x, kept, shape, own })
     }
 
@@ -110,14 +151,9 @@ impl<S: Statistics> Stream<S> {
         Ok(())
     }
 
-    /// Number of channels; zero if no batch was seen.
-    pub fn channels(&self) -> usize {
-        self.lock().shape.as_ref().map_or(0, |shape| shape.iter().product())
-    }
-
     /// A stream of its own in the same state.
     pub fn copy(&self) -> PyResult<Self> {
-        Ok(Self { axes: self.axes.clone(), state: Mutex::new(self.snapshot()?) })
+        Ok(Self { axes: self.axes.clone(), given: self.given, state: Mutex::new(self.snapshot()?) })
     }
 
     /// Put back a saved state. Each of its tables is as long as there are channels, or empty where `optional` says that
@@ -193,7 +229,7 @@ pub fn saved_shape(shape: &Bound<'_, PyAny>) -> PyResult<Option<Vec<usize>>> {
 
 /// A number of a saved state.
 pub fn saved_number<'py, T: FromPyObjectOwned<'py>>(number: &Bound<'py, PyAny>, what: &str) -> PyResult<T> {
-    number.extract().map_err(|error| instead(number.py(), error.into(), || damaged(what)))
+    number.extract().map_err(|error: T::Error| instead(number.py(), error.into(), || damaged(what)))
 }
 
 /// The rows of a saved table of `N` columns.

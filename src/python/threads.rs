@@ -5,6 +5,8 @@ use crate::kernels::{Level, VARIABLE};
 use crate::parallel;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
 use std::ffi::CString;
 
 /// Bytes from which on the GIL is released and threads are woken: below, a kernel takes less time than handing the GIL to
@@ -21,7 +23,7 @@ pub fn run<R: Send>(py: Python<'_>, bytes: usize, kernel: impl FnOnce(usize) -> 
 }
 
 fn threads(py: Python<'_>) -> usize {
-    parallel::num_threads(|| {
+    parallel::num_threads(chosen(py).unwrap_or(0), || {
         is_worker(py).unwrap_or_else(|error| {
             if error.is_instance_of::<PyKeyboardInterrupt>(py) {
                 // SAFETY: a call without conditions, which only notes that the interrupt is still to be raised.
@@ -30,6 +32,16 @@ fn threads(py: Python<'_>) -> usize {
             false
         })
     })
+}
+
+/// What the innermost `planish.num_threads` block of this context asks for; zero for nothing. A method of a context
+/// variable is called, which runs no Python code: no signal is handled in it, whose exception would be lost here.
+fn chosen(py: Python<'_>) -> PyResult<usize> {
+    static BLOCKS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let get = || Ok::<_, PyErr>(py.import("planish._threads")?.getattr("_BLOCKS")?.getattr("get")?.unbind());
+    let blocks = BLOCKS.get_or_try_init(py, get)?.bind(py).call0()?.cast_into::<PyTuple>()?;
+    let Some(innermost) = blocks.iter().next_back() else { return Ok(0) };
+    Ok(innermost.get_item(1)?.extract::<Option<usize>>()?.unwrap_or(0))
 }
 
 /// Whether `multiprocessing` started this process. It must have been imported then.
@@ -91,11 +103,10 @@ pub fn get_num_threads(py: Python<'_>) -> usize {
     threads(py)
 }
 
-/// Set the number of threads for calls from this thread; return the former setting (None for none).
+/// The number of threads `n` as an int, checked; None for None.
 #[pyfunction]
-pub fn set_local_threads(n: Option<isize>) -> PyResult<Option<usize>> {
-    let before = parallel::set_local_threads(count(n)?);
-    Ok(Some(before).filter(|threads| *threads > 0))
+pub fn check_num_threads(n: Option<isize>) -> PyResult<Option<usize>> {
+    Ok(Some(count(n)?).filter(|threads| *threads > 0))
 }
 
 /// Name of the instruction-set level in force; with `force`, use that one from now on.

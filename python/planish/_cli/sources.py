@@ -4,16 +4,23 @@ A source is one file. Reading it gives batches: an array, the axis of its channe
 by. A batch of a table is a part of one column.
 """
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 #: Elements of a memory-mapped array that are read at a time.
 _BATCH = 1 << 24
+#: Bytes that are unpacked at a time; more than NumPy takes for a header; the first of every archive.
+_BLOCK = 1 << 20
+_HEADER = 1 << 14
+_ZIP = b"PK"
 #: Tables, by the ending of their names.
 _TABLES = {".parquet", ".pq", ".csv"}
 _ARRAYS = {".npy", ".npz"}
@@ -41,19 +48,39 @@ class NotReadableError(Exception):
 def open_array(path: Path) -> NDArray[Any]:
     """Map the array of a .npy file into memory; a NotReadableError says why it cannot be."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, OSError):
-            raise NotReadableError(error.strerror or str(error)) from None
-        if "Object arrays" in str(error):
-            raise NotReadableError("an array of Python objects; numbers are read") from None
+        with path.open("rb") as file:
+            if file.read(len(_ZIP)) == _ZIP:
+                raise NotReadableError("an archive of arrays; one .npy array is read")
+            file.seek(0)
+            _header(file, path.stat().st_size)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise NotReadableError(error.strerror or str(error)) from None
+    except (ValueError, EOFError):
         raise NotReadableError("no .npy file, or a damaged one") from None
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise NotReadableError("an archive of arrays; one .npy array is read")
-    if array.dtype.kind not in "biuf":
-        raise NotReadableError(f"an array of dtype {array.dtype}; numbers are read")
     return array
+
+
+def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of an array in a file of `size` bytes, which must hold what it speaks of.
+
+    It gives shape, whether the order is Fortran's, and dtype. The file is left at the first element.
+    """
+    head = BytesIO(file.read(_HEADER))  # which may speak of gigabytes itself
+    version = np.lib.format.read_magic(head)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
+    else:  # the third differs from the second in names of fields only, which numbers do not have
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(head)
+    file.seek(head.tell())
+    if dtype.hasobject:
+        raise NotReadableError("an array of Python objects; numbers are read")
+    if dtype.kind not in "biuf":
+        raise NotReadableError(f"an array of dtype {dtype}; numbers are read")
+    wanted, there = prod(shape) * dtype.itemsize, size - file.tell()
+    if any(length < 0 for length in shape) or wanted > there:
+        raise NotReadableError(f"damaged: an array of shape {shape} takes {wanted} bytes, and there are {there}")
+    return shape, fortran, dtype
 
 
 def kind(path: Path) -> str:
@@ -96,8 +123,10 @@ def batches(path: Path, mode: str, channel_axis: int) -> Iterator[Batch | None]:
                 yield from _arrays(path, channel_axis)
             case _:
                 yield _picture(path, mode)
-    except (NotReadableError, MemoryError):
+    except NotReadableError:
         raise
+    except MemoryError:
+        raise NotReadableError("it does not fit into memory") from None
     except Exception as error:
         # Damaged files make their readers raise what they happen to meet.
         raise NotReadableError(f"{type(error).__name__}: {error}") from error
@@ -169,9 +198,28 @@ def _arrays(path: Path, channel_axis: int) -> Iterator[Batch]:
     if path.suffix.lower() == ".npy":
         yield from _pieces(open_array(path), channel_axis)
         return
-    with np.load(path, allow_pickle=False) as archive:
-        for name in archive.files:
-            yield from _pieces(archive[name], channel_axis)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                yield from _unpacked(file, member.file_size, channel_axis)
+
+
+def _unpacked(file: IO[bytes], size: int, channel_axis: int) -> Iterator[Batch]:
+    """Give an array of an archive: piece by piece, where pieces along its slowest axis have all of its channels."""
+    shape, fortran, dtype = _header(file, size)
+    ndim, slowest = len(shape), -1 if fortran else 0
+    whole = ndim < 2 or not -ndim <= channel_axis < ndim or channel_axis % ndim == slowest % ndim or 0 in shape
+    # In the order of memory, an array in Fortran's order is its transpose.
+    length, *rest = (shape[::-1] if fortran else shape) or (1,)
+    step = length if whole else max(1, _BATCH // prod(rest))
+    for first in range(0, length, step) if length else [0]:
+        piece = np.empty((min(step, length - first), *rest), dtype)
+        memory = piece.reshape(-1).view(np.uint8).data
+        for at in range(0, len(memory), _BLOCK):
+            part = memory[at : at + _BLOCK]
+            if file.readinto(part) != len(part):  # type: ignore[attr-defined]  # which all binary files have
+                raise NotReadableError("damaged: it ends before the array does")
+        yield from _pieces(piece.T if fortran else piece, channel_axis)
 
 
 def _pieces(array: NDArray[Any], channel_axis: int) -> Iterator[Batch]:

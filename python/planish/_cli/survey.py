@@ -116,10 +116,13 @@ class Survey:
 
     def _take_in(self, found: Whole | NotReadableError) -> None:
         reason = found if isinstance(found, NotReadableError) else _conflict(self.statistics, found.statistics)
+        if reason is None and isinstance(found, Whole):
+            try:
+                self._join(found.statistics)
+            except Exception as error:  # no file is worth the others
+                reason = NotReadableError(f"{type(error).__name__}: {error}")
         if reason is not None:
             self.failed.append((str(self.files[self.done]), str(reason)))
-        elif isinstance(found, Whole):
-            self._join(found.statistics)
         self.done += 1
 
     def _join(self, statistics: Statistics) -> None:
@@ -233,6 +236,10 @@ def _read_each(paths: list[Path], mode: str, channel_axis: int, stop: threading.
             results.append(_read(path, mode, channel_axis, stop))
         except NotReadableError as error:
             results.append(error)
+        except MemoryError:
+            results.append(NotReadableError("its statistics do not fit into memory"))
+        except Exception as error:  # no file is worth the others
+            results.append(NotReadableError(f"{type(error).__name__}: {error}"))
         if isinstance(results[-1], Partial):
             break
     return results
