@@ -3,7 +3,7 @@
 use super::{Channels, Compressed, Index, PIECES};
 use crate::element::{Element, Key, Output};
 use crate::error::Error;
-use crate::kernels::affine::{Parameters, map_exact};
+use crate::kernels::affine::{NO_OFFSET, Parameters};
 use crate::kernels::normalize::normalize_vector;
 use crate::kernels::norms::Norm;
 use crate::kernels::{self, Kernel};
@@ -43,7 +43,6 @@ impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
     #[inline(always)]
     fn run(self) -> Self::Output {
         let Self { matrix, piece, channels, parameters } = self;
-        let Parameters { scale, scale_rest, .. } = parameters;
         let mut infinite = false;
         let mut out = piece.out.iter_mut();
         for segment in piece.segments {
@@ -51,10 +50,8 @@ impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
             let entries = matrix.data[entries.clone()].iter().zip(&matrix.indices[entries]);
             for ((x, index), y) in entries.zip(out.by_ref()) {
                 let channel = if channels == Channels::Segments { segment } else { index.offset() };
-                let (Some(scale), Some(rest)) = (scale.get(channel), scale_rest.get(channel)) else {
-                    return Err(Error::Damaged("an index is out of range"));
-                };
-                *y = T::from_f64(map_exact::<false>(x.to_f64(), 0.0, *scale, *rest, 0.0));
+                let mapped = parameters.scaled(channel, *x).ok_or(Error::Damaged("an index is out of range"))?;
+                *y = T::from_f64(mapped);
                 infinite |= x.key().magnitude().is_infinite();
             }
         }
@@ -74,12 +71,8 @@ pub fn scale<T: Output, I: Index>(
     out: &mut [T],
     threads: usize,
 ) -> Result<bool, Error> {
-    let zeros = vec![0.0; scale.len()];
-    let mut parameters =
-        Parameters { scale: scale.to_vec(), shift: zeros.clone(), scale_rest: zeros.clone(), offset: zeros };
-    if divide {
-        parameters.invert_scales();
-    }
+    let mut parameters = Parameters::new(vec![0.0; scale.len()], scale.to_vec(), vec![NO_OFFSET; scale.len()]);
+    parameters.prepare(divide);
     let run = |piece: Piece<'_, T>| {
         let Piece { segments, out } = piece;
         let piece = Piece { segments, out: &mut *out };

@@ -1,7 +1,7 @@
 //! Maps of an array, per channel, in one pass: the walk that all of them share, and the affine map.
 
 use crate::element::{Element, Output};
-use crate::kernels::affine::Parameters;
+use crate::kernels::affine::{Form, NO_OFFSET, Parameters};
 use crate::kernels::copy;
 use crate::kernels::gather::planes;
 use crate::kernels::logarithm::Seen;
@@ -69,9 +69,15 @@ impl Affine<'_> {
         fill(&mut parameters.shift, self.shift, 0.0);
         fill(&mut parameters.scale, self.scale, 1.0);
         fill(&mut parameters.scale_rest, self.scale_rest, 0.0);
-        fill(&mut parameters.offset, self.offset, 0.0);
-        if self.divide {
-            parameters.invert_scales();
+        fill(&mut parameters.offset, self.offset, NO_OFFSET);
+        parameters.prepare(self.divide);
+    }
+
+    fn form(&self) -> Form {
+        match self.offset {
+            None => Form::Scaled,
+            Some(_) if self.shift.is_none() && self.scale_rest.is_none() && !self.divide => Form::Fused,
+            Some(_) => Form::Full,
         }
     }
 }
@@ -108,7 +114,7 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
             columns.narrow.map(rows, out, next, stream);
             return Seen::default();
         }
-        Seen { infinite: columns.parameters.map(rows, out, self.offset.is_some(), stream), outside: false }
+        Seen { infinite: columns.parameters.map(rows, out, self.form(), stream), outside: false }
     }
 
     fn clip(&self) -> Option<[f64; 2]> {
