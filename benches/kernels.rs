@@ -62,7 +62,12 @@ fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name:
     let mut parameters = Parameters::new(shift, vec![3.0; WIDTH], vec![NO_OFFSET; WIDTH]);
     parameters.prepare(true);
     each_level(group, name, size_of_val(x.as_slice()) + size_of_val(out.as_slice()), || {
-        black_box(parameters.map(black_box(Rows::flat(&x, WIDTH)), RowsMut::flat(&mut out, WIDTH), Form::Scaled, false));
+        black_box(parameters.map(
+            black_box(Rows::flat(&x, WIDTH)),
+            RowsMut::flat(&mut out, WIDTH),
+            Form::Scaled,
+            false,
+        ));
     });
 }
 

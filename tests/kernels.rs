@@ -189,8 +189,7 @@ fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
             let mut parameters = Parameters::new(shift, scale, offset);
             parameters.prepare(form != Form::Fused);
             let mut ours = vec![U::from_f64(0.0); len + start];
-            let infinite =
-                parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), form, false);
+            let infinite = parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), form, false);
             let (theirs, reference_infinite) = reference::map::<T, U>(&parameters, x, form);
             let widen = |values: &[U]| values.iter().map(|y| y.to_f64()).collect::<Vec<_>>();
             assert!(equal(&widen(&ours[start..]), &widen(&theirs)), "{level}, {width} x {len} + {start}");

@@ -55,6 +55,8 @@ pub struct Parameters {
     pub scale_rest: Vec<f64>,
     /// Added last.
     pub offset: Vec<f64>,
+    /// Powers of two that the scales have been multiplied by; nothing where these are one.
+    pub unit: Vec<f64>,
     /// The scales with their rests before they became reciprocals; nothing where they did not.
     divisors: Vec<[f64; 2]>,
     /// Whether a column needs the exact map.
@@ -65,7 +67,7 @@ impl Parameters {
     /// Of columns with these shifts, scales and offsets; to be prepared.
     pub fn new(shift: Vec<f64>, scale: Vec<f64>, offset: Vec<f64>) -> Self {
         let scale_rest = vec![0.0; scale.len()];
-        Self { shift, scale, scale_rest, offset, divisors: Vec::new(), extreme: false }
+        Self { shift, scale, scale_rest, offset, unit: Vec::new(), divisors: Vec::new(), extreme: false }
     }
 
     /// Make ready to map. With `divide`, reciprocals take the place of all scales, to twice the precision of `f64`.
@@ -75,7 +77,8 @@ impl Parameters {
         let wide = |(scale, rest): (&f64, &f64)| *rest != 0.0 && !(scale + rest).is_finite();
         self.extreme = self.shift.iter().any(out_of_range)
             || self.offset.iter().any(out_of_range)
-            || self.scale.iter().zip(&self.scale_rest).any(wide);
+            || self.scale.iter().zip(&self.scale_rest).any(wide)
+            || self.unit.iter().any(|unit| *unit != 1.0);
         if divide {
             self.extreme |= self.scale.iter().any(|scale| !(DIVISORS[0]..=DIVISORS[1]).contains(&scale.abs()));
             self.divisors.extend(self.scale.iter().zip(&self.scale_rest).map(|(scale, rest)| [*scale, *rest]));
@@ -88,18 +91,13 @@ impl Parameters {
         for values in [&mut self.shift, &mut self.scale, &mut self.scale_rest, &mut self.offset] {
             repeat(values, times);
         }
+        repeat(&mut self.unit, times);
         repeat(&mut self.divisors, times);
     }
 
     /// Map `rows` into `out`; whether an infinity was among the elements. With `stream`, `out` is written past the
     /// cache: every row of it must start at a multiple of 16 bytes, and [`copy::fence`] be called in the end.
-    pub fn map<T: Element, U: Output>(
-        &self,
-        rows: Rows<'_, T>,
-        out: RowsMut<'_, U>,
-        form: Form,
-        stream: bool,
-    ) -> bool {
+    pub fn map<T: Element, U: Output>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>, form: Form, stream: bool) -> bool {
         if self.extreme {
             let mut map = Exact::<T, U> { parameters: self, infinite: false, out: PhantomData };
             super::run(Walk::<_, _, 4, 1> { rows, out, columns: &mut map });
@@ -130,9 +128,10 @@ impl Parameters {
     #[cold]
     #[inline(never)]
     fn exactly<T: Element>(&self, c: usize, x: T) -> f64 {
+        let unit = self.unit.get(c).copied().unwrap_or(1.0);
         let factor = match self.divisors.get(c) {
-            Some([divisor, rest]) => Factor::Over(*divisor, *rest),
-            None => Factor::Times(self.scale[c], self.scale_rest[c]),
+            Some(scale) => Factor { scale: *scale, unit, divides: true },
+            None => Factor { scale: [self.scale[c], self.scale_rest[c]], unit, divides: false },
         };
         exact_map::map(x.as_sum(), self.shift[c], factor, self.offset[c])
     }

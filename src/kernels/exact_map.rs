@@ -7,13 +7,16 @@
 
 use crate::dd::{Dd, two_sum};
 
-/// What the difference is multiplied or divided by: the sum of two doubles, which may itself be out of range.
+/// What the difference is multiplied or divided by: the sum of two doubles over a power of two, which may itself be out
+/// of range.
 #[derive(Debug, Clone, Copy)]
-pub enum Factor {
-    /// Multiplied.
-    Times(f64, f64),
-    /// Divided.
-    Over(f64, f64),
+pub struct Factor {
+    /// The sum.
+    pub scale: [f64; 2],
+    /// The power of two.
+    pub unit: f64,
+    /// Whether it divides.
+    pub divides: bool,
 }
 
 /// Passes of the distillation: each takes the digits of one more double.
@@ -67,6 +70,12 @@ impl Sum {
         self
     }
 
+    /// Times `2^power`.
+    fn raised(mut self, power: i32) -> Self {
+        self.terms.iter_mut().for_each(|(_, exponent)| *exponent += power);
+        self
+    }
+
     /// The sum, to twice the precision of `f64`, and its exponent.
     fn total(&self) -> (Dd, i32) {
         let top = self.terms().iter().map(|(_, exponent)| *exponent).max().unwrap_or(0);
@@ -110,26 +119,22 @@ fn scaled(value: f64, power: i32) -> f64 {
 
 /// `(x - shift) * factor + offset`, of `x` as the sum of two doubles.
 pub fn map(x: [f64; 2], shift: f64, factor: Factor, offset: f64) -> f64 {
-    let (scale, rest) = match factor {
-        Factor::Times(scale, rest) | Factor::Over(scale, rest) => (scale, rest),
-    };
-    let special = !(x[0].is_finite() && shift.is_finite() && scale.is_finite() && offset.is_finite());
-    if special || scale == 0.0 {
+    let Factor { scale, unit, divides } = factor;
+    let special = !(x[0].is_finite() && shift.is_finite() && scale[0].is_finite() && offset.is_finite());
+    if special || scale[0] == 0.0 {
         let difference = x[0] + x[1] - shift;
-        return match factor {
-            Factor::Times(scale, _) => difference * scale + offset,
-            Factor::Over(scale, _) => difference / scale + offset,
-        };
+        return if divides { difference / (scale[0] / unit) } else { difference * (scale[0] / unit) } + offset;
     }
-    let (difference, scale, offset_sum) = (Sum::of([x[0], x[1], -shift]), Sum::of([scale, rest]), Sum::of([offset]));
-    let (total, exponent) = match factor {
-        Factor::Times(..) => difference.times(&scale).plus(&offset_sum).total(),
-        Factor::Over(..) => {
-            // One division, of the whole: what is divided is exact.
-            let (above, above_exponent) = offset_sum.times(&scale).plus(&difference).total();
-            let (below, below_exponent) = scale.total();
-            (above / below, above_exponent - below_exponent)
-        }
+    let (difference, scale, offset_sum) = (Sum::of([x[0], x[1], -shift]), Sum::of(scale), Sum::of([offset]));
+    let units = split(unit).1;
+    let (total, exponent) = if divides {
+        // One division, of the whole: what is divided is exact.
+        let offset_sum = offset_sum.times(&scale).raised(-units);
+        let (above, above_exponent) = offset_sum.plus(&difference).total();
+        let (below, below_exponent) = scale.total();
+        (above / below, above_exponent - below_exponent + units)
+    } else {
+        difference.times(&scale).raised(-units).plus(&offset_sum).total()
     };
     if total.hi == 0.0 {
         // Zero minus zero has a sign, too.
@@ -143,34 +148,43 @@ pub fn map(x: [f64; 2], shift: f64, factor: Factor, offset: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn over(scale: f64) -> Factor {
+        Factor { scale: [scale, 0.0], unit: 1.0, divides: true }
+    }
+
+    fn times(scale: f64) -> Factor {
+        Factor { divides: false, ..over(scale) }
+    }
+
     #[test]
     fn leaves_the_range_on_the_way_only() {
         let max = f64::MAX;
-        assert_eq!(map([1e308, 0.0], -1e308, Factor::Over(1e308, 1e308), -0.0), 1.0);
-        assert_eq!(map([0.0, 0.0], -1e308, Factor::Over(1e308, 1e308), -0.0), 0.5);
-        assert_eq!(map([0.5, 0.0], 0.0, Factor::Times(1e308, 1e308), -1e308), 0.0);
-        assert_eq!(map([1.0, 0.0], 0.0, Factor::Times(max, max), -max), max);
-        assert_eq!(map([5e-324, 0.0], 0.0, Factor::Over(5e-324, 0.0), -0.0), 1.0);
-        assert_eq!(map([max, 0.0], 0.0, Factor::Over(max, 0.0), -0.0), 1.0);
-        assert_eq!(map([max, 0.0], 0.0, Factor::Over(5e-324, 0.0), -0.0), f64::INFINITY);
-        assert_eq!(map([5e-324, 0.0], 0.0, Factor::Over(max, 0.0), -0.0), 0.0);
+        let half = |factor: Factor| Factor { unit: 0.5, ..factor };
+        assert_eq!(map([1e308, 0.0], -1e308, half(over(1e308)), -0.0), 1.0);
+        assert_eq!(map([0.0, 0.0], -1e308, half(over(1e308)), -0.0), 0.5);
+        assert_eq!(map([0.0, 0.0], -1e308, half(over(1e308)), -1.0), -0.5);
+        assert_eq!(map([0.5, 0.0], 0.0, half(times(1e308)), -1e308), 0.0);
+        assert_eq!(map([1.0, 0.0], 0.0, half(times(max)), -max), max);
+        assert_eq!(map([5e-324, 0.0], 0.0, over(5e-324), -0.0), 1.0);
+        assert_eq!(map([max, 0.0], 0.0, over(max), -0.0), 1.0);
+        assert_eq!(map([max, 0.0], 0.0, over(5e-324), -0.0), f64::INFINITY);
+        assert_eq!(map([5e-324, 0.0], 0.0, over(max), -0.0), 0.0);
     }
 
     #[test]
     fn keeps_what_is_left_of_a_difference() {
         let third: f64 = 1.0 / 3.0;
         // 1/3 - fl(1/3) = 2^-54 / 3.
-        let left = 2f64.powi(-54) / 3.0;
-        assert_eq!(map([1.0, 0.0], 0.0, Factor::Over(3.0, 0.0), -third), left);
-        assert_eq!(map([1.0, 2f64.powi(-80)], 1.0, Factor::Times(8.0, 0.0), -0.0), 2f64.powi(-77));
-        assert_eq!(map([7.0, 0.0], 5.0, Factor::Over(-1.0, 0.0), 2.0), 0.0);
+        assert_eq!(map([1.0, 0.0], 0.0, over(3.0), -third), 2f64.powi(-54) / 3.0);
+        assert_eq!(map([1.0, 2f64.powi(-80)], 1.0, times(8.0), -0.0), 2f64.powi(-77));
+        assert_eq!(map([7.0, 0.0], 5.0, over(-1.0), 2.0), 0.0);
     }
 
     #[test]
     fn zero_keeps_its_sign_and_what_is_no_number_passes() {
-        assert!(map([-0.0, 0.0], 0.0, Factor::Over(1e-320, 0.0), -0.0).is_sign_negative());
-        assert!(map([0.0, 0.0], 0.0, Factor::Times(2.0, 0.0), -0.0).is_sign_positive());
-        assert_eq!(map([f64::INFINITY, 0.0], 1e308, Factor::Over(1e308, 1e308), -0.0), f64::INFINITY);
-        assert!(map([f64::NAN, 0.0], 0.0, Factor::Over(1.0, 0.0), -0.0).is_nan());
+        assert!(map([-0.0, 0.0], 0.0, over(1e-320), -0.0).is_sign_negative());
+        assert!(map([0.0, 0.0], 0.0, times(2.0), -0.0).is_sign_positive());
+        assert_eq!(map([f64::INFINITY, 0.0], 1e308, over(1e308), -0.0), f64::INFINITY);
+        assert!(map([f64::NAN, 0.0], 0.0, over(1.0), -0.0).is_nan());
     }
 }

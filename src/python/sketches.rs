@@ -8,8 +8,9 @@ use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_sh
 use super::threads;
 use crate::error::Error;
 use crate::stats::sketch::Sketch;
-use crate::stats::sketches::{Channel, Sketches, scaled};
+use crate::stats::sketches::{Channel, Sketches};
 use crate::stats::source::Masked;
+use crate::stats::weights::scaled;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

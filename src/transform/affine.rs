@@ -40,7 +40,7 @@ pub trait ElementMap<T: Element, U: Output>: Sync {
 }
 
 /// `y = (x - shift) * scale + offset`, where the scale may be given by its reciprocal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Affine<'a> {
     /// Subtracted first, one for each channel; nothing is zero.
     pub shift: Option<&'a [f64]>,
@@ -48,6 +48,8 @@ pub struct Affine<'a> {
     pub scale: Option<&'a [f64]>,
     /// What rounding the scale to `f64` lost; nothing is zero.
     pub scale_rest: Option<&'a [f64]>,
+    /// Powers of two that scales out of the range of `f64` have been multiplied by; nothing is one.
+    pub unit: Option<&'a [f64]>,
     /// Whether to divide by `scale` instead.
     pub divide: bool,
     /// Added last; nothing is zero.
@@ -70,6 +72,10 @@ impl Affine<'_> {
         fill(&mut parameters.scale, self.scale, 1.0);
         fill(&mut parameters.scale_rest, self.scale_rest, 0.0);
         fill(&mut parameters.offset, self.offset, NO_OFFSET);
+        parameters.unit.clear();
+        if self.unit.is_some() {
+            fill(&mut parameters.unit, self.unit, 1.0);
+        }
         parameters.prepare(self.divide);
     }
 
@@ -96,7 +102,7 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
     fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut AffineColumns) {
         let AffineColumns { parameters, narrow } = columns;
         self.fill(first, channels, parameters);
-        if T::IS_SMALL && !U::NEEDS_EXACT && self.offset.is_none() {
+        if T::IS_SMALL && !U::NEEDS_EXACT && self.offset.is_none() && self.unit.is_none() {
             narrow.prepare(parameters);
         }
         if narrow.is_empty() { parameters.widen(times) } else { narrow.widen(times) }

@@ -78,8 +78,7 @@ fn map_picture<T: MomentsElement, U: Output>(
         }
     };
     let (shift, scale): (Vec<f64>, Vec<f64>) = (shift, scale);
-    let affine =
-        Affine { shift: Some(&shift), scale: Some(&scale), scale_rest: None, divide: true, offset: None, clip };
+    let affine = Affine { shift: Some(&shift), scale: Some(&scale), divide: true, clip, ..Affine::default() };
     map(affine, x, out, kept, target, threads);
     Ok(())
 }

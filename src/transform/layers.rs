@@ -10,12 +10,12 @@
 
 use super::affine::{Affine, Target, map};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
-use crate::element::{Bool, Element, Output};
-use crate::kernels::lines::{Line, MapLine, Sums, Totals};
+use crate::element::{Element, Output};
+use crate::kernels::lines::{Line, MapLine, Mean, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
 use crate::parallel;
 use crate::stats::moments::{Moments, MomentsElement};
-use crate::stats::source::{Maskable, Masked};
+use crate::stats::source::{Finite, Maskable};
 use crate::view::{View, ViewMut};
 use std::ops::Range;
 
@@ -56,13 +56,13 @@ impl Layer<'_> {
 
     /// What is subtracted from the elements of a group, and what the differences are multiplied by: one where there are
     /// none. Where the variance is infinite both are zero, since differences may be infinite, too.
-    pub fn shift_and_scale(&self, mean: f64, var: f64) -> [f64; 2] {
+    pub fn shift_and_scale(&self, mean: Mean, var: f64) -> (Mean, f64) {
         let spread = var + self.epsilon;
         if spread == 0.0 {
-            return [mean, 1.0];
+            return (mean, 1.0);
         }
         let scale = 1.0 / spread.sqrt();
-        [if scale == 0.0 { 0.0 } else { mean }, scale]
+        (if scale == 0.0 { Mean::default() } else { mean }, scale)
     }
 
     /// The axis to take lines along, so that a group is read at once; nothing where columns suit better.
@@ -84,7 +84,7 @@ impl Layer<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     /// Zero where it is not subtracted.
-    pub mean: Vec<f64>,
+    pub mean: Vec<Mean>,
     /// The mean square where the mean is not subtracted.
     pub var: Vec<f64>,
 }
@@ -92,7 +92,7 @@ pub struct Statistics {
 impl Statistics {
     /// Of no element.
     pub fn unknown(groups: usize) -> Self {
-        Self { mean: vec![f64::NAN; groups], var: vec![f64::NAN; groups] }
+        Self { mean: vec![Mean { value: f64::NAN, rest: 0.0 }; groups], var: vec![f64::NAN; groups] }
     }
 }
 
@@ -157,7 +157,7 @@ pub fn statistics<T: Element, const N: usize>(
     place: &Place<N>,
     centred: bool,
     scratch: &mut Vec<T>,
-) -> (f64, f64) {
+) -> (Mean, f64) {
     let n = lines.group_len() as f64;
     // SAFETY: the first element of the group, which the view promises can be read.
     let first = unsafe { x.at(place.offset[k]).cast::<T>().read_unaligned() }.to_f64();
@@ -167,17 +167,18 @@ pub fn statistics<T: Element, const N: usize>(
         let [sum, squares] = sums(lines, x, k, place, pivot, scratch);
         // Chan, Golub, LeVeque, "Algorithms for computing the sample variance", American Statistician 37 (1983), eq. 1.7.
         let lost = if centred { sum * (sum / n) } else { 0.0 };
-        let (mean, squares) = (if centred { pivot + sum / n } else { 0.0 }, squares - lost);
+        let mean = if centred { Mean::of_sum(pivot, sum / n) } else { Mean::default() };
+        let squares = squares - lost;
         if again {
             return (mean, squares.max(0.0) / n);
         }
-        if !(mean.is_finite() && squares.is_finite()) {
+        if !(mean.value.is_finite() && squares.is_finite()) {
             return large_statistics(lines, x, k, place, centred, scratch);
         }
         if lost <= CANCELLED * squares || lost == 0.0 {
             return (mean, squares / n);
         }
-        (pivot, again) = (mean, true);
+        (pivot, again) = (mean.value, true);
     }
 }
 
@@ -192,7 +193,7 @@ fn large_statistics<T: Element, const N: usize>(
     place: &Place<N>,
     centred: bool,
     scratch: &mut Vec<T>,
-) -> (f64, f64) {
+) -> (Mean, f64) {
     // 2^-600: squares of what it is multiplied by can be added.
     const SMALL: f64 = f64::from_bits((1023 - 600) << 52);
     let n = lines.group_len() as f64;
@@ -208,11 +209,11 @@ fn large_statistics<T: Element, const N: usize>(
     };
     let mean = mean_of(&|x| x);
     if !mean.is_finite() {
-        return (mean, f64::NAN);
+        return (Mean { value: mean, rest: 0.0 }, f64::NAN);
     }
     let mean = if centred { mean } else { 0.0 };
     let var = mean_of(&|x| (x - mean) * (x - mean));
-    (mean / SMALL, var / SMALL / SMALL)
+    (Mean { value: mean / SMALL, rest: 0.0 }, var / SMALL / SMALL)
 }
 
 /// Each group read from memory once.
@@ -279,7 +280,7 @@ struct Piece<'a, 'm, T, const STREAM: bool> {
 
 impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
     /// The number of each group, its mean and its variance.
-    type Output = Vec<(usize, f64, f64)>;
+    type Output = Vec<(usize, Mean, f64)>;
 
     #[inline(always)]
     fn run(self) -> Self::Output {
@@ -300,7 +301,7 @@ impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
 impl<T: LayerElement> Groups<'_, '_, T> {
     /// Map all lines of the group at `place`.
     #[inline(always)]
-    fn map<const STREAM: bool>(&self, place: &Place<2>, [shift, scale]: [f64; 2], scratch: &mut Scratch<T>) {
+    fn map<const STREAM: bool>(&self, place: &Place<2>, (mean, scale): (Mean, f64), scratch: &mut Scratch<T>) {
         let Self { layer, lines, overwritten, .. } = *self;
         let Scratch { x, y, gamma, beta } = scratch;
         let (len, stride) = (lines.line.len, lines.line.stride);
@@ -311,10 +312,10 @@ impl<T: LayerElement> Groups<'_, '_, T> {
                 let all = [layer.gamma, layer.beta].map(Option::unwrap_or_default);
                 let gamma = parameters(all[0], parameter, step, len, gamma);
                 let beta = parameters(all[1], parameter, step, len, beta);
-                Line { shift, scale, parameters: Some((gamma, beta)), offset: 0.0 }
+                Line { mean, scale, parameters: Some((gamma, beta)), offset: 0.0 }
             } else {
                 let offset = layer.beta.map_or(0.0, |beta| beta[parameter as usize]);
-                Line { shift, scale: scale * layer.gamma(parameter), parameters: None, offset }
+                Line { mean, scale: scale * layer.gamma(parameter), parameters: None, offset }
             };
             // SAFETY: these lines are elements of the view, which promises that they can be read; those that are
             // overwritten are copied.
@@ -356,18 +357,19 @@ impl Cells {
         let count = groups(x.shape, shared);
         // Cells have equally many elements (Chan, Golub, LeVeque, eq. 2.1, for more than two parts).
         let share = count as f64 / of.len() as f64;
-        let mut statistics = Statistics { mean: vec![0.0; count], var: vec![0.0; count] };
+        let mut statistics = Statistics { mean: vec![Mean::default(); count], var: vec![0.0; count] };
         if layer.centred {
             // From the mean of one cell of each group: where all are equal, so is their mean.
             of.iter().zip(&means).for_each(|((group, _), mean)| statistics.mean[*group] = *mean);
             let mut away = vec![0.0; count];
             for ((group, _), mean) in of.iter().zip(&means) {
-                away[*group] += (mean - statistics.mean[*group]) * share;
+                away[*group] += statistics.mean[*group].to(*mean) * share;
             }
-            statistics.mean.iter_mut().zip(away).for_each(|(mean, away)| *mean += away);
+            let moved = |(mean, away): (&mut Mean, f64)| *mean = Mean::of_sum(mean.value, away + mean.rest);
+            statistics.mean.iter_mut().zip(away).for_each(moved);
         }
         for ((group, _), (mean, var)) in of.iter().zip(means.iter().zip(&vars)) {
-            let away = mean - statistics.mean[*group];
+            let away = statistics.mean[*group].to(*mean);
             statistics.var[*group] += (var + away * away) * share;
         }
         Self { of, statistics, kept }
@@ -389,38 +391,18 @@ pub fn numbers(shape: &[usize], shared: &[bool], own: &[bool], kept: &[bool]) ->
 }
 
 /// Mean and variance of each cell; not-a-number where an element is not finite.
-fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> (Vec<f64>, Vec<f64>) {
-    let moments = Moments::of(x, kept, threads).or_else(|_| {
-        // An infinity: left out as not-a-number is, so that it spoils its own cell only.
-        let finite = |offset: isize| {
-            // SAFETY: an element of the view, which promises that it can be read.
-            let element = unsafe { x.at(offset).cast::<T>().read_unaligned() };
-            Bool(u8::from(element.to_f64().is_finite()))
-        };
-        let (inner, inner_stride) =
-            x.shape.last().zip(x.strides.last()).map_or((1, 0), |(len, stride)| (*len, *stride));
-        let mut starts = vec![0];
-        for (len, stride) in x.shape.iter().zip(x.strides).rev().skip(1).rev() {
-            starts = starts.iter().flat_map(|at| (0..*len as isize).map(move |i| at + i * stride)).collect();
-        }
-        let lines = starts.into_iter().flat_map(|at| (0..inner as isize).map(move |i| at + i * inner_stride));
-        let mask: Vec<Bool> = lines.map(finite).collect();
-        let mut strides = vec![1isize; x.shape.len()];
-        for axis in (1..x.shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * x.shape[axis] as isize;
-        }
-        // SAFETY: the mask has as many elements as the shape, in C order.
-        let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape, &strides) };
-        Moments::of(Masked { x, mask }, kept, threads)
-    });
+fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> (Vec<Mean>, Vec<f64>) {
+    // An infinity is left out as not-a-number is, so that it spoils its own cell only.
+    let moments = Moments::of(x, kept, threads).or_else(|_| Moments::of(Finite(x), kept, threads));
     let len = groups(x.shape, kept);
     let cells = x.shape.iter().product::<usize>() / len.max(1);
-    let Ok(moments) = moments else { return (vec![f64::NAN; cells], vec![f64::NAN; cells]) };
+    let unknown = Mean { value: f64::NAN, rest: 0.0 };
+    let Ok(moments) = moments else { return (vec![unknown; cells], vec![f64::NAN; cells]) };
     let whole: Vec<bool> = moments.count().iter().map(|count| *count == len as f64).collect();
-    let or_nan = |values: Vec<f64>| {
-        values.into_iter().zip(&whole).map(|(value, whole)| if *whole { value } else { f64::NAN }).collect()
-    };
-    (or_nan(moments.mean()), or_nan(moments.var(0.0)))
+    let means = moments.mean().into_iter().zip(moments.mean_rest()).map(|(value, rest)| Mean { value, rest });
+    let means = means.zip(&whole).map(|(mean, whole)| if *whole { mean } else { unknown }).collect();
+    let vars = moments.var(0.0).into_iter().zip(&whole).map(|(var, whole)| if *whole { var } else { f64::NAN });
+    (means, vars.collect())
 }
 
 /// The statistics and the map of whole arrays.
@@ -436,17 +418,15 @@ fn by_cells<T: LayerElement>(
         of.iter().map(|(group, parameter)| value(*group, *parameter)).collect()
     };
     let of_group = |group: usize| layer.shift_and_scale(statistics.mean[group], statistics.var[group]);
-    let shift = each(&|group, _| of_group(group)[0]);
-    let scale = each(&|group, parameter| of_group(group)[1] * layer.gamma(parameter as isize));
-    let offset = layer.beta.map(|beta| each(&|_, parameter| beta[parameter]));
-    let affine = Affine {
-        shift: Some(&shift),
-        scale: Some(&scale),
-        scale_rest: None,
-        divide: false,
-        offset: offset.as_deref(),
-        clip: None,
-    };
+    let factor = |group: usize, parameter: usize| of_group(group).1 * layer.gamma(parameter as isize);
+    let shift = each(&|group, _| of_group(group).0.value);
+    let scale = each(&factor);
+    // What rounding the mean lost is added with beta: less than a digit of any output but `f64`.
+    let rest = |group: usize, parameter: usize| of_group(group).0.rest * factor(group, parameter);
+    let beta = |parameter: usize| layer.beta.map_or(0.0, |beta| beta[parameter]);
+    let offset = (layer.beta.is_some() || T::NEEDS_EXACT && layer.centred)
+        .then(|| each(&|group, parameter| beta(parameter) - if T::NEEDS_EXACT { rest(group, parameter) } else { 0.0 }));
+    let affine = Affine { shift: Some(&shift), scale: Some(&scale), offset: offset.as_deref(), ..Affine::default() };
     map(affine, x, out, &kept, target, threads);
     statistics
 }

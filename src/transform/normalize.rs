@@ -8,7 +8,7 @@ use crate::kernels::normalize::normalize_rows;
 use crate::kernels::norms::Norm;
 use crate::layout::Plan;
 use crate::parallel;
-use crate::stats::norms::norms;
+use crate::stats::norms::{Scaled, norms};
 use crate::tiles::{Access, RowsMut, access, block, scatter};
 use crate::view::{View, ViewMut};
 
@@ -136,17 +136,25 @@ fn normalize_piece<T: Element, U: Output>(
     threads: usize,
 ) -> bool {
     let Ok(lengths) = norms(norm, x, kept, threads) else { return false };
-    if !lengths.iter().all(|length| length.hi.is_finite()) {
+    if !lengths.iter().all(|scaled| scaled.length.hi.is_finite()) {
         return false;
     }
-    let (scale, rest) = divisors(&lengths, tiny);
-    let affine =
-        Affine { shift: None, scale: Some(&scale), scale_rest: Some(&rest), divide: true, offset: None, clip: None };
+    let divisors: Vec<Dd> = lengths.iter().map(|scaled| divisor(scaled, tiny)).collect();
+    let (scale, rest): (Vec<f64>, Vec<f64>) = divisors.into_iter().map(|divisor| (divisor.hi, divisor.lo)).unzip();
+    let out_of_range = lengths.iter().any(|scaled| scaled.unit != 1.0);
+    let unit: Vec<f64> = if out_of_range { lengths.iter().map(|scaled| scaled.unit).collect() } else { Vec::new() };
+    let affine = Affine {
+        scale: Some(&scale),
+        scale_rest: Some(&rest),
+        unit: out_of_range.then_some(&unit),
+        divide: true,
+        ..Affine::default()
+    };
     !map(affine, x, out, kept, target, threads)
 }
 
-/// Lengths as what to divide by: one where there is nothing to divide.
-pub fn divisors(lengths: &[Dd], tiny: f64) -> (Vec<f64>, Vec<f64>) {
-    let divisor = |length: &Dd| if length.hi == 0.0 || length.hi < tiny { (1.0, 0.0) } else { (length.hi, length.lo) };
-    lengths.iter().map(divisor).unzip()
+/// What to divide a vector of this length by, in its unit: one where there is nothing to divide.
+pub fn divisor(scaled: &Scaled, tiny: f64) -> Dd {
+    let Scaled { length, unit } = scaled;
+    if length.hi == 0.0 || length.hi < tiny * unit { Dd::from(1.0) } else { *length }
 }
