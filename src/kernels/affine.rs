@@ -30,6 +30,13 @@ pub enum Form {
     Full,
 }
 
+impl Form {
+    /// What `T` takes: a value in two words has a rest as well.
+    fn of<T: Element>(self) -> Self {
+        if T::IS_WIDE && self == Self::Fused { Self::Full } else { self }
+    }
+}
+
 const SCALED: u8 = Form::Scaled as u8;
 const FUSED: u8 = Form::Fused as u8;
 const FULL: u8 = Form::Full as u8;
@@ -103,13 +110,18 @@ impl Parameters {
             super::run(Walk::<_, _, 4, 1> { rows, out, columns: &mut map });
             return map.infinite;
         }
-        match (form, stream) {
+        // Offsets past the cache: where elements and results are of one size, as in layers and maps of floats. (Each kernel
+        // is compiled for every pair of dtypes.)
+        let stream = stream && (form == Form::Scaled || const { size_of::<T>() == size_of::<U>() });
+        match (form.of::<T>(), stream) {
             (Form::Scaled, false) => self.walk::<T, U, SCALED, false>(rows, out),
             (Form::Scaled, true) => self.walk::<T, U, SCALED, true>(rows, out),
-            (Form::Fused, false) => self.walk::<T, U, FUSED, false>(rows, out),
-            (Form::Fused, true) => self.walk::<T, U, FUSED, true>(rows, out),
-            (Form::Full, false) => self.walk::<T, U, FULL, false>(rows, out),
-            (Form::Full, true) => self.walk::<T, U, FULL, true>(rows, out),
+            (Form::Fused, false) if const { !T::IS_WIDE } => self.walk::<T, U, FUSED, false>(rows, out),
+            (Form::Fused, true) if const { !T::IS_WIDE && size_of::<T>() == size_of::<U>() } => {
+                self.walk::<T, U, FUSED, true>(rows, out)
+            }
+            (_, true) if const { size_of::<T>() == size_of::<U>() } => self.walk::<T, U, FULL, true>(rows, out),
+            _ => self.walk::<T, U, FULL, false>(rows, out),
         }
     }
 
@@ -181,7 +193,7 @@ impl Kernel for Invert<'_> {
 /// output, all of them of a product that nothing is taken away from.
 #[inline(always)]
 fn map_plain<const FORM: u8, const WIDE: bool>(x: [f64; 2], shift: f64, scale: f64, offset: f64) -> f64 {
-    if FORM == FUSED && !WIDE {
+    if FORM == FUSED {
         return x[0].mul_add(scale, offset);
     }
     let difference = if WIDE {
@@ -197,7 +209,7 @@ fn map_plain<const FORM: u8, const WIDE: bool>(x: [f64; 2], shift: f64, scale: f
 #[inline(always)]
 fn difference<const FORM: u8, const WIDE: bool>(x: [f64; 2], shift: f64) -> (f64, f64) {
     if FORM == FUSED {
-        return if WIDE { two_sum(x[0], x[1]) } else { (x[0], 0.0) };
+        return (x[0], 0.0);
     }
     let (sum, error) = two_sum(x[0], -shift);
     if WIDE {
@@ -238,12 +250,11 @@ fn map_fused<const WIDE: bool>(x: [f64; 2], shift: f64, scale: f64, scale_rest: 
 
 /// One element of column `c`, as the kernels map it.
 pub fn map_one<T: Element, U: Output>(parameters: &Parameters, c: usize, x: T, form: Form) -> U {
-    U::from_f64(match (form, T::IS_WIDE) {
+    U::from_f64(match (form.of::<T>(), T::IS_WIDE) {
         (_, _) if parameters.extreme => parameters.exactly(c, x),
         (Form::Scaled, false) => one::<T, U, SCALED, false>(parameters, c, x),
         (Form::Scaled, true) => one::<T, U, SCALED, true>(parameters, c, x),
-        (Form::Fused, false) => one::<T, U, FUSED, false>(parameters, c, x),
-        (Form::Fused, true) => one::<T, U, FUSED, true>(parameters, c, x),
+        (Form::Fused, _) => one::<T, U, FUSED, false>(parameters, c, x),
         (Form::Full, false) => one::<T, U, FULL, false>(parameters, c, x),
         (Form::Full, true) => one::<T, U, FULL, true>(parameters, c, x),
     })
