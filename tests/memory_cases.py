@@ -1,5 +1,6 @@
-"""What statistics, layers and maps take beside their input and output: a process of its own, which prints a line for each
-case that takes more than it may.
+"""What statistics, layers and maps take beside their input and output.
+
+A process of its own, which prints a line for each case that takes more than it may.
 
 The peak of the process is set back before each case (``/proc/self/clear_refs``) and read after it.
 """
@@ -7,11 +8,11 @@ The peak of the process is set back before each case (``/proc/self/clear_refs``)
 import itertools
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
-
 import planish
-from planish import GroupedScaler, MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler, layers
+from planish import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler, layers
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
 
 MIB = 1 << 20
@@ -49,7 +50,7 @@ def layouts(x):
 
 def statistics(x, dtype):
     """Accumulators with every kind of weights and masks."""
-    samples, width = x.shape
+    samples = len(x)
     rng = np.random.default_rng(1)
     by_sample = rng.integers(0, 4, samples).astype(float)
     fractions = rng.random(samples)
@@ -72,11 +73,11 @@ def statistics(x, dtype):
         for (told, weight), (masked, mask) in itertools.product(weights.items(), masks.items()):
             if name == "Extrema" and weight is not None:
                 continue
-            slow = name == "Quantiles" and (axis is None or told == "weights that are fractions" and mask is not None)
+            slow = name == "Quantiles" and (axis is None or (told == "weights that are fractions" and mask is not None))
             if slow and dtype != "float32":
                 continue
             more = {} if name == "Extrema" else {"weights": weight}
-            yield f"{name}({axis}), {told}, {masked}", lambda: make(axis).update(x, mask=mask, **more), most
+            yield f"{name}({axis}), {told}, {masked}", partial(make(axis).update, x, mask=mask, **more), most
 
 
 def scalers(x, out):
@@ -86,15 +87,15 @@ def scalers(x, out):
     # scikit-learn compares weights with zero: a byte for each sample.
     most = USUAL + 2 * len(x)
     for scaler in (StandardScaler(), MinMaxScaler((-1, 1)), MaxAbsScaler(), StandardScaler(n_blocks=5)):
-        yield f"{scaler}.fit", lambda: scaler.fit(x), most
-        yield f"{scaler}.fit with a mask", lambda: scaler.fit(x, mask=mask), most
-        yield f"{scaler}.transform", lambda: scaler.transform(x, out=out), most
-        yield f"{scaler}.inverse_transform", lambda: scaler.inverse_transform(x, out=out), most
-    yield "StandardScaler with weights", lambda: StandardScaler().fit(x, sample_weight=weight), most + weight.nbytes
-    yield "RobustScaler.partial_fit", lambda: RobustScaler().partial_fit(x, mask=mask), SORTED
+        yield f"{scaler}.fit", partial(scaler.fit, x), most
+        yield f"{scaler}.fit with a mask", partial(scaler.fit, x, mask=mask), most
+        yield f"{scaler}.transform", partial(scaler.transform, x, out=out), most
+        yield f"{scaler}.inverse_transform", partial(scaler.inverse_transform, x, out=out), most
+    yield "StandardScaler with weights", partial(StandardScaler().fit, x, sample_weight=weight), most + weight.nbytes
+    yield "RobustScaler.partial_fit", partial(RobustScaler().partial_fit, x, mask=mask), SORTED
     for norm in ("l1", "l2", "max"):
-        yield f"Normalizer({norm!r})", lambda: Normalizer(norm).transform(x, out=out), most
-        yield f"Normalizer({norm!r}) of columns", lambda: Normalizer(norm, channel_axis=0).transform(x, out=out), most
+        yield f"Normalizer({norm!r})", partial(Normalizer(norm).transform, x, out=out), most
+        yield f"Normalizer({norm!r}) of columns", partial(Normalizer(norm, channel_axis=0).transform, x, out=out), most
 
 
 def normalised(x, out):
@@ -103,18 +104,22 @@ def normalised(x, out):
     ones, zeros = np.ones(channels), np.zeros(channels)
     for gamma, beta in ((None, None), (ones, zeros)):
         told = "with parameters" if gamma is not None else "without parameters"
-        yield f"batch_norm {told}", lambda: layers.batch_norm(x, gamma, beta, channel_axis=-1, out=out), USUAL
-        yield f"instance_norm {told}", lambda: layers.instance_norm(x, gamma, beta, channel_axis=-1, out=out), USUAL
-        yield f"group_norm {told}", lambda: layers.group_norm(x, 4, gamma, beta, channel_axis=-1, out=out), USUAL
-        yield f"layer_norm {told}", lambda: layers.layer_norm(x, gamma, beta, out=out), USUAL
+        yield f"batch_norm {told}", partial(layers.batch_norm, x, gamma, beta, channel_axis=-1, out=out), USUAL
+        yield f"instance_norm {told}", partial(layers.instance_norm, x, gamma, beta, channel_axis=-1, out=out), USUAL
+        yield f"group_norm {told}", partial(layers.group_norm, x, 4, gamma, beta, channel_axis=-1, out=out), USUAL
+        yield f"layer_norm {told}", partial(layers.layer_norm, x, gamma, beta, out=out), USUAL
         first = np.moveaxis(x, -1, 1), np.moveaxis(out, -1, 1)
-        yield f"batch_norm, channels first, {told}", lambda: layers.batch_norm(first[0], gamma, beta, out=first[1]), USUAL
         yield (
-            f"gradients {told}",
-            lambda: layers.batch_norm_backward(x, x, gamma, channel_axis=-1, out=out),
+            f"batch_norm, channels first, {told}",
+            partial(layers.batch_norm, first[0], gamma, beta, out=first[1]),
             USUAL,
         )
-    yield "standardize", lambda: layers.standardize(x, None, out=out), USUAL
+        yield (
+            f"gradients {told}",
+            partial(layers.batch_norm_backward, x, x, gamma, channel_axis=-1, out=out),
+            USUAL,
+        )
+    yield "standardize", partial(layers.standardize, x, None, out=out), USUAL
 
 
 def report(what, cases):
@@ -146,7 +151,11 @@ def main(part):
         x = x.reshape(16, 256, -1, 12)
         for told, value in (("finite", 0), ("an infinity", np.inf), ("not a number", np.nan)):
             x[3, 2, 1, 0] = value
-            for order, view in (("C order", x), ("mirrored", x[:, ::-1, :, ::-1]), ("transposed", x.transpose(0, 2, 1, 3))):
+            for order, view in (
+                ("C order", x),
+                ("mirrored", x[:, ::-1, :, ::-1]),
+                ("transposed", x.transpose(0, 2, 1, 3)),
+            ):
                 out = np.zeros_like(x).transpose(0, 2, 1, 3) if order == "transposed" else np.zeros_like(x)
                 layers.layer_norm(view, out=out)
                 report(f"{dtype}, {told}, {order}", normalised(view, out))

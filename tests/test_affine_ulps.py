@@ -1,8 +1,8 @@
 """The affine map against exact arithmetic: every dtype of elements and results, parameters that are chosen to hurt.
 
-Of integers and floats of up to 16 bits, all values are mapped. A result is compared with the exact value by what is left
-of ``(x - shift) * scale + offset - y``, which is a sum of products of doubles: an exact sum of doubles, by error-free
-transformations, whose parts are added until nothing is lost.
+Of integers and floats of up to 16 bits, all values are mapped. A result is compared with the exact value by what is
+left of ``(x - shift) * scale + offset - y``, a sum of products of doubles: error-free transformations make it an exact
+sum of doubles, whose parts are added until nothing is lost.
 """
 
 from fractions import Fraction
@@ -10,7 +10,6 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
-
 from planish import ImageNormalizer, _core
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -89,7 +88,7 @@ def elements(dtype):
 
 
 def shifts(x):
-    """Beyond the elements, between and beside them: where differences have the most digits, and where they have none."""
+    """Beyond the elements, between and beside them: where differences have the most digits, and the fewest."""
     values = x.astype(np.float64)
     beside = [values[len(values) // 3] * (1 + 2.0**-40), values[len(values) // 5] + 1e-7]
     return [0.0, -65535.9, 40000.3, -40000.3, 0.0625 + 1e-12, values.max(), values.min() / 2 + 0.1, *beside]
