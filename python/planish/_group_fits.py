@@ -18,6 +18,8 @@ from planish._streaming import StreamingScaler
 
 #: Scalers whose statistics the core gathers of all groups at once.
 _IN_CORE = (StandardScaler, MinMaxScaler, MaxAbsScaler)
+#: Groups with blocks that are dealt one by one.
+_FEW = 1000
 
 
 def twin(scaler: Any) -> Any:
@@ -74,7 +76,7 @@ class Fits:
 
     def fit(self, scalers: Sequence[Any], rows: Rows) -> list[Any]:
         """Fit a copy of each of `scalers`, by the code of the group; those that are fitted go on."""
-        if type(scalers[0]) in _IN_CORE and self.mask is None and self._has_codes(scalers[0], rows):
+        if self._in_one_pass(scalers[0], rows):
             return self._fit_in_core(scalers, rows)
         fitted = list(scalers)
 
@@ -107,9 +109,13 @@ class Fits:
         whole._learn(statistics, len(self.X) * self.samples_of_row, self.dtype)
         return whole
 
-    def _has_codes(self, scaler: Any, rows: Rows) -> bool:
-        """Whether the core can number all groups, with the blocks of each."""
-        return (getattr(scaler, "n_blocks", None) or 1) * rows.n_groups < 1 << 32
+    def _in_one_pass(self, scaler: Any, rows: Rows) -> bool:
+        """Whether the core gathers the statistics of all groups, with the blocks of each."""
+        if type(scaler) not in _IN_CORE or self.mask is not None:
+            return False
+        blocks = getattr(scaler, "n_blocks", None)
+        # Few groups with blocks are dealt one by one: to the last bit as each would be alone.
+        return blocks is None or (rows.n_groups > _FEW and blocks * rows.n_groups < 1 << 32)
 
     def _gather(self, scalers: Sequence[Any], rows: Rows) -> tuple[Any, Callable[[], list[Any]]]:
         """Gather the statistics of all groups in one pass; and a function that gives those of each."""

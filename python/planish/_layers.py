@@ -407,7 +407,7 @@ def check_running(mean: Any, var: Any, shape: tuple[int, ...]) -> None:
             raise ValueError(f"{name} is read-only; training changes it in place")
 
 
-def check_apart(mean: NDArray[Any], var: NDArray[Any], **others: Any) -> None:
+def check_apart(mean: Any, var: Any, **others: Any) -> None:
     """Check that running statistics, which are changed last, can be moved without changing anything else."""
     pairs = [("running_var", mean, "running_mean", var)]
     for name, other in others.items():

@@ -247,7 +247,7 @@ class MedianOfMeans:
         return whole
 
     def _apart(self, empty: Callable[[], MedianOfMeans], dealt: Dealt) -> list[MedianOfMeans]:
-        """Take groups apart: give each statistics of its own, which go on where its samples ended."""
+        """Take groups apart: give each statistics of its own, to be joined to those that its samples go on from."""
         state = self._state.moments.__getstate__()
         n_blocks, groups, *channels = state["shape"]
         # One row for each channel of each block; none where there is nothing to say.
@@ -260,7 +260,7 @@ class MedianOfMeans:
             for name, value in state.items()
             if isinstance(value, np.ndarray)
         }
-        following = ((dealt.first + dealt.sizes) % n_blocks).tolist()
+        following = (dealt.sizes % n_blocks).tolist()
         shape, parts = (n_blocks, *channels), []
         for next_block, *rows in zip(following, *tables.values(), strict=True):
             part = empty()
