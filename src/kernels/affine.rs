@@ -3,7 +3,7 @@
 //! Elements are widened to `f64`, mapped and rounded once. Where the output is itself `f64`, the rounding errors of
 //! each operation are computed and added back at the end, so that the result is within one ulp there as well; the
 //! scale then carries a second double, so that a division is as exact as a multiplication. The same is done for every
-//! output where an offset may take most digits of the product away. What is left, parameters near the ends of the range of
+//! output where an offset has taken most digits of the product away. What is left, parameters near the ends of the range of
 //! `f64` and results that are next to nothing beside their offset, is done exactly ([`super::exact_map`]).
 
 use super::columns::{Columns, Walk, lanes, lanes_mut};
@@ -44,8 +44,10 @@ const FULL: u8 = Form::Full as u8;
 /// What can be added to everything, minus zero included, and changes nothing.
 pub const NO_OFFSET: f64 = -0.0;
 
-/// A result that is smaller than this part of its offset has lost too many digits.
+/// A result that is smaller than this part of its offset has lost too many digits, where rounding errors are added back
+/// and where they are not.
 const CANCELLED: f64 = 1.0 / (1u64 << 48) as f64;
+const CANCELLED_PLAIN: f64 = 1.0 / (1u64 << 16) as f64;
 /// From here on (2^969) what is added to the largest double may take it out of range.
 const LARGEST: f64 = f64::from_bits((1023 + 969) << 52);
 /// Divisors whose reciprocals, and what rounding these lost, are normal numbers: between 2^-900 and 2^900.
@@ -136,16 +138,43 @@ impl Parameters {
         Some(if corrected.is_nan() { x.to_f64() * scale } else { corrected })
     }
 
+    /// Element `x` of column `c`, of whose product the offset has left less than [`CANCELLED_PLAIN`], for an output of fewer
+    /// digits than `f64`.
+    #[cold]
+    #[inline(never)]
+    fn recovered<T: Element>(&self, c: usize, x: T) -> f64 {
+        let Self { shift, scale, scale_rest, offset, .. } = self;
+        let (difference, difference_error) = difference::<FULL, true>(x.as_sum(), shift[c]);
+        let more = difference.mul_add(scale_rest[c], difference_error * scale[c]);
+        let y = difference.mul_add(scale[c], offset[c]) + more;
+        if y.abs() < offset[c].abs() * CANCELLED { self.exactly(c, x) } else { y }
+    }
+
     /// Element `x` of column `c`, rounded once.
     #[cold]
     #[inline(never)]
     fn exactly<T: Element>(&self, c: usize, x: T) -> f64 {
+        if !self.extreme && self.is_nothing(c, x) {
+            return 0.0;
+        }
         let unit = self.unit.get(c).copied().unwrap_or(1.0);
         let factor = match self.divisors.get(c) {
             Some(scale) => Factor { scale: *scale, unit, divides: true },
             None => Factor { scale: [self.scale[c], self.scale_rest[c]], unit, divides: false },
         };
         exact_map::map(x.as_sum(), self.shift[c], factor, self.offset[c])
+    }
+
+    /// Whether the offset takes all of the product away, where that is easily seen: data may be full of such elements.
+    fn is_nothing<T: Element>(&self, c: usize, x: T) -> bool {
+        let (difference, error) = difference::<FULL, true>(x.as_sum(), self.shift[c]);
+        // Large enough that none of the digits of the sums below is out of range.
+        let exact = error == 0.0 && difference.abs() > DIVISORS[0];
+        exact
+            && match self.divisors.get(c) {
+                Some([divisor, rest]) => *rest == 0.0 && self.offset[c].mul_add(*divisor, difference) == 0.0,
+                None => self.scale_rest[c] == 0.0 && difference.mul_add(self.scale[c], self.offset[c]) == 0.0,
+            }
     }
 
     fn walk<T: Element, U: Output, const FORM: u8, const STREAM: bool>(
@@ -202,7 +231,7 @@ fn map_plain<const FORM: u8, const WIDE: bool>(x: [f64; 2], shift: f64, scale: f
     } else {
         x[0] - shift
     };
-    if FORM == SCALED { difference * scale } else { difference * scale + offset }
+    if FORM == SCALED { difference * scale } else { difference.mul_add(scale, offset) }
 }
 
 /// `x - shift` as sum and error.
@@ -241,13 +270,6 @@ fn map_corrected<const FORM: u8, const WIDE: bool>(
     sum + (sum_error + error)
 }
 
-/// The same for an output of fewer digits, which a last addition to the rounded result is good enough for.
-#[inline(always)]
-fn map_fused<const WIDE: bool>(x: [f64; 2], shift: f64, scale: f64, scale_rest: f64, offset: f64) -> f64 {
-    let (difference, difference_error) = difference::<FULL, WIDE>(x, shift);
-    difference.mul_add(scale, offset) + difference.mul_add(scale_rest, difference_error * scale)
-}
-
 /// One element of column `c`, as the kernels map it.
 pub fn map_one<T: Element, U: Output>(parameters: &Parameters, c: usize, x: T, form: Form) -> U {
     U::from_f64(match (form.of::<T>(), T::IS_WIDE) {
@@ -263,14 +285,10 @@ pub fn map_one<T: Element, U: Output>(parameters: &Parameters, c: usize, x: T, f
 fn one<T: Element, U: Output, const FORM: u8, const WIDE: bool>(parameters: &Parameters, c: usize, x: T) -> f64 {
     let Parameters { shift, scale, scale_rest, offset, .. } = parameters;
     let plain = map_plain::<FORM, WIDE>(x.as_sum(), shift[c], scale[c], offset[c]);
-    if !U::NEEDS_EXACT && FORM != FULL {
-        return plain;
+    if !U::NEEDS_EXACT {
+        return if is_lost::<FORM>(plain, offset[c]) { parameters.recovered(c, x) } else { plain };
     }
-    let y = if U::NEEDS_EXACT {
-        map_corrected::<FORM, WIDE>(x.as_sum(), shift[c], scale[c], scale_rest[c], offset[c])
-    } else {
-        map_fused::<WIDE>(x.as_sum(), shift[c], scale[c], scale_rest[c], offset[c])
-    };
+    let y = map_corrected::<FORM, WIDE>(x.as_sum(), shift[c], scale[c], scale_rest[c], offset[c]);
     if y.is_nan() {
         plain
     } else if FORM == FULL && y.abs() < offset[c].abs() * CANCELLED {
@@ -278,6 +296,12 @@ fn one<T: Element, U: Output, const FORM: u8, const WIDE: bool>(parameters: &Par
     } else {
         y
     }
+}
+
+/// Whether a result without errors added back has lost too many digits. (In `f32`, of which there are more to a vector.)
+#[inline(always)]
+fn is_lost<const FORM: u8>(y: f64, offset: f64) -> bool {
+    FORM == FULL && (y as f32).abs() < (offset.abs() * CANCELLED_PLAIN) as f32
 }
 
 struct Map<'a, T: Element, U, const FORM: u8, const STREAM: bool> {
@@ -325,14 +349,9 @@ impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FO
             let x: [T; L] = *x;
             let plain = |j: usize| map_plain::<FORM, WIDE>(x[j].as_sum(), shift[j], scale[j], offset[j]);
             let mut odd = true;
-            let mapped: [U; L] = if U::NEEDS_EXACT || FORM == FULL {
-                let corrected = |j: usize| {
-                    if U::NEEDS_EXACT {
-                        map_corrected::<FORM, WIDE>(x[j].as_sum(), shift[j], scale[j], rest[j], offset[j])
-                    } else {
-                        map_fused::<WIDE>(x[j].as_sum(), shift[j], scale[j], rest[j], offset[j])
-                    }
-                };
+            let mapped: [U; L] = if U::NEEDS_EXACT {
+                let corrected =
+                    |j: usize| map_corrected::<FORM, WIDE>(x[j].as_sum(), shift[j], scale[j], rest[j], offset[j]);
                 // What is not a number is no comparison's, either.
                 let lost = |j: usize, y: f64| FORM == FULL && y.abs() < offset[j].abs() * CANCELLED;
                 let mut mapped: [f64; L] = std::array::from_fn(corrected);
@@ -343,6 +362,16 @@ impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FO
                             mapped[j] = plain(j);
                         } else if lost(j, mapped[j]) {
                             mapped[j] = self.parameters.exactly(at + j, x[j]);
+                        }
+                    }
+                }
+                mapped.map(U::from_f64)
+            } else if FORM == FULL {
+                let mut mapped: [f64; L] = std::array::from_fn(plain);
+                if (0..L).fold(false, |any, j| any | is_lost::<FORM>(mapped[j], offset[j])) {
+                    for j in 0..L {
+                        if is_lost::<FORM>(mapped[j], offset[j]) {
+                            mapped[j] = self.parameters.recovered(at + j, x[j]);
                         }
                     }
                 }
