@@ -422,7 +422,10 @@ fn by_cells<T: LayerElement>(
     let shift = each(&|group, _| of_group(group).0.value);
     let scale = each(&factor);
     // What rounding the mean lost is added with beta: less than a digit of any output but `f64`.
-    let rest = |group: usize, parameter: usize| of_group(group).0.rest * factor(group, parameter);
+    let rest = |group: usize, parameter: usize| match of_group(group).0.rest {
+        0.0 => 0.0,
+        rest => rest * factor(group, parameter),
+    };
     let beta = |parameter: usize| layer.beta.map_or(0.0, |beta| beta[parameter]);
     let offset = (layer.beta.is_some() || T::NEEDS_EXACT && layer.centred)
         .then(|| each(&|group, parameter| beta(parameter) - if T::NEEDS_EXACT { rest(group, parameter) } else { 0.0 }));
