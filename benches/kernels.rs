@@ -7,7 +7,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use planish::element::{Element, Output, bf16, f16};
 use planish::kernels::Level;
-use planish::kernels::affine::Parameters;
+use planish::kernels::affine::{Form, NO_OFFSET, Parameters};
 use planish::kernels::brackets::Brackets;
 use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
@@ -60,15 +60,16 @@ fn bounds<T: Element>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make
 fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn(u32) -> T) {
     let x = data(make);
     let mut out = vec![U::from_f64(0.0); x.len()];
-    let mut parameters = Parameters {
-        shift: (0..WIDTH).map(|i| i as f64).collect(),
-        scale: vec![3.0; WIDTH],
-        scale_rest: vec![0.0; WIDTH],
-        offset: vec![0.0; WIDTH],
-    };
-    parameters.invert_scales();
+    let shift = (0..WIDTH).map(|i| i as f64).collect();
+    let mut parameters = Parameters::new(shift, vec![3.0; WIDTH], vec![NO_OFFSET; WIDTH]);
+    parameters.prepare(true);
     each_level(group, name, size_of_val(x.as_slice()) + size_of_val(out.as_slice()), || {
-        black_box(parameters.map(black_box(Rows::flat(&x, WIDTH)), RowsMut::flat(&mut out, WIDTH), false, false));
+        black_box(parameters.map(
+            black_box(Rows::flat(&x, WIDTH)),
+            RowsMut::flat(&mut out, WIDTH),
+            Form::Scaled,
+            false,
+        ));
     });
 }
 

@@ -28,6 +28,13 @@ pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
     }
     /// The value for comparisons.
     fn key(self) -> Self::Key;
+    /// Whether `f64` does not hold every value.
+    const IS_WIDE: bool = false;
+    /// The value as the sum of two `f64`, exactly.
+    #[inline(always)]
+    fn as_sum(self) -> [f64; 2] {
+        [self.to_f64(), 0.0]
+    }
 }
 
 /// A type whose minimum and maximum the kernels can track. Comparisons with NaN are false, as IEEE 754 has it.
@@ -92,7 +99,7 @@ pub trait Output: Element {
 }
 
 macro_rules! integer_key {
-    ($($t:ty, $count:ty, $small:expr);*) => {$(
+    ($($t:ty, $count:ty, $small:expr, $wide:expr);*) => {$(
         impl Key for $t {
             type Count = $count;
             const TOP: Self = <$t>::MAX;
@@ -112,8 +119,18 @@ macro_rules! integer_key {
         impl Element for $t {
             type Key = $t;
             const IS_SMALL: bool = $small;
+            const IS_WIDE: bool = $wide;
             #[inline(always)]
             fn to_f64(self) -> f64 { self as f64 }
+            #[inline(always)]
+            fn as_sum(self) -> [f64; 2] {
+                if !Self::IS_WIDE {
+                    return [self as f64, 0.0];
+                }
+                // The upper and the lower 32 bits.
+                let low = self & (u32::MAX as Self);
+                [(self - low) as f64, f64::from(low as u32)]
+            }
             #[inline(always)]
             fn to_f32(self) -> f32 { self as f32 }
             #[inline(always)]
@@ -122,8 +139,8 @@ macro_rules! integer_key {
     )*};
 }
 integer_key!(
-    u8, u32, true; u16, u32, true; u32, u32, false; u64, u64, false;
-    i8, u32, true; i16, u32, true; i32, u32, false; i64, u64, false
+    u8, u32, true, false; u16, u32, true, false; u32, u32, false, false; u64, u64, false, true;
+    i8, u32, true, false; i16, u32, true, false; i32, u32, false, false; i64, u64, false, true
 );
 
 macro_rules! float_key {
@@ -225,12 +242,23 @@ impl Output for f32 {
     }
 }
 
-// The two roundings (to f32, then to 16 bits) together stay below 0.5 + 2^-13 ulp.
+/// `value` with so many digits less that `f32` holds the others, the last of which is one if any was lost: what is then
+/// rounded to 16 bits is rounded as `value` would be (S. Boldo, G. Melquiond, "Emulation of a FMA and correctly rounded
+/// sums: proved algorithms using rounding to odd", IEEE Trans. Comput. 57 (2008)). Of the numbers that are too small to be
+/// more than zero in 16 bits, `f32` need not hold any.
+#[inline(always)]
+fn to_odd(value: f64) -> f32 {
+    // Twelve digits after the point stay: bfloat16 at the end of its range is at that of f32.
+    const LOST: u64 = (1 << 40) - 1;
+    let bits = value.to_bits();
+    f64::from_bits((bits | ((bits & LOST) + LOST)) & !LOST) as f32
+}
+
 impl Output for f16 {
     const NEEDS_EXACT: bool = false;
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
-        Self::from_f32(value as f32)
+        Self::from_f32(to_odd(value))
     }
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
@@ -242,7 +270,7 @@ impl Output for bf16 {
     const NEEDS_EXACT: bool = false;
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
-        Self::from_f32(value as f32)
+        Self::from_f32(to_odd(value))
     }
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
@@ -321,6 +349,48 @@ mod tests {
                 let (ours, theirs) = (bf16::from_bits(f32_to_bf16(value)), bf16::from_f32(value));
                 assert!(ours == theirs || (ours.is_nan() && theirs.is_nan()), "{value:e}: {ours:?} {theirs:?}");
             }
+        }
+    }
+
+    #[test]
+    fn doubles_are_rounded_to_16_bits_once() {
+        // Around every value and every tie between two, in both directions.
+        fn check<U: Output>(make: impl Fn(u16) -> U, to_bits: impl Fn(U) -> u16) {
+            for bits in 0..0x7fff_u16 {
+                let (low, high) = (make(bits).to_f64(), make(bits + 1).to_f64());
+                // Beyond the largest value lies what would be the next.
+                let high = if high.is_infinite() { 2.0 * low - make(bits - 1).to_f64() } else { high };
+                if low.is_nan() || high.is_nan() || low.is_infinite() {
+                    continue;
+                }
+                let tie = low + (high - low) / 2.0;
+                let even = if bits % 2 == 0 { bits } else { bits + 1 };
+                let expected =
+                    [(tie, even), (tie.next_down(), bits), (tie.next_up(), bits + 1), (low, bits), (high, bits + 1)];
+                for (value, expected) in expected {
+                    assert_eq!(to_bits(U::from_f64(value)), expected, "{value:e}");
+                    assert_eq!(to_bits(U::from_f64(-value)), expected | 0x8000, "{value:e}");
+                }
+            }
+            assert!(U::from_f64(f64::NAN).to_f64().is_nan());
+            assert!(U::from_f64(f64::from_bits(0x7ff0_0000_0000_0001)).to_f64().is_nan());
+            assert_eq!(U::from_f64(f64::MAX).to_f64(), f64::INFINITY);
+            assert_eq!(U::from_f64(f64::NEG_INFINITY).to_f64(), f64::NEG_INFINITY);
+            assert_eq!(to_bits(U::from_f64(-5e-324)), 0x8000);
+        }
+        check(f16::from_bits, f16::to_bits);
+        check(bf16::from_bits, bf16::to_bits);
+    }
+
+    #[test]
+    fn parts_of_integers_are_exact() {
+        for value in [0, 1, u64::MAX, u64::MAX - 1, (1 << 53) + 1, (1 << 63) + 1] {
+            let [high, low] = value.as_sum();
+            assert_eq!(high as u128 + low as u128, u128::from(value));
+        }
+        for value in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX, -(1 << 53) - 1] {
+            let [high, low] = value.as_sum();
+            assert_eq!(high as i128 + low as i128, i128::from(value));
         }
     }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used)] // A failed expectation ends the run, as it should.
 
 use planish::element::{Bool, Count, Element, Key, Output, bf16, f16};
-use planish::kernels::affine::Parameters;
+use planish::kernels::affine::{Form, NO_OFFSET, Parameters};
 use planish::kernels::brackets::Brackets;
 use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
@@ -179,19 +179,15 @@ fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
     let x: Vec<T> = noise(5).take(8000).map(make).collect();
     sweep(|level, width, len, start| {
         let x = &x[start..start + len];
-        let mut parameters = Parameters {
-            shift: (0..width).map(|i| i as f64 * 0.3).collect(),
-            scale: (0..width).map(|i| 1.0 + i as f64 / 7.0).collect(),
-            scale_rest: vec![0.0; width],
-            offset: vec![0.125; width],
-        };
-        parameters.invert_scales();
-        for has_offset in [false, true] {
-            parameters.offset.fill(if has_offset { 0.125 } else { 0.0 });
+        for form in [Form::Scaled, Form::Fused, Form::Full] {
+            let shift = (0..width).map(|i| if form == Form::Fused { 0.0 } else { i as f64 * 0.3 }).collect();
+            let scale = (0..width).map(|i| 1.0 + i as f64 / 7.0).collect();
+            let offset = vec![if form == Form::Scaled { NO_OFFSET } else { 0.125 }; width];
+            let mut parameters = Parameters::new(shift, scale, offset);
+            parameters.prepare(form != Form::Fused);
             let mut ours = vec![U::from_f64(0.0); len + start];
-            let infinite =
-                parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), has_offset, false);
-            let (theirs, reference_infinite) = reference::map::<T, U>(&parameters, x, has_offset);
+            let infinite = parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), form, false);
+            let (theirs, reference_infinite) = reference::map::<T, U>(&parameters, x, form);
             let widen = |values: &[U]| values.iter().map(|y| y.to_f64()).collect::<Vec<_>>();
             assert!(equal(&widen(&ours[start..]), &widen(&theirs)), "{level}, {width} x {len} + {start}");
             assert_eq!(infinite, reference_infinite);
@@ -206,13 +202,10 @@ fn narrow<T: Element, U: Output>(make: impl Fn(u64) -> T) {
     let near = [0.0, 0.0625, -0.0625, 1e-9, -0.03, 0.5, 0.0626, 0.2998, 1.0 / 512.0 + 0.25, 1e-300];
     sweep(|level, width, len, start| {
         let x = &x[start..start + len];
-        let mut parameters = Parameters {
-            shift: (0..width).map(|i| (i * 37 % 256) as f64 + near[i % near.len()]).collect(),
-            scale: (0..width).map(|i| 58.395 + i as f64 / 7.0).collect(),
-            scale_rest: vec![0.0; width],
-            offset: vec![0.0; width],
-        };
-        parameters.invert_scales();
+        let shift = (0..width).map(|i| (i * 37 % 256) as f64 + near[i % near.len()]).collect();
+        let scale = (0..width).map(|i| 58.395 + i as f64 / 7.0).collect();
+        let mut parameters = Parameters::new(shift, scale, vec![NO_OFFSET; width]);
+        parameters.prepare(true);
         let mut map = Narrow::default();
         map.prepare(&parameters);
         let mut ours = vec![U::from_f64(0.0); len + start];
@@ -253,7 +246,7 @@ fn narrow_maps_leave_what_needs_more_than_f32() {
     let usable = |shift: f64, scale: f64| {
         let mut map = Narrow::default();
         let (shift, scale) = (vec![1.5, shift], vec![1.0, scale]);
-        map.prepare(&Parameters { shift, scale, scale_rest: vec![0.0; 2], offset: vec![0.0; 2] });
+        map.prepare(&Parameters::new(shift, scale, vec![NO_OFFSET; 2]));
         !map.is_empty()
     };
     assert!(usable(65536.0, -1e12) && usable(-0.1, 1e-12));
@@ -357,13 +350,12 @@ fn infinity_is_reported_wherever_it_hides() {
         for at in [0, len / 2, len - 1] {
             let mut x = vec![f32::NAN; len];
             x[at] = f32::NEG_INFINITY;
-            let parameters =
-                Parameters { shift: vec![1.0], scale: vec![2.0], scale_rest: vec![0.0], offset: vec![0.0] };
+            let parameters = Parameters::new(vec![1.0], vec![2.0], vec![NO_OFFSET]);
             let mut y = vec![0f64; len];
-            assert!(parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false, false));
+            assert!(parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), Form::Scaled, false));
             assert_eq!(y[at], f64::NEG_INFINITY);
             x[at] = f32::MAX;
-            assert!(!parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), false, false));
+            assert!(!parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), Form::Scaled, false));
         }
     }
 }

@@ -8,7 +8,7 @@ use planish::element::{Output, bf16, f16};
 use planish::kernels::line_gradients::{
     AddColumns, ColumnSlopes, MapColumns, MapGradient, Products, ProductsByElement, Slope,
 };
-use planish::kernels::lines::{Line, MapLine, Sums};
+use planish::kernels::lines::{Line, MapLine, Mean, Sums};
 use planish::kernels::{self, Level};
 use planish::transform::affine::Target;
 use planish::transform::layers::{Layer, LayerElement, normalize};
@@ -54,17 +54,18 @@ fn each_kernel<T: Output>(len: usize, start: usize) {
     let (x, dy) = (make(1), make(2));
     let (x, dy) = (&x[start..], &dy[start..]);
     let (gamma, beta) = (doubles(3), doubles(4));
-    let (mean, scale, offset) = (0.3, 1.7, -0.2);
-    let away = |i: usize| x[i].to_f64() - mean;
+    let (mean, scale, offset) = (Mean { value: 0.3, rest: 1e-9 }, 1.7, -0.2);
+    let away = |i: usize| mean.difference(x[i]);
     let at = |i: usize| dy[i].to_f64();
 
-    let [sum, squares] = kernels::run(Sums { x, pivot: mean });
-    assert_eq!(sum.to_bits(), total((0..len).map(away)).to_bits());
-    assert_eq!(squares.to_bits(), total((0..len).map(|i| away(i) * away(i))).to_bits());
+    let [sum, squares] = kernels::run(Sums { x, pivot: mean.value });
+    let from_pivot = |i: usize| x[i].to_f64() - mean.value;
+    assert_eq!(sum.to_bits(), total((0..len).map(from_pivot)).to_bits());
+    assert_eq!(squares.to_bits(), total((0..len).map(|i| from_pivot(i) * from_pivot(i))).to_bits());
 
     let mut memory = Vec::new();
     for line in [None, Some((&gamma[..], &beta[..]))] {
-        let map = Line { shift: mean, scale, parameters: line, offset };
+        let map = Line { mean, scale, parameters: line, offset };
         let one = |i: usize| {
             let scaled = away(i) * scale;
             T::from_f64(line.map_or(scaled + offset, |(gamma, beta)| scaled * gamma[i] + beta[i]))
@@ -175,7 +176,7 @@ fn check<T: LayerElement>(shape: &[usize], shared: &[bool], own: &[bool], values
     });
     // Some hundred terms of at most ten, each rounded.
     let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * (1.0 + b.abs());
-    assert!(found.mean.iter().zip(&mean).all(|(a, b)| close(*a, *b)));
+    assert!(found.mean.iter().zip(&mean).all(|(a, b)| close(a.value, *b)));
     assert!(found.var.iter().zip(&var).all(|(a, b)| close(*a, *b)));
     for (i, y) in y.iter().enumerate() {
         let group = index(i, shared, false);

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish._adding import Addable
+from planish import _core
 from planish._layer_axes import array, epsilon, floats, is_index, number
 from planish._layer_gradients import Gradients, batch_norm_backward
 from planish._layers import batch_norm
@@ -321,9 +322,10 @@ class BatchNorm(Addable):
         shift = (shift - self.running_mean) * scale
         if self.beta is not None:
             shift = shift + self.beta
-        along = [1] * weight.ndim
-        along[output_axis] = self.num_channels
-        return (weight * scale.reshape(along)).astype(weight.dtype), shift.astype(weight.dtype)
+        # Each rounded once, in one pass.
+        dtype, axis = weight.dtype, int(output_axis)
+        folded = _core.affine(weight, None, scale, None, False, axis, dtype, None, True, True)
+        return folded, _core.affine(shift, None, None, None, False, 0, dtype, None, True, True)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BatchNorm):

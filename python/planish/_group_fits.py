@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from planish import _core
 from planish._channels import attribute_dtype
 from planish._group_rows import Batch, Rows, gather
 from planish._maxabs import MaxAbsScaler
+from planish._median_of_means import Dealt, MedianOfMeans
 from planish._minmax import MinMaxScaler
 from planish._robust import RobustScaler
 from planish._standard import StandardScaler
@@ -19,6 +20,8 @@ from planish._streaming import StreamingScaler
 
 #: Scalers whose statistics the core gathers of all groups at once.
 _IN_CORE = (StandardScaler, MinMaxScaler, MaxAbsScaler)
+#: Groups with blocks that are dealt one by one.
+_FEW = 1000
 
 
 #: What scalers do themselves; a subclass may do something else.
@@ -93,9 +96,7 @@ class Fits:
 
     def fit(self, scalers: Sequence[Any], rows: Rows) -> list[Any]:
         """Fit a copy of each of `scalers`, by the code of the group; those that are fitted go on."""
-        first = scalers[0]
-        simple = type(first) in _IN_CORE and getattr(first, "n_blocks", None) is None and self.mask is None
-        if simple and fits_itself(first):
+        if self._in_one_pass(scalers[0], rows):
             return self._fit_in_core(scalers, rows)
         fitted = list(scalers)
 
@@ -128,12 +129,34 @@ class Fits:
         whole._learn(statistics, len(self.X) * self.samples_of_row, self.dtype)
         return whole
 
+    def _in_one_pass(self, scaler: Any, rows: Rows) -> bool:
+        """Whether the core gathers the statistics of all groups, with the blocks of each."""
+        if type(scaler) not in _IN_CORE or self.mask is not None:
+            return False
+        blocks = getattr(scaler, "n_blocks", None)
+        # Few groups with blocks are dealt one by one: to the last bit as each would be alone.
+        return blocks is None or (rows.n_groups > _FEW and blocks * rows.n_groups < 1 << 32)
+
+    def _gather(self, scalers: Sequence[Any], rows: Rows) -> tuple[Any, Callable[[], list[Any]]]:
+        """Gather the statistics of all groups in one pass; and a function that gives those of each."""
+        more = () if self.weights is None else (self.weights,)
+        first, empty = scalers[0], scalers[0]._empty()
+        if isinstance(empty, MedianOfMeans):
+            # Groups go on where their samples have ended.
+            following = [one._statistics._state.following if hasattr(one, "_statistics") else 0 for one in scalers]
+            dealt = Dealt(rows.codes, empty.n_blocks, np.array(following, np.intp))
+            blocks = MedianOfMeans._of_groups("Input X", self.X, dealt, self.kept, *more)
+            return blocks, lambda: blocks._apart(first._empty, dealt)
+        codes = np.ascontiguousarray(rows.codes, np.uint32)
+        whole = type(empty)._of_groups("Input X", self.X, codes, rows.n_groups, self.kept, *more)
+        return whole, lambda: _accumulators(first, whole, rows.n_groups)
+
     def _fit_in_core(self, scalers: Sequence[Any], rows: Rows) -> list[Any]:
         """Fit groups in one pass over all rows."""
-        codes = np.ascontiguousarray(rows.codes, np.uint32)
-        more = () if self.weights is None else (self.weights,)
-        empty = scalers[0]._empty()
-        whole = type(empty)._of_groups("Input X", self.X, codes, rows.n_groups, self.kept, *more)
+        for scaler in scalers:
+            if scaler._is_fitted():
+                scaler._check_streamable()
+        whole, parts = self._gather(scalers, rows)
         # A StandardScaler counts elements itself.
         counted = isinstance(scalers[0], StandardScaler)
         samples = [0] * rows.n_groups if counted else (rows.sizes * self.samples_of_row).tolist()
@@ -141,17 +164,15 @@ class Fits:
             stacked = self._stacked(scalers[0])
             stacked._statistics = whole
             stacked._learn(whole, 0, self.dtype)
-            fitted = _split(stacked, list(scalers), self.channels)
+            fitted = _split(stacked, list(scalers), self.channels, parts())
             if not counted:
                 for scaler, number in zip(fitted, samples, strict=True):
                     scaler.n_samples_seen_ = number
             return fitted
         fitted = [twin(scaler) for scaler in scalers]
-        parts = _accumulators(scalers[0], whole, len(fitted))
-        for scaler, part, number in zip(fitted, parts, samples, strict=True):
+        for scaler, part, number in zip(fitted, parts(), samples, strict=True):
             statistics = scaler._empty()
             if scaler._is_fitted():
-                scaler._check_streamable()
                 statistics += scaler._statistics
             statistics += part
             scaler._statistics = statistics
@@ -221,7 +242,7 @@ class Fits:
         return scaler
 
 
-def _split(whole: Any, scalers: list[Any], channels: int) -> list[Any]:
+def _split(whole: Any, scalers: list[Any], channels: int, statistics: list[Any] | None = None) -> list[Any]:
     """Give each of `scalers` its part of what `whole` has learnt of all, along the first of its axes."""
     known = whole.__dict__
     count = len(scalers)
@@ -232,8 +253,8 @@ def _split(whole: Any, scalers: list[Any], channels: int) -> list[Any]:
         flat = known["n_samples_seen_"].reshape(count, -1)
         same = (flat == flat[:, :1]).all(axis=1)
         parts["n_samples_seen_"] = [n[0] if alike else part for n, alike, part in zip(flat, same, samples, strict=True)]
-    if "_statistics" in known:
-        parts["_statistics"] = _accumulators(scalers[0], known["_statistics"], count)
+    if statistics is not None:
+        parts["_statistics"] = statistics
     split = []
     for scaler, values in zip(scalers, zip(*parts.values(), strict=True), strict=True):
         part = twin(scaler)

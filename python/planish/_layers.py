@@ -348,8 +348,8 @@ def batch_norm(
     TypeError
         If `x` has another dtype, `out` another than `x`, or running statistics to be moved are no arrays of floats.
     ValueError
-        If there is only one value of each channel in training, one or both of the running statistics are missing, gamma
-        or beta has another shape, or `out` does not fit.
+        If there is only one value of each channel in training, one or both of the running statistics are missing, they
+        overlap each other or another argument in training, gamma or beta has another shape, or `out` does not fit.
 
     References
     ----------
@@ -378,6 +378,7 @@ def batch_norm(
         if not 0 <= number("momentum", momentum) <= 1:
             raise ValueError(f"momentum must be within 0 and 1; got {momentum}")
         check_running(running_mean, running_var, form.shape)
+        check_apart(running_mean, running_var, x=x, gamma=gamma, beta=beta, out=out)
     y, mean, var = _core.layer(form.x, form.shared, own, first, second, eps, True, out, running_mean is not None)
     if running_mean is not None and values > 1:
         move(running_mean, mean, momentum)
@@ -406,6 +407,25 @@ def check_running(mean: Any, var: Any, shape: tuple[int, ...]) -> None:
             raise ValueError(f"{name} has shape {values.shape}; it must have shape {shape}, one value for each channel")
         if not values.flags.writeable:
             raise ValueError(f"{name} is read-only; training changes it in place")
+
+
+def check_apart(mean: Any, var: Any, **others: Any) -> None:
+    """Check that running statistics, which are changed last, can be moved without changing anything else."""
+    pairs = [("running_var", mean, "running_mean", var)]
+    for name, other in others.items():
+        if isinstance(other, np.ndarray):
+            pairs += [(name, mean, "running_mean", other), (name, var, "running_var", other)]
+    for name, first, running, second in pairs:
+        if _overlap(first, second):
+            raise ValueError(f"{name} overlaps {running}, which training changes in place; give each memory of its own")
+
+
+def _overlap(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    """Tell whether arrays share an element; those whose strides make that hard to tell do."""
+    try:
+        return bool(np.shares_memory(first, second, max_work=100_000))  # type: ignore[arg-type]
+    except (np.exceptions.TooHardError, RuntimeError):
+        return True
 
 
 def move(running: Any, batch_value: Any, momentum: float) -> None:

@@ -18,6 +18,8 @@ from planish._mistakes import warn_of_shape
 from planish._shown import html, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
 #: Version of the pickled state.
@@ -35,6 +37,30 @@ class _State(NamedTuple):
     following: int
     #: Lengths of the kept axes; None if no batch was seen.
     channels: tuple[int, ...] | None
+
+
+class Dealt:
+    """Samples of groups, dealt to the blocks of each.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,)
+        The group of each sample.
+    n_blocks : int
+        Blocks of each group.
+    first : ndarray of shape (n_groups,)
+        The block of each group to go on with.
+    """
+
+    def __init__(self, codes: NDArray[Any], n_blocks: int, first: NDArray[np.intp]) -> None:
+        self.n_blocks, self.first = n_blocks, first
+        self.sizes = np.bincount(codes, minlength=len(first))
+        order = np.argsort(codes, kind="stable")
+        # How many of its group have come before each sample.
+        before = np.empty(len(codes), np.intp)
+        before[order] = np.arange(len(codes)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
+        #: The block and the group of each sample, blocks first.
+        self.codes = ((before + first[codes]) % n_blocks * len(first) + codes).astype(np.uint32)
 
 
 class MedianOfMeans:
@@ -218,6 +244,50 @@ class MedianOfMeans:
         if rest:
             batch += self._shifted(self._empty()._update_as(name, *part(samples - rest, samples, rest)), 0)
         return batch
+
+    @classmethod
+    def _of_groups(
+        cls,
+        name: str,
+        x: NDArray[Any],
+        dealt: Dealt,
+        kept: tuple[int, ...],
+        *weights: NDArray[Any],
+    ) -> MedianOfMeans:
+        """Deal the samples of groups, along the first axis, in one pass; groups are the first axis of the channels."""
+        groups, n_blocks = len(dealt.sizes), dealt.n_blocks
+        moments = Moments._of_groups(name, x, dealt.codes, n_blocks * groups, kept, *weights)
+        whole = cls(n_blocks, (0, *(axis + 1 for axis in kept)))
+        state = moments.__getstate__()
+        channels = (groups, *state["shape"][1:])
+        blocks = whole._empty()
+        blocks.__setstate__({**state, "shape": (n_blocks, *channels)})
+        whole._state = _State(blocks, 0, channels)
+        return whole
+
+    def _apart(self, empty: Callable[[], MedianOfMeans], dealt: Dealt) -> list[MedianOfMeans]:
+        """Take groups apart: give each statistics of its own, to be joined to those that its samples go on from."""
+        state = self._state.moments.__getstate__()
+        n_blocks, groups, *channels = state["shape"]
+        # One row for each channel of each block; none where there is nothing to say.
+        tables = {
+            name: np.moveaxis(value.reshape(n_blocks, groups, -1, value.shape[1]), 1, 0).reshape(
+                groups, -1, value.shape[1]
+            )
+            if value.size
+            else [value] * groups
+            for name, value in state.items()
+            if isinstance(value, np.ndarray)
+        }
+        following = (dealt.sizes % n_blocks).tolist()
+        shape, parts = (n_blocks, *channels), []
+        for next_block, *rows in zip(following, *tables.values(), strict=True):
+            part = empty()
+            blocks = part._empty()
+            blocks.__setstate__({**state, "shape": shape, **dict(zip(tables, rows, strict=True))})
+            part._state = _State(blocks, next_block, tuple(channels))
+            parts.append(part)
+        return parts
 
     def _shifted(self, moments: Moments, first: int) -> Moments:
         """Give the blocks of `moments`, which may be fewer than all, numbers from `first` on, round the circle."""

@@ -2,9 +2,12 @@
 //!
 //! Elements are widened to `f64`, mapped and rounded once. Where the output is itself `f64`, the rounding errors of
 //! each operation are computed and added back at the end, so that the result is within one ulp there as well; the
-//! scale then carries a second double, so that a division is as exact as a multiplication.
+//! scale then carries a second double, so that a division is as exact as a multiplication. The same is done for every
+//! output where an offset has taken most digits of the product away. What is left, parameters near the ends of the range of
+//! `f64` and results that are next to nothing beside their offset, is done exactly ([`super::exact_map`]).
 
 use super::columns::{Columns, Walk, lanes, lanes_mut};
+use super::exact_map::{self, Factor};
 use super::{Kernel, copy};
 use crate::dd::two_sum;
 use crate::element::{Element, Key, Output};
@@ -18,6 +21,40 @@ const GROUP: usize = 4;
 /// The same past the cache: several rows at once would leave as many lines of the CPU's write-combining buffers open.
 const STREAM_GROUP: usize = 1;
 
+/// Which terms a map has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// No offset: every offset is [`NO_OFFSET`].
+    Scaled,
+    /// An offset, and neither a shift nor a rest of the scale.
+    Fused,
+    /// An offset and any of the others.
+    Full,
+}
+
+impl Form {
+    /// What `T` takes: a value in two words has a rest as well.
+    fn of<T: Element>(self) -> Self {
+        if T::IS_WIDE && self == Self::Fused { Self::Full } else { self }
+    }
+}
+
+const SCALED: u8 = Form::Scaled as u8;
+const FUSED: u8 = Form::Fused as u8;
+const FULL: u8 = Form::Full as u8;
+
+/// What can be added to everything, minus zero included, and changes nothing.
+pub const NO_OFFSET: f64 = -0.0;
+
+/// A result that is smaller than this part of its offset has lost too many digits, where rounding errors are added back
+/// and where they are not.
+const CANCELLED: f64 = 1.0 / (1u64 << 48) as f64;
+const CANCELLED_PLAIN: f64 = 1.0 / (1u64 << 16) as f64;
+/// From here on (2^969) what is added to the largest double may take it out of range.
+const LARGEST: f64 = f64::from_bits((1023 + 969) << 52);
+/// Divisors whose reciprocals, and what rounding these lost, are normal numbers: between 2^-900 and 2^900.
+const DIVISORS: [f64; 2] = [f64::from_bits((1023 - 900) << 52), f64::from_bits((1023 + 900) << 52)];
+
 /// Parameters of the map, one for each column.
 #[derive(Debug, Default, Clone)]
 pub struct Parameters {
@@ -29,12 +66,36 @@ pub struct Parameters {
     pub scale_rest: Vec<f64>,
     /// Added last.
     pub offset: Vec<f64>,
+    /// Powers of two that the scales have been multiplied by; nothing where these are one.
+    pub unit: Vec<f64>,
+    /// The scales with their rests before they became reciprocals; nothing where they did not.
+    divisors: Vec<[f64; 2]>,
+    /// Whether a column needs the exact map.
+    extreme: bool,
 }
 
 impl Parameters {
-    /// Replace every scale (with its rest) by its reciprocal, to twice the precision of `f64`: what division takes.
-    pub fn invert_scales(&mut self) {
-        super::run(Invert(self));
+    /// Of columns with these shifts, scales and offsets; to be prepared.
+    pub fn new(shift: Vec<f64>, scale: Vec<f64>, offset: Vec<f64>) -> Result<Self, Error> {
+        let scale_rest = memory::filled(0.0, scale.len())?;
+        let divisors = memory::with_room(scale.len())?;
+        Ok(Self { shift, scale, scale_rest, offset, unit: Vec::new(), divisors, extreme: false })
+    }
+
+    /// Make ready to map. With `divide`, reciprocals take the place of all scales, to twice the precision of `f64`.
+    pub fn prepare(&mut self, divide: bool) {
+        self.divisors.clear();
+        let out_of_range = |value: &f64| value.abs() >= LARGEST;
+        let wide = |(scale, rest): (&f64, &f64)| *rest != 0.0 && !(scale + rest).is_finite();
+        self.extreme = self.shift.iter().any(out_of_range)
+            || self.offset.iter().any(out_of_range)
+            || self.scale.iter().zip(&self.scale_rest).any(wide)
+            || self.unit.iter().any(|unit| *unit != 1.0);
+        if divide {
+            self.extreme |= self.scale.iter().any(|scale| !(DIVISORS[0]..=DIVISORS[1]).contains(&scale.abs()));
+            self.divisors.extend(self.scale.iter().zip(&self.scale_rest).map(|(scale, rest)| [*scale, *rest]));
+            super::run(Invert(self));
+        }
     }
 
     /// Repeat the columns `times` times.
@@ -42,40 +103,90 @@ impl Parameters {
         for values in [&mut self.shift, &mut self.scale, &mut self.scale_rest, &mut self.offset] {
             repeat(values, times);
         }
+        repeat(&mut self.unit, times);
+        repeat(&mut self.divisors, times);
     }
 
-    /// Map `rows` into `out`; whether an infinity was among the elements. Without `has_offset` all offsets are zero, which
-    /// saves their addition where that is costly. With `stream`, `out` is written past the
+    /// Map `rows` into `out`; whether an infinity was among the elements. With `stream`, `out` is written past the
     /// cache: every row of it must start at a multiple of 16 bytes, and [`copy::fence`] be called in the end.
-    pub fn map<T: Element, U: Output>(
-        &self,
-        rows: Rows<'_, T>,
-        out: RowsMut<'_, U>,
-        has_offset: bool,
-        stream: bool,
-    ) -> bool {
-        if const { U::NEEDS_EXACT } {
-            match (has_offset, stream) {
-                (true, true) => self.walk::<T, U, true, true>(rows, out),
-                (true, false) => self.walk::<T, U, true, false>(rows, out),
-                (false, true) => self.walk::<T, U, false, true>(rows, out),
-                (false, false) => self.walk::<T, U, false, false>(rows, out),
+    pub fn map<T: Element, U: Output>(&self, rows: Rows<'_, T>, out: RowsMut<'_, U>, form: Form, stream: bool) -> bool {
+        if self.extreme {
+            let mut map = Exact::<T, U> { parameters: self, infinite: false, out: PhantomData };
+            super::run(Walk::<_, _, 4, 1> { rows, out, columns: &mut map });
+            return map.infinite;
+        }
+        // Offsets past the cache: where elements and results are of one size, as in layers and maps of floats. (Each kernel
+        // is compiled for every pair of dtypes.)
+        let stream = stream && (form == Form::Scaled || const { size_of::<T>() == size_of::<U>() });
+        match (form.of::<T>(), stream) {
+            (Form::Scaled, false) => self.walk::<T, U, SCALED, false>(rows, out),
+            (Form::Scaled, true) => self.walk::<T, U, SCALED, true>(rows, out),
+            (Form::Fused, false) if const { !T::IS_WIDE } => self.walk::<T, U, FUSED, false>(rows, out),
+            (Form::Fused, true) if const { !T::IS_WIDE && size_of::<T>() == size_of::<U>() } => {
+                self.walk::<T, U, FUSED, true>(rows, out)
             }
-        } else if stream {
-            // Adding a zero costs nothing where rounding errors are not worked out.
-            self.walk::<T, U, true, true>(rows, out)
-        } else {
-            self.walk::<T, U, true, false>(rows, out)
+            (_, true) if const { size_of::<T>() == size_of::<U>() } => self.walk::<T, U, FULL, true>(rows, out),
+            _ => self.walk::<T, U, FULL, false>(rows, out),
         }
     }
 
-    fn walk<T: Element, U: Output, const OFFSET: bool, const STREAM: bool>(
+    /// Element `x` of column `c` without shift and offset; nothing where there is no such column.
+    #[inline(always)]
+    pub fn scaled<T: Element>(&self, c: usize, x: T) -> Option<f64> {
+        let (scale, rest) = (*self.scale.get(c)?, *self.scale_rest.get(c)?);
+        if self.extreme {
+            return Some(self.exactly(c, x));
+        }
+        let corrected = map_corrected::<SCALED, false>([x.to_f64(), 0.0], 0.0, scale, rest, NO_OFFSET);
+        Some(if corrected.is_nan() { x.to_f64() * scale } else { corrected })
+    }
+
+    /// Element `x` of column `c`, of whose product the offset has left less than [`CANCELLED_PLAIN`], for an output of fewer
+    /// digits than `f64`.
+    #[cold]
+    #[inline(never)]
+    fn recovered<T: Element>(&self, c: usize, x: T) -> f64 {
+        let Self { shift, scale, scale_rest, offset, .. } = self;
+        let (difference, difference_error) = difference::<FULL, true>(x.as_sum(), shift[c]);
+        let more = difference.mul_add(scale_rest[c], difference_error * scale[c]);
+        let y = difference.mul_add(scale[c], offset[c]) + more;
+        if y.abs() < offset[c].abs() * CANCELLED { self.exactly(c, x) } else { y }
+    }
+
+    /// Element `x` of column `c`, rounded once.
+    #[cold]
+    #[inline(never)]
+    fn exactly<T: Element>(&self, c: usize, x: T) -> f64 {
+        if !self.extreme && self.is_nothing(c, x) {
+            return 0.0;
+        }
+        let unit = self.unit.get(c).copied().unwrap_or(1.0);
+        let factor = match self.divisors.get(c) {
+            Some(scale) => Factor { scale: *scale, unit, divides: true },
+            None => Factor { scale: [self.scale[c], self.scale_rest[c]], unit, divides: false },
+        };
+        exact_map::map(x.as_sum(), self.shift[c], factor, self.offset[c])
+    }
+
+    /// Whether the offset takes all of the product away, where that is easily seen: data may be full of such elements.
+    fn is_nothing<T: Element>(&self, c: usize, x: T) -> bool {
+        let (difference, error) = difference::<FULL, true>(x.as_sum(), self.shift[c]);
+        // Large enough that none of the digits of the sums below is out of range.
+        let exact = error == 0.0 && difference.abs() > DIVISORS[0];
+        exact
+            && match self.divisors.get(c) {
+                Some([divisor, rest]) => *rest == 0.0 && self.offset[c].mul_add(*divisor, difference) == 0.0,
+                None => self.scale_rest[c] == 0.0 && difference.mul_add(self.scale[c], self.offset[c]) == 0.0,
+            }
+    }
+
+    fn walk<T: Element, U: Output, const FORM: u8, const STREAM: bool>(
         &self,
         rows: Rows<'_, T>,
         out: RowsMut<'_, U>,
     ) -> bool {
         let mut map =
-            Map::<T, U, OFFSET, STREAM> { parameters: self, largest: [T::Key::ZERO; 2 * LANES], out: PhantomData };
+            Map::<T, U, FORM, STREAM> { parameters: self, largest: [T::Key::ZERO; 2 * LANES], out: PhantomData };
         if STREAM {
             super::run(Walk::<_, _, LANES, STREAM_GROUP> { rows, out, columns: &mut map });
         } else {
@@ -88,11 +199,11 @@ impl Parameters {
 impl Parameters {
     /// Make room for those of `columns` columns, `times` times over.
     pub fn reserve(&mut self, columns: usize, times: usize) -> Result<(), Error> {
-        let Self { shift, scale, scale_rest, offset } = self;
-        for values in [shift, scale, scale_rest, offset] {
+        let Self { shift, scale, scale_rest, offset, unit, divisors, .. } = self;
+        for values in [shift, scale, scale_rest, offset, unit] {
             memory::reserve(values, (columns * times).saturating_sub(values.len()))?;
         }
-        Ok(())
+        memory::reserve(divisors, (columns * times).saturating_sub(divisors.len()))
     }
 }
 
@@ -121,35 +232,93 @@ impl Kernel for Invert<'_> {
     }
 }
 
-/// One element, in `f64` arithmetic: about two roundings of 2^-53 besides that of the output.
+/// One element, given as the sum of two doubles, in `f64` arithmetic: about two roundings of 2^-53 besides that of the
+/// output, all of them of a product that nothing is taken away from.
 #[inline(always)]
-pub fn map_plain(x: f64, shift: f64, scale: f64, offset: f64) -> f64 {
-    (x - shift) * scale + offset
+fn map_plain<const FORM: u8, const WIDE: bool>(x: [f64; 2], shift: f64, scale: f64, offset: f64) -> f64 {
+    if FORM == FUSED {
+        return x[0].mul_add(scale, offset);
+    }
+    let difference = if WIDE {
+        let (sum, error) = two_sum(x[0], -shift);
+        (sum + x[1]) + error
+    } else {
+        x[0] - shift
+    };
+    if FORM == SCALED { difference * scale } else { difference.mul_add(scale, offset) }
 }
 
-/// One element with every rounding error added back, for a result within one ulp of `f64`.
+/// `x - shift` as sum and error.
 #[inline(always)]
-pub fn map_exact<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest: f64, offset: f64) -> f64 {
-    let corrected = map_corrected::<OFFSET>(x, shift, scale, scale_rest, offset);
-    if corrected.is_nan() { map_plain(x, shift, scale, offset) } else { corrected }
+fn difference<const FORM: u8, const WIDE: bool>(x: [f64; 2], shift: f64) -> (f64, f64) {
+    if FORM == FUSED {
+        return (x[0], 0.0);
+    }
+    let (sum, error) = two_sum(x[0], -shift);
+    if WIDE {
+        let (sum, more) = two_sum(sum, x[1]);
+        return two_sum(sum, error + more);
+    }
+    (sum, error)
 }
 
-/// [`map_exact`] of a finite result; NaN of an infinite one, which has no error to add.
+/// One element with every rounding error added back, for a result within one ulp of `f64`; NaN of an infinite one, which
+/// has no error to add.
 #[inline(always)]
-fn map_corrected<const OFFSET: bool>(x: f64, shift: f64, scale: f64, scale_rest: f64, offset: f64) -> f64 {
-    let (difference, difference_error) = two_sum(x, -shift);
+fn map_corrected<const FORM: u8, const WIDE: bool>(
+    x: [f64; 2],
+    shift: f64,
+    scale: f64,
+    scale_rest: f64,
+    offset: f64,
+) -> f64 {
+    let (difference, difference_error) = difference::<FORM, WIDE>(x, shift);
     let product = difference * scale;
     let residual = difference.mul_add(scale, -product);
     let error = difference.mul_add(scale_rest, difference_error.mul_add(scale, residual));
-    if OFFSET {
-        let (sum, sum_error) = two_sum(product, offset);
-        sum + (sum_error + error)
+    if FORM == SCALED {
+        // The sum of two zeros is positive unless both are negative.
+        return (product + error).copysign(product);
+    }
+    let (sum, sum_error) = two_sum(product, offset);
+    sum + (sum_error + error)
+}
+
+/// One element of column `c`, as the kernels map it.
+pub fn map_one<T: Element, U: Output>(parameters: &Parameters, c: usize, x: T, form: Form) -> U {
+    U::from_f64(match (form.of::<T>(), T::IS_WIDE) {
+        (_, _) if parameters.extreme => parameters.exactly(c, x),
+        (Form::Scaled, false) => one::<T, U, SCALED, false>(parameters, c, x),
+        (Form::Scaled, true) => one::<T, U, SCALED, true>(parameters, c, x),
+        (Form::Fused, _) => one::<T, U, FUSED, false>(parameters, c, x),
+        (Form::Full, false) => one::<T, U, FULL, false>(parameters, c, x),
+        (Form::Full, true) => one::<T, U, FULL, true>(parameters, c, x),
+    })
+}
+
+fn one<T: Element, U: Output, const FORM: u8, const WIDE: bool>(parameters: &Parameters, c: usize, x: T) -> f64 {
+    let Parameters { shift, scale, scale_rest, offset, .. } = parameters;
+    let plain = map_plain::<FORM, WIDE>(x.as_sum(), shift[c], scale[c], offset[c]);
+    if !U::NEEDS_EXACT {
+        return if is_lost::<FORM>(plain, offset[c]) { parameters.recovered(c, x) } else { plain };
+    }
+    let y = map_corrected::<FORM, WIDE>(x.as_sum(), shift[c], scale[c], scale_rest[c], offset[c]);
+    if y.is_nan() {
+        plain
+    } else if FORM == FULL && y.abs() < offset[c].abs() * CANCELLED {
+        parameters.exactly(c, x)
     } else {
-        product + error
+        y
     }
 }
 
-struct Map<'a, T: Element, U, const OFFSET: bool, const STREAM: bool> {
+/// Whether a result without errors added back has lost too many digits. (In `f32`, of which there are more to a vector.)
+#[inline(always)]
+fn is_lost<const FORM: u8>(y: f64, offset: f64) -> bool {
+    FORM == FULL && (y as f32).abs() < (offset.abs() * CANCELLED_PLAIN) as f32
+}
+
+struct Map<'a, T: Element, U, const FORM: u8, const STREAM: bool> {
     parameters: &'a Parameters,
     /// The largest magnitudes seen, in chunks of `L` columns at `L`: where an infinity shows. No chunk reads what one of
     /// another size has written, which would have to wait until all earlier stores are done.
@@ -157,7 +326,7 @@ struct Map<'a, T: Element, U, const OFFSET: bool, const STREAM: bool> {
     out: PhantomData<U>,
 }
 
-impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> for Map<'_, T, U, OFFSET, STREAM> {
+impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Columns<T> for Map<'_, T, U, FORM, STREAM> {
     type Out = U;
 
     #[inline(always)]
@@ -165,6 +334,22 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
         &mut self,
         at: usize,
         _row: usize,
+        elements: [&[T; L]; R],
+        out: [&mut [U; L]; R],
+    ) {
+        if const { T::IS_WIDE } {
+            self.chunk_as::<L, R, true>(at, elements, out);
+        } else {
+            self.chunk_as::<L, R, false>(at, elements, out);
+        }
+    }
+}
+
+impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FORM, STREAM> {
+    #[inline(always)]
+    fn chunk_as<const L: usize, const R: usize, const WIDE: bool>(
+        &mut self,
+        at: usize,
         elements: [&[T; L]; R],
         out: [&mut [U; L]; R],
     ) {
@@ -176,15 +361,33 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
         for (x, y) in elements.into_iter().zip(out) {
             // Whole arrays in and out: the compiler need not fear that the output overlaps the input.
             let x: [T; L] = *x;
-            let plain = |j: usize| map_plain(x[j].to_f64(), shift[j], scale[j], offset[j]);
+            let plain = |j: usize| map_plain::<FORM, WIDE>(x[j].as_sum(), shift[j], scale[j], offset[j]);
             let mut odd = true;
             let mapped: [U; L] = if U::NEEDS_EXACT {
                 let corrected =
-                    |j: usize| map_corrected::<OFFSET>(x[j].to_f64(), shift[j], scale[j], rest[j], offset[j]);
+                    |j: usize| map_corrected::<FORM, WIDE>(x[j].as_sum(), shift[j], scale[j], rest[j], offset[j]);
+                // What is not a number is no comparison's, either.
+                let lost = |j: usize, y: f64| FORM == FULL && y.abs() < offset[j].abs() * CANCELLED;
                 let mut mapped: [f64; L] = std::array::from_fn(corrected);
-                odd = mapped.iter().fold(false, |odd, y| odd | y.is_nan());
+                odd = (0..L).fold(false, |odd, j| odd | mapped[j].is_nan() | lost(j, mapped[j]));
                 if odd {
-                    mapped = std::array::from_fn(|j| if mapped[j].is_nan() { plain(j) } else { mapped[j] });
+                    for j in 0..L {
+                        if mapped[j].is_nan() {
+                            mapped[j] = plain(j);
+                        } else if lost(j, mapped[j]) {
+                            mapped[j] = self.parameters.exactly(at + j, x[j]);
+                        }
+                    }
+                }
+                mapped.map(U::from_f64)
+            } else if FORM == FULL {
+                let mut mapped: [f64; L] = std::array::from_fn(plain);
+                if (0..L).fold(false, |any, j| any | is_lost::<FORM>(mapped[j], offset[j])) {
+                    for j in 0..L {
+                        if is_lost::<FORM>(mapped[j], offset[j]) {
+                            mapped[j] = self.parameters.recovered(at + j, x[j]);
+                        }
+                    }
                 }
                 mapped.map(U::from_f64)
             } else {
@@ -206,5 +409,32 @@ impl<T: Element, U: Output, const OFFSET: bool, const STREAM: bool> Columns<T> f
             }
         }
         *lanes_mut(&mut self.largest, L) = largest;
+    }
+}
+
+/// The exact map of every element.
+struct Exact<'a, T, U> {
+    parameters: &'a Parameters,
+    infinite: bool,
+    out: PhantomData<(T, U)>,
+}
+
+impl<T: Element, U: Output> Columns<T> for Exact<'_, T, U> {
+    type Out = U;
+
+    #[inline(always)]
+    fn chunk<const L: usize, const R: usize>(
+        &mut self,
+        at: usize,
+        _row: usize,
+        elements: [&[T; L]; R],
+        out: [&mut [U; L]; R],
+    ) {
+        for (x, y) in elements.into_iter().zip(out) {
+            for j in 0..L {
+                y[j] = U::from_f64(self.parameters.exactly(at + j, x[j]));
+                self.infinite |= x[j].key().magnitude().is_infinite();
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Kernel;
 use super::columns::{AHEAD, prefetch_at};
-use super::lines::{BLOCK, LANES, Totals, all_lanes, by_parts, in_memory};
+use super::lines::{BLOCK, LANES, Mean, Totals, all_lanes, by_parts, in_memory};
 use crate::element::{Element, Output};
 
 /// Sums over one line of gradients `dy`, and of `dy * (x - mean)`.
@@ -14,7 +14,7 @@ pub struct Products<'a, T> {
     /// Its gradients.
     pub dy: &'a [T],
     /// Subtracted.
-    pub mean: f64,
+    pub mean: Mean,
 }
 
 impl<T: Element> Kernel for Products<'_, T> {
@@ -46,7 +46,7 @@ impl<T: Element> Products<'_, T> {
                 gradients[j] = dy[j].to_f64();
             }
             for j in 0..LANES {
-                differences[j] = x[j].to_f64() - self.mean;
+                differences[j] = self.mean.difference(x[j]);
             }
             for j in 0..LANES {
                 sum[j] += gradients[j];
@@ -59,7 +59,7 @@ impl<T: Element> Products<'_, T> {
         for (j, (x, dy)) in x_rest.iter().zip(dy_rest).enumerate() {
             let gradient = dy.to_f64();
             sum[j] += gradient;
-            products[j] += gradient * (x.to_f64() - self.mean);
+            products[j] += gradient * self.mean.difference(*x);
         }
         all_lanes([sum, products])
     }
@@ -74,7 +74,7 @@ pub struct ProductsByElement<'a, T> {
     /// Its gradients.
     pub dy: &'a [T],
     /// Subtracted.
-    pub mean: f64,
+    pub mean: Mean,
     /// What `x - mean` is multiplied by.
     pub scale: f64,
     /// One for each element.
@@ -128,7 +128,7 @@ impl<T: Element> ProductsByElement<'_, T> {
                 gradients[j] = dy[j].to_f64();
             }
             for j in 0..LANES {
-                along[j] = (x[j].to_f64() - mean) * scale * gradients[j];
+                along[j] = mean.difference(x[j]) * scale * gradients[j];
             }
             for j in 0..LANES {
                 dgamma[j] += along[j];
@@ -147,7 +147,7 @@ impl<T: Element> ProductsByElement<'_, T> {
         let rest = gamma_rest.iter().zip(dgamma_rest.iter_mut().zip(dbeta_rest));
         for (j, ((x, dy), (gamma, (dgamma, dbeta)))) in x_rest.iter().zip(dy_rest).zip(rest).enumerate() {
             let gradient = dy.to_f64();
-            let along = (x.to_f64() - mean) * scale * gradient;
+            let along = mean.difference(*x) * scale * gradient;
             *dgamma += along;
             *dbeta += gradient;
             sum[j] += gradient * gamma;
@@ -165,7 +165,7 @@ pub struct Slope<'a> {
     /// Factors of `dy` for each element; none where these are one.
     pub gamma: Option<&'a [f64]>,
     /// Subtracted from `x`.
-    pub mean: f64,
+    pub mean: Mean,
     /// Of `x - mean`.
     pub slope: f64,
     /// Added last.
@@ -193,7 +193,7 @@ impl<T: Output, const STREAM: bool> Kernel for MapGradient<'_, T, STREAM> {
         let Slope { factor, gamma, mean, slope, offset } = self.slope;
         let (x, dy) = (self.x, self.dy);
         let one =
-            move |x: T, dy: T, factor: f64| T::from_f64(dy.to_f64() * factor + ((x.to_f64() - mean) * slope + offset));
+            move |x: T, dy: T, factor: f64| T::from_f64(dy.to_f64() * factor + (mean.difference(x) * slope + offset));
         by_parts::<T, STREAM>(
             self.dx,
             #[inline(always)]

@@ -122,11 +122,41 @@ fn sums<T: Element>(x: &[T], pivot: f64) -> [f64; 2] {
     all_lanes([sum, squares])
 }
 
-/// What a line is mapped with: `y = (x - shift) * scale * gamma + beta`.
+/// A mean: where it is large beside the deviations, rounding it to `f64` loses their last digits.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Mean {
+    /// Rounded.
+    pub value: f64,
+    /// What that lost.
+    pub rest: f64,
+}
+
+impl Mean {
+    /// `value + more`.
+    pub fn of_sum(value: f64, more: f64) -> Self {
+        let (value, rest) = two_sum(value, more);
+        // What is infinite has no error.
+        Self { value, rest: if rest.is_finite() { rest } else { 0.0 } }
+    }
+
+    /// From this one to `other`.
+    pub fn to(self, other: Self) -> f64 {
+        (other.value - self.value) + (other.rest - self.rest)
+    }
+
+    /// From this one to `x`; to as many digits as elements of that type have.
+    #[inline(always)]
+    pub fn difference<T: Element>(self, x: T) -> f64 {
+        let difference = x.to_f64() - self.value;
+        if size_of::<T>() == 8 { difference - self.rest } else { difference }
+    }
+}
+
+/// What a line is mapped with: `y = (x - mean) * scale * gamma + beta`.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     /// Subtracted first.
-    pub shift: f64,
+    pub mean: Mean,
     /// Factor.
     pub scale: f64,
     /// Factors and summands of the elements, as many as there are; none where these are one and `offset`.
@@ -151,8 +181,8 @@ impl<T: Output, const STREAM: bool> Kernel for MapLine<'_, T, STREAM> {
 
     #[inline(always)]
     fn run(self) {
-        let Line { shift, scale, parameters, offset } = self.line;
-        let scaled = move |x: T| (x.to_f64() - shift) * scale;
+        let Line { mean, scale, parameters, offset } = self.line;
+        let scaled = move |x: T| mean.difference(x) * scale;
         let x = self.x;
         by_parts::<T, STREAM>(
             self.y,

@@ -11,6 +11,7 @@ pub mod affine;
 pub mod brackets;
 pub mod columns;
 pub mod copy;
+mod exact_map;
 pub mod extrema;
 pub mod gather;
 pub mod line_gradients;

@@ -2,7 +2,8 @@
 //! `f64`, and as good.
 //!
 //! The shift is split in two, `shift = near + rest`, so that `d = x - near` is exact: near an integer, `near` is that
-//! integer; elsewhere it is a multiple of 2^-8, and `d` has at most 16 + 8 bits. The scale is split in two as well.
+//! integer; elsewhere it is a multiple of 2^-8 (of 2^-7 where `d` may exceed 2^16), and `d` has at most 24 bits. The scale is split in two as
+//! well.
 //! Then
 //!
 //! ```text
@@ -34,8 +35,10 @@ const MOST_IN_BLOCKS: usize = 256;
 
 /// So near an integer, the shift counts as that integer and a rest.
 const NEAR: f64 = 1.0 / 16.0;
-/// Steps of a shift elsewhere.
-const STEP: f64 = 1.0 / 256.0;
+/// Steps of a shift elsewhere: where integers of 16 bits are less than 2^16 away, and where they may be further.
+const STEPS: [f64; 2] = [1.0 / 256.0, 1.0 / 128.0];
+/// Shifts to which they are so near, be they signed or not.
+const CENTRAL: std::ops::Range<f64> = 0.0..32768.0;
 /// Shifts beyond the range of the integers would leave `d` with more bits than `f32` has.
 const LARGEST_SHIFT: f64 = 65536.0;
 /// Scales within these powers of two keep every product a normal number.
@@ -65,7 +68,8 @@ impl Narrow {
                 return;
             }
             let integer = shift.round_ties_even();
-            let stepped = (shift / STEP).round_ties_even() * STEP;
+            let step = STEPS[usize::from(!CENTRAL.contains(shift))];
+            let stepped = (shift / step).round_ties_even() * step;
             let near = if (shift - integer).abs() <= NEAR { integer } else { stepped };
             self.near.push(near as f32);
             self.scale.push(*scale as f32);

@@ -228,7 +228,9 @@ fn multiply<T: Element, U: Output, const STREAM: bool>(x: &[T], y: &mut [U], fac
     let Factor { unit, inverse, rest } = factor;
     let map = |x: f64| {
         let product = x * inverse;
-        U::from_f64(if U::NEEDS_EXACT { product + x.mul_add(rest, x.mul_add(inverse, -product)) } else { product })
+        // The sum of two zeros is positive unless both are negative.
+        let exact = || (product + x.mul_add(rest, x.mul_add(inverse, -product))).copysign(product);
+        U::from_f64(if U::NEEDS_EXACT { exact() } else { product })
     };
     if unit != 1.0 {
         x.iter().zip(y).for_each(|(x, y)| *y = map(x.to_f64() * unit));

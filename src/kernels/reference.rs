@@ -1,7 +1,7 @@
 //! Naive twins of the kernels: the definitions, one element at a time, with nothing but indices. Rows are grouped as the
 //! kernels group them, so results are equal to the last bit.
 
-use super::affine::{Parameters, map_exact, map_plain};
+use super::affine::{Form, Parameters, map_one};
 use super::moments::{FloatSums, GROUP};
 use super::norms::Norm;
 use crate::element::{Element, Key, Output};
@@ -83,20 +83,10 @@ pub fn bounds<T: Element>(elements: &[T], width: usize) -> Vec<(T::Key, T::Key, 
 }
 
 /// [`Parameters::map`].
-pub fn map<T: Element, U: Output>(parameters: &Parameters, elements: &[T], has_offset: bool) -> (Vec<U>, bool) {
-    let Parameters { shift, scale, scale_rest, offset } = parameters;
-    let mut infinite = false;
-    let mapped = columns(elements, shift.len()).map(|(c, x)| {
-        let x = x.to_f64();
-        infinite |= x.is_infinite();
-        U::from_f64(match (U::NEEDS_EXACT, has_offset) {
-            (true, true) => map_exact::<true>(x, shift[c], scale[c], scale_rest[c], offset[c]),
-            (true, false) => map_exact::<false>(x, shift[c], scale[c], scale_rest[c], offset[c]),
-            (false, _) => map_plain(x, shift[c], scale[c], offset[c]),
-        })
-    });
-    let mapped = mapped.collect();
-    (mapped, infinite)
+pub fn map<T: Element, U: Output>(parameters: &Parameters, elements: &[T], form: Form) -> (Vec<U>, bool) {
+    let infinite = elements.iter().any(|x| x.to_f64().is_infinite());
+    let mapped = columns(elements, parameters.shift.len()).map(|(c, x)| map_one(parameters, c, x, form));
+    (mapped.collect(), infinite)
 }
 
 /// Counts of one column of brackets: below the lower end, up to it, up to the upper end, and what is inside.

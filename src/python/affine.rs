@@ -123,8 +123,8 @@ pub fn affine<'py>(
         scale: scale.as_deref(),
         divide,
         offset: offset.as_deref(),
-        scale_rest: None,
         clip,
+        ..Affine::default()
     };
     let bytes = x.bytes().max(result.bytes());
     let spoiled = with_element!(x.dtype, T => {

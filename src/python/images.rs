@@ -192,10 +192,9 @@ pub fn normalize_images<'py>(
         None => Normalization::Given(Affine {
             shift: Some(&shift),
             scale: Some(&divisor),
-            scale_rest: None,
             divide: true,
-            offset: None,
             clip,
+            ..Affine::default()
         }),
     };
     let done = with_element!(pixel, T => with_float!(dtype, U => {

@@ -6,6 +6,7 @@ use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{instead, quoted};
 use super::results::{empty_like, to_numpy};
 use super::threads;
+use crate::kernels::lines::Mean;
 use crate::transform::affine::Target;
 use crate::transform::layer_gradients::{Gradients, Point, differentiate};
 use crate::transform::layers::{Layer, Statistics, normalize};
@@ -130,7 +131,8 @@ pub fn layer<'py>(
     }
     let kept: Vec<bool> = roles.shared.iter().map(|shared| !shared).collect();
     let shape = kept_shape(&x.shape, &kept);
-    Ok((result, Some(to_numpy(py, found.mean, &shape)?), Some(to_numpy(py, found.var, &shape)?)))
+    let mean = found.mean.into_iter().map(|mean| mean.value);
+    Ok((result, Some(to_numpy(py, mean, &shape)?), Some(to_numpy(py, found.var, &shape)?)))
 }
 
 /// The gradients of [`layer`] with respect to `x`, gamma and beta, given that of its result; `mean` and `var` are constants
@@ -172,7 +174,8 @@ pub fn layer_gradient<'py>(
     let groups = Roles { own: roles.shared.iter().map(|shared| !shared).collect(), shared: Vec::new() };
     let mean = groups.parameter(mean, "mean", &x)?;
     let var = groups.parameter(var, "var", &x)?;
-    let known = mean.zip(var).map(|(mean, var)| Statistics { mean, var });
+    let exact = |mean: Vec<f64>| mean.into_iter().map(|value| Mean { value, rest: 0.0 }).collect();
+    let known = mean.zip(var).map(|(mean, var)| Statistics { mean: exact(mean), var });
     let (result, target) = match out {
         Some(object) => {
             let result = floats(object, "out")?;

@@ -11,7 +11,7 @@ use crate::kernels::norms::Norm;
 use crate::memory;
 use crate::stats::extrema::Extrema;
 use crate::transform::affine::Target;
-use crate::transform::normalize::{divisors, normalize as normalize_array};
+use crate::transform::normalize::{divisor, normalize as normalize_array};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -101,14 +101,16 @@ pub fn norms<'py>(
         threads::run(py, x.bytes(), move |threads| {
             let lengths = crate::stats::norms::norms(norm, view, kept, threads);
             // A length may be out of range where no element is.
-            let suspect = lengths.as_ref().is_ok_and(|lengths| lengths.iter().any(|length| length.hi.is_infinite()));
+            let suspect =
+                lengths.as_ref().is_ok_and(|lengths| lengths.iter().any(|scaled| scaled.length.hi.is_infinite()));
             let infinite = suspect && Extrema::of(view, &all, threads)?.has_infinity();
             Ok::<_, Error>((lengths?, infinite))
         })
     })
     .map_err(|error| to_python(&error, "Input X"))?;
-    if infinite_found || lengths.iter().any(|length| length.hi.is_nan()) {
+    if infinite_found || lengths.iter().any(|scaled| scaled.length.hi.is_nan()) {
         return Err(infinite("Input X", x.dtype));
     }
-    to_numpy(py, divisors(&lengths, tiny)?.0, &kept_shape(&x.shape, &kept))
+    let lengths = lengths.iter().map(|scaled| divisor(scaled, tiny).hi / scaled.unit);
+    to_numpy(py, lengths, &kept_shape(&x.shape, &kept))
 }

@@ -3,7 +3,7 @@
 use super::{Channels, Compressed, Index, OUT_OF_RANGE, PIECES};
 use crate::element::{Element, Key, Output};
 use crate::error::Error;
-use crate::kernels::affine::{Parameters, map_exact};
+use crate::kernels::affine::{NO_OFFSET, Parameters};
 use crate::kernels::normalize::normalize_vector;
 use crate::kernels::norms::Norm;
 use crate::kernels::{self, Kernel};
@@ -44,17 +44,14 @@ impl<T: Output, I: Index> Kernel for Scale<'_, '_, T, I> {
     #[inline(always)]
     fn run(self) -> Self::Output {
         let Self { matrix, piece, channels, parameters } = self;
-        let Parameters { scale, scale_rest, .. } = parameters;
         let (mut infinite, mut outside) = (false, false);
         let mut out = piece.out.iter_mut();
         for segment in piece.segments {
             let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
             for ((x, index), y) in data.iter().zip(indices).zip(out.by_ref()) {
                 let channel = if channels == Channels::Segments { segment } else { index.offset() };
-                let (Some(scale), Some(rest)) = (scale.get(channel), scale_rest.get(channel)) else {
-                    return Err(OUT_OF_RANGE);
-                };
-                *y = T::from_f64(map_exact::<false>(x.to_f64(), 0.0, *scale, *rest, 0.0));
+                let Some(mapped) = parameters.scaled(channel, *x) else { return Err(OUT_OF_RANGE) };
+                *y = T::from_f64(mapped);
                 infinite |= x.key().magnitude().is_infinite();
                 // Whoever is handed the result trusts its indices.
                 outside |= index.offset() >= matrix.minor;
@@ -76,12 +73,9 @@ pub fn scale<T: Output, I: Index>(
     out: &mut [T],
     threads: usize,
 ) -> Result<bool, Error> {
-    let zeros = || memory::filled(0.0, scale.len());
-    let mut parameters =
-        Parameters { scale: memory::copied(scale)?, shift: Vec::new(), scale_rest: zeros()?, offset: Vec::new() };
-    if divide {
-        parameters.invert_scales();
-    }
+    let zeros = |value: f64| memory::filled(value, scale.len());
+    let mut parameters = Parameters::new(zeros(0.0)?, memory::copied(scale)?, zeros(NO_OFFSET)?)?;
+    parameters.prepare(divide);
     let run = |piece: Piece<'_, T>| {
         let Piece { segments, out } = piece;
         let piece = Piece { segments, out: &mut *out };

@@ -20,6 +20,7 @@ pub mod sketch;
 pub mod sketches;
 pub mod source;
 pub(crate) mod sums;
+pub mod weights;
 
 use crate::element::Element;
 use crate::error::Error;

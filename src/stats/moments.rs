@@ -333,6 +333,11 @@ impl Moments {
         self.each(|cell| if cell.weight.hi == 0.0 { f64::NAN } else { cell.mean.to_f64() })
     }
 
+    /// What rounding the mean of each channel lost.
+    pub fn mean_rest(&self) -> Result<Vec<f64>, Error> {
+        self.each(|cell| cell.mean.lo)
+    }
+
     /// Variance of each channel with `ddof` degrees of freedom taken off; NaN where none are left.
     pub fn var(&self, ddof: f64) -> Result<Vec<f64>, Error> {
         self.each(|cell| {

@@ -9,9 +9,17 @@ use crate::memory;
 use crate::tiles::Rows;
 use crate::view::View;
 
-/// Lengths of the vectors along the axes that are not kept, to twice the precision of `f64`. They are not numbers or
-/// infinite where an element is, and infinite where the length itself is out of range.
-pub fn norms<T: Element>(norm: Norm, x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Vec<Dd>, Error> {
+/// The length of a vector, multiplied by a power of two where it would be out of range.
+#[derive(Debug, Clone, Copy)]
+pub struct Scaled {
+    /// The product, to twice the precision of `f64`; not a number or infinite where an element is.
+    pub length: Dd,
+    /// The power of two.
+    pub unit: f64,
+}
+
+/// Lengths of the vectors along the axes that are not kept.
+pub fn norms<T: Element>(norm: Norm, x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Vec<Scaled>, Error> {
     match norm {
         Norm::L1 => lengths::<T, L1>(x, kept, threads),
         Norm::L2 => lengths::<T, L2>(x, kept, threads),
@@ -19,7 +27,7 @@ pub fn norms<T: Element>(norm: Norm, x: View<'_, T>, kept: &[bool], threads: usi
     }
 }
 
-fn lengths<T: Element, N: Length>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Vec<Dd>, Error> {
+fn lengths<T: Element, N: Length>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Vec<Scaled>, Error> {
     let channels = x.shape().iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
     let sums = |unit: f64| -> Result<Vec<Dd>, Error> {
         let mut sums = memory::filled(Dd::ZERO, channels)?;
@@ -33,7 +41,8 @@ fn lengths<T: Element, N: Length>(x: View<'_, T>, kept: &[bool], threads: usize)
         Ok(sums)
     };
     let usual = sums(1.0)?;
-    let mut lengths: Vec<Dd> = memory::collect(usual.iter().map(|sum| N::finish(*sum)))?;
+    let finished = usual.iter().map(|sum| Scaled { length: N::finish(*sum), unit: 1.0 });
+    let mut lengths: Vec<Scaled> = memory::collect(finished)?;
     for (unit, wanted) in [(UNITS[0], true), (UNITS[1], false)] {
         let outside = |sum: &Dd| !N::in_range(sum.hi) && (sum.hi > 1.0) == wanted && !sum.hi.is_nan();
         if !usual.iter().any(outside) {
@@ -42,7 +51,9 @@ fn lengths<T: Element, N: Length>(x: View<'_, T>, kept: &[bool], threads: usize)
         let others = sums(unit)?;
         for ((length, other), _) in lengths.iter_mut().zip(others).zip(&usual).filter(|(_, sum)| outside(sum)) {
             let scaled = N::finish(other);
-            *length = Dd { hi: scaled.hi / unit, lo: scaled.lo / unit };
+            let usual = Dd { hi: scaled.hi / unit, lo: scaled.lo / unit };
+            let in_range = usual.hi.is_finite() || !scaled.hi.is_finite();
+            *length = if in_range { Scaled { length: usual, unit: 1.0 } } else { Scaled { length: scaled, unit } };
         }
     }
     Ok(lengths)

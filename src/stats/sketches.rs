@@ -8,7 +8,8 @@
 use super::bytes::Counter;
 use super::channel::Channel;
 use super::sketch::Sketch;
-use super::source::{Maskable, Masked, Source};
+use super::source::{Digit, Maskable, Source};
+use super::weights::{Counts, Digits};
 use super::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Bool, Element, Key};
 use crate::error::Error;
@@ -29,9 +30,6 @@ const SLACK: usize = 2;
 /// Rows and columns that are turned into columns of their own at a time.
 const ROWS: usize = 32;
 const COLUMNS: usize = 8;
-/// Binary digits of weights that are no whole numbers, below their mean; the largest weights that count as they are.
-const DIGITS: i32 = 10;
-const LARGEST_WHOLE: f64 = (1u64 << 40) as f64;
 /// What counts stay below.
 const MOST: u128 = 1 << 62;
 /// Channels that a thread joins at a time.
@@ -100,43 +98,21 @@ impl Sketches {
         size: usize,
         threads: usize,
     ) -> Result<Self, Error> {
-        // Weights of samples are looked at once for each of them.
-        let by_sample = mask.is_none() && weights.strides().iter().skip(1).all(|stride| *stride == 0);
-        let looked_at = |(axis, len): (usize, &usize)| if by_sample && axis > 0 { 1 } else { *len };
-        let shape: Vec<usize> = memory::collect(x.shape().iter().enumerate().map(looked_at))?;
-        let values: Vec<f64> = in_order(&weights, &shape)?;
-        if !values.iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
-            return Err(Error::BadWeight);
-        }
-        let unit = unit_of(&values);
-        let counts = |weight: f64| scaled(weight, -unit).round() as u64;
-        let mut units: Vec<u64> = memory::collect(values.into_iter().map(counts))?;
-        if let Some(mask) = mask {
-            units.iter_mut().zip(in_order(&mask, &shape)?).for_each(|(units, mask)| *units *= u64::from(mask.0 != 0));
-        }
-        let mut strides = memory::filled(0, shape.len())?;
-        let mut step = 1;
-        for ((stride, len), whole) in strides.iter_mut().zip(&shape).zip(x.shape()).rev() {
-            *stride = if len == whole { step } else { 0 };
-            step *= *len as isize;
-        }
-        let digits = units.iter().fold(0, |all, units| all | units);
+        let counts = Counts::new(weights, mask)?;
+        let Digits { ones, elements: all_elements } = counts.digits();
+        let none = ones.iter().all(|ones| *ones == 0);
         // Without a digit, the channels are still those of the array.
-        let mut all = Self { channels: Vec::new(), unit };
-        for digit in (0..u64::BITS).filter(|digit| digits >> digit & 1 == 1 || digits == 0 && *digit == 0) {
-            let mask: Vec<Bool> = memory::collect(units.iter().map(|units| Bool((units >> digit & 1) as u8)))?;
-            let ones = mask.iter().filter(|one| one.0 != 0).count();
-            let len = (elements(x.shape(), kept, false) as f64 * ones as f64 / mask.len().max(1) as f64) as usize;
-            // SAFETY: the mask has as many elements as these steps reach.
-            let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape(), &strides) };
-            let mut part = Self::of_expected(Masked::new(x, mask), kept, size, len, threads)?;
-            part.unit = unit + digit as i32;
+        let mut all = Self { channels: Vec::new(), unit: counts.unit };
+        for (digit, ones) in (0..u64::BITS).zip(ones).filter(|(digit, ones)| *ones > 0 || none && *digit == 0) {
+            let len = (elements(x.shape(), kept, false) as f64 * ones as f64 / all_elements.max(1) as f64) as usize;
+            let mut part = Self::of_expected(Digit { x, counts, digit }, kept, size, len, threads)?;
+            part.unit = counts.unit + digit as i32;
             all.merge(&part, size)?;
         }
         // Whole numbers, even if all of them are even.
         let mut channels = Vec::new();
         memory::resize_with(&mut channels, all.channels.len(), Channel::default)?;
-        let smallest = Self { channels, unit };
+        let smallest = Self { channels, unit: counts.unit };
         all.merge(&smallest, size)?;
         Ok(all)
     }
@@ -213,36 +189,6 @@ impl Sketches {
 /// Number of positions along the axes that are kept, or along those that are not.
 fn elements(shape: &[usize], kept: &[bool], wanted: bool) -> usize {
     shape.iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
-}
-
-/// The elements of `view`, in C order, of which only the first count along axes where `shape` is one.
-fn in_order<T: Copy>(view: &View<'_, T>, shape: &[usize]) -> Result<Vec<T>, Error> {
-    let mut offsets = memory::filled(0, 1)?;
-    for (len, stride) in shape.iter().zip(view.strides()) {
-        let mut finer = memory::with_room(offsets.len() * len)?;
-        offsets.iter().for_each(|at| finer.extend((0..*len as isize).map(|i| at + i * stride)));
-        offsets = finer;
-    }
-    // SAFETY: elements of the view, which promises that they can be read.
-    memory::collect(offsets.into_iter().map(|at| unsafe { view.at(at).cast::<T>().read_unaligned() }))
-}
-
-/// The binary logarithm of the weight that counts as one: whole numbers count as they are, others as multiples of a
-/// small part of their mean.
-fn unit_of(weights: &[f64]) -> i32 {
-    let positive = || weights.iter().filter(|weight| **weight > 0.0);
-    if positive().all(|weight| weight.fract() == 0.0 && *weight <= LARGEST_WHOLE) {
-        return 0;
-    }
-    // In parts of the largest, so that no sum leaves the range of `f64`.
-    let (count, largest) = (positive().count() as f64, weights.iter().copied().fold(0.0, f64::max));
-    let mean: f64 = positive().map(|weight| weight / largest).sum::<f64>() / count;
-    (mean.log2() + largest.log2()).floor() as i32 - DIGITS
-}
-
-/// `value` times `2^power`, which may itself be out of the range of `f64`.
-pub fn scaled(value: f64, power: i32) -> f64 {
-    value * 2f64.powi(power / 2) * 2f64.powi(power - power / 2)
 }
 
 /// Sorts blocks of elements, to count them or to hand every so many of them to sketches.

@@ -2,7 +2,7 @@
 
 use crate::element::{Element, Output};
 use crate::error::Error;
-use crate::kernels::affine::Parameters;
+use crate::kernels::affine::{Form, NO_OFFSET, Parameters};
 use crate::kernels::copy;
 use crate::kernels::gather::planes;
 use crate::kernels::logarithm::Seen;
@@ -43,7 +43,7 @@ pub trait ElementMap<T: Element, U: Output>: Sync {
 }
 
 /// `y = (x - shift) * scale + offset`, where the scale may be given by its reciprocal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Affine<'a> {
     /// Subtracted first, one for each channel; nothing is zero.
     pub shift: Option<&'a [f64]>,
@@ -51,6 +51,8 @@ pub struct Affine<'a> {
     pub scale: Option<&'a [f64]>,
     /// What rounding the scale to `f64` lost; nothing is zero.
     pub scale_rest: Option<&'a [f64]>,
+    /// Powers of two that scales out of the range of `f64` have been multiplied by; nothing is one.
+    pub unit: Option<&'a [f64]>,
     /// Whether to divide by `scale` instead.
     pub divide: bool,
     /// Added last; nothing is zero.
@@ -72,9 +74,19 @@ impl Affine<'_> {
         fill(&mut parameters.shift, self.shift, 0.0);
         fill(&mut parameters.scale, self.scale, 1.0);
         fill(&mut parameters.scale_rest, self.scale_rest, 0.0);
-        fill(&mut parameters.offset, self.offset, 0.0);
-        if self.divide {
-            parameters.invert_scales();
+        fill(&mut parameters.offset, self.offset, NO_OFFSET);
+        parameters.unit.clear();
+        if self.unit.is_some() {
+            fill(&mut parameters.unit, self.unit, 1.0);
+        }
+        parameters.prepare(self.divide);
+    }
+
+    fn form(&self) -> Form {
+        match self.offset {
+            None => Form::Scaled,
+            Some(_) if self.shift.is_none() && self.scale_rest.is_none() && !self.divide => Form::Fused,
+            Some(_) => Form::Full,
         }
     }
 }
@@ -100,7 +112,7 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
         let AffineColumns { parameters, narrow } = columns;
         parameters.reserve(channels.len(), times)?;
         self.fill(first, channels, parameters);
-        if T::IS_SMALL && !U::NEEDS_EXACT && self.offset.is_none() {
+        if T::IS_SMALL && !U::NEEDS_EXACT && self.offset.is_none() && self.unit.is_none() {
             narrow.reserve(channels.len(), times)?;
             narrow.prepare(parameters);
         }
@@ -124,7 +136,7 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
             columns.narrow.map(rows, out, next, stream);
             return Ok(Seen::default());
         }
-        let infinite = columns.parameters.map(rows, out, self.offset.is_some(), stream);
+        let infinite = columns.parameters.map(rows, out, self.form(), stream);
         Ok(Seen { infinite, outside: false })
     }
 

@@ -6,6 +6,7 @@ use super::layers::{Cells, Layer, LayerElement, Statistics, numbers};
 use super::lines::{Axes, Lines, line, write_line};
 use crate::error::Error;
 use crate::kernels::line_gradients::{AddColumns, ColumnSlopes, MapColumns};
+use crate::kernels::lines::Mean;
 use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::parallel;
@@ -60,7 +61,7 @@ impl<'a> ByColumns<'a> {
     }
 
     /// What is subtracted from the elements of a group of the layer, and what the differences are multiplied by.
-    fn of_group(&self, group: usize) -> [f64; 2] {
+    fn of_group(&self, group: usize) -> (Mean, f64) {
         self.layer.shift_and_scale(self.statistics.mean[group], self.statistics.var[group])
     }
 
@@ -85,7 +86,7 @@ impl<'a> ByColumns<'a> {
     ) -> Result<Gradients, Error> {
         let Self { lines, of, .. } = &self;
         let len = lines.line.len;
-        let mean: Vec<f64> = memory::collect(of.iter().map(|(group, _)| self.of_group(*group)[0]))?;
+        let mean: Vec<f64> = memory::collect(of.iter().map(|(group, _)| self.of_group(*group).0.value))?;
         let tasks = self.tasks()?;
         let scratch = || (Vec::new(), Vec::new(), Vec::new());
         let parts = parallel::map(tasks.len(), threads, scratch, |scratch, task| {
@@ -97,6 +98,11 @@ impl<'a> ByColumns<'a> {
             for (sums, part) in sums.iter_mut().zip(part) {
                 sums[group * len..].iter_mut().zip(part).for_each(|(sum, more)| *sum += more);
             }
+        }
+        // The products are with what is away from the rounded mean.
+        let [sum, products] = &mut sums;
+        for ((group, _), (sum, products)) in of.iter().zip(sum.iter().zip(products)) {
+            *products -= self.of_group(*group).0.rest * sum;
         }
         let slopes = &self.slopes(&sums, mean, point.x.shape().iter().product(), &mut gradients)?;
         parallel::map(tasks.len(), threads, scratch, |scratch, task| {
@@ -117,7 +123,7 @@ impl<'a> ByColumns<'a> {
         let Self { layer, of, statistics, known, .. } = self;
         let groups = statistics.mean.len();
         let n = elements as f64 / groups as f64;
-        let scales: Vec<f64> = memory::collect((0..groups).map(|group| self.of_group(group)[1]))?;
+        let scales: Vec<f64> = memory::collect((0..groups).map(|group| self.of_group(group).1))?;
         let mut totals = memory::filled([0.0; 2], groups)?;
         for ((group, parameter), (sum, products)) in of.iter().zip(sums[0].iter().zip(&sums[1])) {
             let gamma = layer.gamma(*parameter as isize);
@@ -132,7 +138,7 @@ impl<'a> ByColumns<'a> {
             let [slope, offset] = linear(*layer, *known, scales[*group], totals[*group], n);
             slopes.factor.push(scales[*group] * layer.gamma(*parameter as isize));
             slopes.slope.push(slope);
-            slopes.offset.push(offset);
+            slopes.offset.push(offset - self.of_group(*group).0.rest * slope);
         }
         Ok(slopes)
     }

@@ -80,8 +80,7 @@ fn map_picture<T: MomentsElement, U: Output>(
             (memory::collect(cells.iter().map(|cell| cell.min))?, memory::collect(ranges)?)
         }
     };
-    let affine =
-        Affine { shift: Some(&shift), scale: Some(&scale), scale_rest: None, divide: true, offset: None, clip };
+    let affine = Affine { shift: Some(&shift), scale: Some(&scale), divide: true, clip, ..Affine::default() };
     map(affine, x, out, kept, target, threads)?;
     Ok(())
 }

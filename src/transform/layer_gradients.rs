@@ -185,7 +185,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
             Some(known) => (known.mean[place.group as usize], known.var[place.group as usize]),
             None => statistics(lines, point.x, 1, place, layer.centred, x_scratch)?,
         };
-        let [mean, scale] = layer.shift_and_scale(mean, var);
+        let (mean, scale) = layer.shift_and_scale(mean, var);
         let (len, step) = (lines.line.len, lines.line.parameter);
         let [_, x_stride, dy_stride] = lines.line.stride;
         let mut totals = Totals::default();

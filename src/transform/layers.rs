@@ -10,14 +10,14 @@
 
 use super::affine::{Affine, Target, map};
 use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
-use crate::element::{Bool, Element, Output};
+use crate::element::{Element, Output};
 use crate::error::Error;
-use crate::kernels::lines::{Line, MapLine, Sums, Totals};
+use crate::kernels::lines::{Line, MapLine, Mean, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
 use crate::memory;
 use crate::parallel;
 use crate::stats::moments::{Moments, MomentsElement};
-use crate::stats::source::{Maskable, Masked};
+use crate::stats::source::{Finite, Maskable};
 use crate::view::{View, ViewMut};
 use std::ops::Range;
 
@@ -58,13 +58,13 @@ impl Layer<'_> {
 
     /// What is subtracted from the elements of a group, and what the differences are multiplied by: one where there are
     /// none. Where the variance is infinite both are zero, since differences may be infinite, too.
-    pub fn shift_and_scale(&self, mean: f64, var: f64) -> [f64; 2] {
+    pub fn shift_and_scale(&self, mean: Mean, var: f64) -> (Mean, f64) {
         let spread = var + self.epsilon;
         if spread == 0.0 {
-            return [mean, 1.0];
+            return (mean, 1.0);
         }
         let scale = 1.0 / spread.sqrt();
-        [if scale == 0.0 { 0.0 } else { mean }, scale]
+        (if scale == 0.0 { Mean::default() } else { mean }, scale)
     }
 
     /// The axis to take lines along, so that a group is read at once; nothing where columns suit better.
@@ -86,7 +86,7 @@ impl Layer<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     /// Zero where it is not subtracted.
-    pub mean: Vec<f64>,
+    pub mean: Vec<Mean>,
     /// The mean square where the mean is not subtracted.
     pub var: Vec<f64>,
 }
@@ -94,7 +94,8 @@ pub struct Statistics {
 impl Statistics {
     /// Of no element.
     pub fn unknown(groups: usize) -> Result<Self, Error> {
-        Ok(Self { mean: memory::filled(f64::NAN, groups)?, var: memory::filled(f64::NAN, groups)? })
+        let unknown = Mean { value: f64::NAN, rest: 0.0 };
+        Ok(Self { mean: memory::filled(unknown, groups)?, var: memory::filled(f64::NAN, groups)? })
     }
 }
 
@@ -160,7 +161,7 @@ pub fn statistics<T: Element, const N: usize>(
     place: &Place<N>,
     centred: bool,
     scratch: &mut Vec<T>,
-) -> Result<(f64, f64), Error> {
+) -> Result<(Mean, f64), Error> {
     let n = lines.group_len() as f64;
     // SAFETY: the first element of the group, which the view promises can be read.
     let first = unsafe { x.at(place.offset[k]).cast::<T>().read_unaligned() }.to_f64();
@@ -170,17 +171,18 @@ pub fn statistics<T: Element, const N: usize>(
         let [sum, squares] = sums(lines, x, k, place, pivot, scratch)?;
         // Chan, Golub, LeVeque, "Algorithms for computing the sample variance", American Statistician 37 (1983), eq. 1.7.
         let lost = if centred { sum * (sum / n) } else { 0.0 };
-        let (mean, squares) = (if centred { pivot + sum / n } else { 0.0 }, squares - lost);
+        let mean = if centred { Mean::of_sum(pivot, sum / n) } else { Mean::default() };
+        let squares = squares - lost;
         if again {
             return Ok((mean, squares.max(0.0) / n));
         }
-        if !(mean.is_finite() && squares.is_finite()) {
+        if !(mean.value.is_finite() && squares.is_finite()) {
             return large_statistics(lines, x, k, place, centred, scratch);
         }
         if lost <= CANCELLED * squares || lost == 0.0 {
             return Ok((mean, squares / n));
         }
-        (pivot, again) = (mean, true);
+        (pivot, again) = (mean.value, true);
     }
 }
 
@@ -195,7 +197,7 @@ fn large_statistics<T: Element, const N: usize>(
     place: &Place<N>,
     centred: bool,
     scratch: &mut Vec<T>,
-) -> Result<(f64, f64), Error> {
+) -> Result<(Mean, f64), Error> {
     // 2^-600: squares of what it is multiplied by can be added.
     const SMALL: f64 = f64::from_bits((1023 - 600) << 52);
     let n = lines.group_len() as f64;
@@ -211,11 +213,11 @@ fn large_statistics<T: Element, const N: usize>(
     };
     let mean = mean_of(&|x| x)?;
     if !mean.is_finite() {
-        return Ok((mean, f64::NAN));
+        return Ok((Mean { value: mean, rest: 0.0 }, f64::NAN));
     }
     let mean = if centred { mean } else { 0.0 };
     let var = mean_of(&|x| (x - mean) * (x - mean))?;
-    Ok((mean / SMALL, var / SMALL / SMALL))
+    Ok((Mean { value: mean / SMALL, rest: 0.0 }, var / SMALL / SMALL))
 }
 
 /// Each group read from memory once.
@@ -283,7 +285,7 @@ struct Piece<'a, 'm, T, const STREAM: bool> {
 
 impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
     /// The number of each group, its mean and its variance.
-    type Output = Result<Vec<(usize, f64, f64)>, Error>;
+    type Output = Result<Vec<(usize, Mean, f64)>, Error>;
 
     #[inline(always)]
     fn run(self) -> Self::Output {
@@ -307,7 +309,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
     fn map<const STREAM: bool>(
         &self,
         place: &Place<2>,
-        [shift, scale]: [f64; 2],
+        (mean, scale): (Mean, f64),
         scratch: &mut Scratch<T>,
     ) -> Result<(), Error> {
         let Self { layer, lines, overwritten, .. } = *self;
@@ -320,10 +322,10 @@ impl<T: LayerElement> Groups<'_, '_, T> {
                 let all = [layer.gamma, layer.beta].map(Option::unwrap_or_default);
                 let gamma = parameters(all[0], parameter, step, len, gamma)?;
                 let beta = parameters(all[1], parameter, step, len, beta)?;
-                Line { shift, scale, parameters: Some((gamma, beta)), offset: 0.0 }
+                Line { mean, scale, parameters: Some((gamma, beta)), offset: 0.0 }
             } else {
                 let offset = layer.beta.map_or(0.0, |beta| beta[parameter as usize]);
-                Line { shift, scale: scale * layer.gamma(parameter), parameters: None, offset }
+                Line { mean, scale: scale * layer.gamma(parameter), parameters: None, offset }
             };
             // SAFETY: these lines are elements of the view, which promises that they can be read; those that are
             // overwritten are copied.
@@ -366,18 +368,20 @@ impl Cells {
         let count = groups(x.shape(), shared);
         // Cells have equally many elements (Chan, Golub, LeVeque, eq. 2.1, for more than two parts).
         let share = count as f64 / of.len() as f64;
-        let mut statistics = Statistics { mean: memory::filled(0.0, count)?, var: memory::filled(0.0, count)? };
+        let mean = memory::filled(Mean::default(), count)?;
+        let mut statistics = Statistics { mean, var: memory::filled(0.0, count)? };
         if layer.centred {
             // From the mean of one cell of each group: where all are equal, so is their mean.
             of.iter().zip(&means).for_each(|((group, _), mean)| statistics.mean[*group] = *mean);
             let mut away = memory::filled(0.0, count)?;
             for ((group, _), mean) in of.iter().zip(&means) {
-                away[*group] += (mean - statistics.mean[*group]) * share;
+                away[*group] += statistics.mean[*group].to(*mean) * share;
             }
-            statistics.mean.iter_mut().zip(away).for_each(|(mean, away)| *mean += away);
+            let moved = |(mean, away): (&mut Mean, f64)| *mean = Mean::of_sum(mean.value, away + mean.rest);
+            statistics.mean.iter_mut().zip(away).for_each(moved);
         }
         for ((group, _), (mean, var)) in of.iter().zip(means.iter().zip(&vars)) {
-            let away = mean - statistics.mean[*group];
+            let away = statistics.mean[*group].to(*mean);
             statistics.var[*group] += (var + away * away) * share;
         }
         Ok(Self { of, statistics, kept })
@@ -401,50 +405,27 @@ pub fn numbers(shape: &[usize], shared: &[bool], own: &[bool], kept: &[bool]) ->
 }
 
 /// Mean and variance of each cell; not-a-number where an element is not finite.
-fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<(Vec<f64>, Vec<f64>), Error> {
-    let moments = Moments::of(x, kept, threads).or_else(|error| {
-        if error != Error::Infinite {
-            return Err(error);
-        }
-        // An infinity: left out as not-a-number is, so that it spoils its own cell only.
-        let finite = |offset: isize| {
-            // SAFETY: an element of the view, which promises that it can be read.
-            let element = unsafe { x.at(offset).cast::<T>().read_unaligned() };
-            Bool(u8::from(element.to_f64().is_finite()))
-        };
-        let (inner, inner_stride) =
-            x.shape().last().zip(x.strides().last()).map_or((1, 0), |(len, stride)| (*len, *stride));
-        let mut starts = memory::filled(0, 1)?;
-        for (len, stride) in x.shape().iter().zip(x.strides()).rev().skip(1).rev() {
-            let mut finer = memory::with_room(starts.len() * len)?;
-            starts.iter().for_each(|at| finer.extend((0..*len as isize).map(|i| at + i * stride)));
-            starts = finer;
-        }
-        let mut mask: Vec<Bool> = memory::with_room(starts.len() * inner)?;
-        let lines = starts.into_iter().flat_map(|at| (0..inner as isize).map(move |i| at + i * inner_stride));
-        mask.extend(lines.map(finite));
-        let mut strides = memory::filled(1isize, x.shape().len())?;
-        for axis in (1..x.shape().len()).rev() {
-            strides[axis - 1] = strides[axis] * x.shape()[axis] as isize;
-        }
-        // SAFETY: the mask has as many elements as the shape, in C order.
-        let mask = unsafe { View::<Bool>::new(mask.as_ptr().cast(), x.shape(), &strides) };
-        Moments::of(Masked::new(x, mask), kept, threads)
+fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<(Vec<Mean>, Vec<f64>), Error> {
+    // An infinity is left out as not-a-number is, so that it spoils its own cell only.
+    let moments = Moments::of(x, kept, threads).or_else(|error| match error {
+        Error::Infinite => Moments::of(Finite(x), kept, threads),
+        error => Err(error),
     });
     let len = groups(x.shape(), kept);
     let cells = x.shape().iter().product::<usize>() / len.max(1);
+    let unknown = Mean { value: f64::NAN, rest: 0.0 };
     let moments = match moments {
         Ok(moments) => moments,
-        Err(Error::Infinite) => return Ok((memory::filled(f64::NAN, cells)?, memory::filled(f64::NAN, cells)?)),
+        Err(Error::Infinite) => return Ok((memory::filled(unknown, cells)?, memory::filled(f64::NAN, cells)?)),
         Err(error) => return Err(error),
     };
-    let count = moments.count()?;
-    let or_nan = |mut values: Vec<f64>| {
-        let missing = values.iter_mut().zip(&count).filter(|(_, count)| **count != len as f64);
-        missing.for_each(|(value, _)| *value = f64::NAN);
-        values
-    };
-    Ok((or_nan(moments.mean()?), or_nan(moments.var(0.0)?)))
+    let whole: Vec<bool> = memory::collect(moments.count()?.iter().map(|count| *count == len as f64))?;
+    let (values, rests) = (moments.mean()?, moments.mean_rest()?);
+    let means = values.into_iter().zip(rests).map(|(value, rest)| Mean { value, rest });
+    let means = means.zip(&whole).map(|(mean, whole)| if *whole { mean } else { unknown });
+    let vars = moments.var(0.0)?;
+    let vars = vars.into_iter().zip(&whole).map(|(var, whole)| if *whole { var } else { f64::NAN });
+    Ok((memory::collect(means)?, memory::collect(vars)?))
 }
 
 /// The statistics and the map of whole arrays.
@@ -460,17 +441,19 @@ fn by_cells<T: LayerElement>(
         memory::collect(of.iter().map(|(group, parameter)| value(*group, *parameter)))
     };
     let of_group = |group: usize| layer.shift_and_scale(statistics.mean[group], statistics.var[group]);
-    let shift = each(&|group, _| of_group(group)[0])?;
-    let scale = each(&|group, parameter| of_group(group)[1] * layer.gamma(parameter as isize))?;
-    let offset = layer.beta.map(|beta| each(&|_, parameter| beta[parameter])).transpose()?;
-    let affine = Affine {
-        shift: Some(&shift),
-        scale: Some(&scale),
-        scale_rest: None,
-        divide: false,
-        offset: offset.as_deref(),
-        clip: None,
+    let factor = |group: usize, parameter: usize| of_group(group).1 * layer.gamma(parameter as isize);
+    let shift = each(&|group, _| of_group(group).0.value)?;
+    let scale = each(&factor)?;
+    // What rounding the mean lost is added with beta: less than a digit of any output but `f64`.
+    let rest = |group: usize, parameter: usize| match of_group(group).0.rest {
+        0.0 => 0.0,
+        rest => rest * factor(group, parameter),
     };
+    let beta = |parameter: usize| layer.beta.map_or(0.0, |beta| beta[parameter]);
+    let offset = (layer.beta.is_some() || T::NEEDS_EXACT && layer.centred)
+        .then(|| each(&|group, parameter| beta(parameter) - if T::NEEDS_EXACT { rest(group, parameter) } else { 0.0 }))
+        .transpose()?;
+    let affine = Affine { shift: Some(&shift), scale: Some(&scale), offset: offset.as_deref(), ..Affine::default() };
     map(affine, x, out, &kept, target, threads)?;
     Ok(statistics)
 }

@@ -10,7 +10,7 @@ use crate::kernels::norms::Norm;
 use crate::layout::Plan;
 use crate::memory;
 use crate::parallel;
-use crate::stats::norms::norms;
+use crate::stats::norms::{Scaled, norms};
 use crate::tiles::{Access, RowsMut, access, block, scatter};
 use crate::view::{View, ViewMut};
 
@@ -139,18 +139,27 @@ fn normalize_piece<T: Element, U: Output>(
     threads: usize,
 ) -> Result<bool, Error> {
     let lengths = norms(norm, x, kept, threads)?;
-    if !lengths.iter().all(|length| length.hi.is_finite()) {
+    if !lengths.iter().all(|scaled| scaled.length.hi.is_finite()) {
         return Ok(false);
     }
-    let (scale, rest) = divisors(&lengths, tiny)?;
-    let affine =
-        Affine { shift: None, scale: Some(&scale), scale_rest: Some(&rest), divide: true, offset: None, clip: None };
+    let divisors = || lengths.iter().map(|scaled| divisor(scaled, tiny));
+    let scale: Vec<f64> = memory::collect(divisors().map(|divisor| divisor.hi))?;
+    let rest: Vec<f64> = memory::collect(divisors().map(|divisor| divisor.lo))?;
+    let out_of_range = lengths.iter().any(|scaled| scaled.unit != 1.0);
+    let units = lengths.iter().take(if out_of_range { lengths.len() } else { 0 });
+    let unit: Vec<f64> = memory::collect(units.map(|scaled| scaled.unit))?;
+    let affine = Affine {
+        scale: Some(&scale),
+        scale_rest: Some(&rest),
+        unit: out_of_range.then_some(&unit),
+        divide: true,
+        ..Affine::default()
+    };
     Ok(!map(affine, x, out, kept, target, threads)?)
 }
 
-/// Lengths as what to divide by: one where there is nothing to divide.
-pub fn divisors(lengths: &[Dd], tiny: f64) -> Result<(Vec<f64>, Vec<f64>), Error> {
-    let divisor = |length: &Dd| if length.hi == 0.0 || length.hi < tiny { (1.0, 0.0) } else { (length.hi, length.lo) };
-    let divisors = || lengths.iter().map(divisor);
-    Ok((memory::collect(divisors().map(|(hi, _)| hi))?, memory::collect(divisors().map(|(_, lo)| lo))?))
+/// What to divide a vector of this length by, in its unit: one where there is nothing to divide.
+pub fn divisor(scaled: &Scaled, tiny: f64) -> Dd {
+    let Scaled { length, unit } = scaled;
+    if length.hi == 0.0 || length.hi < tiny * unit { Dd::from(1.0) } else { *length }
 }
