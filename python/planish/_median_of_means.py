@@ -276,6 +276,10 @@ class MedianOfMeans:
         result._state = self._state
         return result.merge(other)
 
+    def __radd__(self, zero: object) -> MedianOfMeans:
+        # What `sum` starts from.
+        return MedianOfMeans(self._n_blocks, self._axes) + self if type(zero) is int and zero == 0 else NotImplemented
+
     def __iadd__(self, other: object) -> Self:
         if not isinstance(other, MedianOfMeans):
             return NotImplemented

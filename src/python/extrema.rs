@@ -4,7 +4,7 @@ use super::arrays::{doubles, to_numpy, tuple, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::sparse::Matrix;
-use super::stream::{Groups, Mask, State, Stream, damaged, rows, saved, saved_shape};
+use super::stream::{Groups, Mask, Reduced, State, Stream, Zero, damaged, rows, saved, saved_shape};
 use super::threads;
 use crate::stats::extrema::{Cell, Extrema};
 use crate::stats::source::Masked;
@@ -63,9 +63,11 @@ impl PyExtrema {
 #[pymethods]
 impl PyExtrema {
     #[new]
-    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1)), text_signature = "(channel_axis=-1)")]
-    fn new(channel_axis: ChannelAxes) -> Self {
-        Self { stream: Stream::new(channel_axis) }
+    #[pyo3(signature = (channel_axis=ChannelAxes::One(-1), _saved=None), text_signature = "(channel_axis=-1)")]
+    fn new(channel_axis: ChannelAxes, _saved: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let this = Self { stream: Stream::new(channel_axis) };
+        _saved.map_or(Ok(()), |state| this.__setstate__(state))?;
+        Ok(this)
     }
 
     /// Take in a batch.
@@ -236,6 +238,11 @@ impl PyExtrema {
         Self::merge(Bound::new(slf.py(), Self { stream: slf.get().stream.copy() })?, other)
     }
 
+    fn __radd__(&self, zero: Zero) -> Self {
+        let Zero = zero;
+        Self { stream: self.stream.copy() }
+    }
+
     fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
         Self::merge(slf.clone(), other).map(|_| ())
     }
@@ -273,8 +280,9 @@ impl PyExtrema {
         self.values(py, |cell| if cell.count == 0 { f64::NAN } else { cell.max })
     }
 
-    fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>,)> {
-        Ok((self.stream.axes.to_object(py)?,))
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (Bound<'py, PyAny>, Bound<'py, PyDict>)>> {
+        let (this, py) = (slf.get(), slf.py());
+        Ok((slf.get_type(), (this.stream.axes.to_object(py)?, this.__getstate__(py)?)))
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

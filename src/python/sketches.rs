@@ -4,7 +4,9 @@ use super::arrays::{to_numpy, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
-use super::stream::{Mask, State, Stream, Weights, damaged, rows, saved, saved_shape};
+use super::stream::{
+    Mask, Reduced, State, Stream, Weights, Zero, damaged, parameter, rows, saved, saved_shape,
+};
 use super::threads;
 use crate::error::Error;
 use crate::stats::sketch::Sketch;
@@ -13,9 +15,6 @@ use crate::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-
-/// Positional and keyword arguments that make an object anew.
-type Arguments<'py, P> = (P, Bound<'py, PyDict>);
 
 /// Version of the pickled state.
 const VERSION: i64 = 1;
@@ -98,8 +97,14 @@ impl PyQuantiles {
 #[pymethods]
 impl PyQuantiles {
     #[new]
-    #[pyo3(signature = (q=None, channel_axis=ChannelAxes::One(-1), *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
-    fn new(q: Option<&Bound<'_, PyAny>>, channel_axis: ChannelAxes, rank_error: f64) -> PyResult<Self> {
+    #[pyo3(signature = (q=None, channel_axis=ChannelAxes::One(-1), _saved=None, *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
+    fn new(
+        q: Option<&Bound<'_, PyAny>>,
+        channel_axis: ChannelAxes,
+        _saved: Option<&Bound<'_, PyDict>>,
+        rank_error: f64,
+    ) -> PyResult<Self> {
+        let rank_error = parameter(_saved, "rank_error")?.unwrap_or(rank_error);
         let (single, q) = match q {
             None => (false, vec![0.25, 0.5, 0.75]),
             Some(q) => {
@@ -116,7 +121,9 @@ impl PyQuantiles {
                 "rank_error must be at least {LEAST_ERROR} and less than 0.5; got {rank_error}"
             )));
         }
-        Ok(Self { stream: Stream::new(channel_axis), q, single, error: rank_error })
+        let this = Self { stream: Stream::new(channel_axis), q, single, error: rank_error };
+        _saved.map_or(Ok(()), |state| this.__setstate__(state))?;
+        Ok(this)
     }
 
     /// Take in a batch.
@@ -221,6 +228,11 @@ impl PyQuantiles {
         Self::merge(Bound::new(slf.py(), copy)?, other)
     }
 
+    fn __radd__(&self, zero: Zero) -> Self {
+        let Zero = zero;
+        Self { stream: self.stream.copy(), ..self.empty_copy() }
+    }
+
     fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
         Self::merge(slf.clone(), other).map(|_| ())
     }
@@ -278,13 +290,13 @@ impl PyQuantiles {
         if self.single { table.get_item(0) } else { Ok(table) }
     }
 
-    fn __getnewargs_ex__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Arguments<'py, (Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
-        let keywords = PyDict::new(py);
-        keywords.set_item("rank_error", self.error)?;
-        Ok(((self.q_object(py)?, self.stream.axes.to_object(py)?), keywords))
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<Reduced<'py, (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyDict>)>> {
+        let (this, py) = (slf.get(), slf.py());
+        let state = this.__getstate__(py)?;
+        state.set_item("rank_error", this.error)?;
+        Ok((slf.get_type(), (this.q_object(py)?, this.stream.axes.to_object(py)?, state)))
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
