@@ -6,7 +6,7 @@ that the core reads in place, keeps scikit-learn's books (feature names and coun
 
 import warnings
 from functools import wraps
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -24,11 +24,27 @@ _READ_AS_IS = (
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64),
 )
 
+#: A range that is less than this part of the values may come of rounding alone.
+_ROUNDING = float(10 * np.finfo(np.float64).eps)
+#: The smallest range that `float64` holds with all its digits.
+_SMALLEST = float(np.finfo(np.float64).tiny)
+
 #: Values of parameters that have been found valid, by class.
 _VALID: set[Any] = set()
 
-#: Shift, scale and offset of a map, and whether to divide by the scale.
-Affine: TypeAlias = tuple[Any, Any, Any, bool]
+
+class Affine(NamedTuple):
+    """An affine map, in the parameters of `_core.affine`; those that are None are left out."""
+
+    shift: Any
+    scale: Any
+    offset: Any
+    #: Whether to divide by the scale.
+    divide: bool
+    #: The second word of the scale.
+    rest: Any = None
+    #: What takes the place of both for results of fewer digits than float64.
+    narrow: Any = None
 
 
 def _fast_front(general: Any) -> Any:
@@ -303,20 +319,23 @@ class ChannelScaler(ArrayTransformer):
         return self._apply(self._inverse(), self._as_array(X, self._transform_formats), copy, out, None)
 
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
-        shift, scale, offset, divide = self._forward()
+        shift, scale, offset, divide, rest, narrow = self._forward()
         # With neither, nothing here says what was fitted.
         if shift is scale is None:
             raise AttributeError
         axis, limits = self.channel_axis, self._limits()
-        return _core.affine(X, shift, scale, offset, divide, axis, self.dtype, out, copy, assume_finite, limits)
+        return _core.affine(
+            X, shift, scale, offset, divide, axis, self.dtype, out, copy, assume_finite, limits, rest, narrow
+        )
 
     def _apply(self, affine: Affine, X: Any, copy: bool | None, out: Any, limits: tuple[float, float] | None) -> Any:
-        shift, scale, offset, divide = affine
+        shift, scale, offset, divide, rest, narrow = affine
         finite = get_config()["assume_finite"]
         if not issparse(X):
             copy = bool(self.copy if copy is None else copy)
+            axis = self.channel_axis
             return _core.affine(
-                X, shift, scale, offset, divide, self.channel_axis, self.dtype, out, copy, finite, limits
+                X, shift, scale, offset, divide, axis, self.dtype, out, copy, finite, limits, rest, narrow
             )
         self._check_sparse_map(shift, offset)
         if scale is None:
@@ -372,14 +391,23 @@ def warn_of_empty_channels(values: Any) -> None:
         warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=3)
 
 
-def is_tiny(scale: Any) -> Any:
-    """Tell which scales are zero but for rounding, with the bound of scikit-learn."""
-    return scale < 10 * np.finfo(scale.dtype).eps
+def is_constant(low: Any, high: Any) -> Any:
+    """Tell which channels are constant: those between whose values there is nothing but rounding in double precision.
+
+    The one rule for all that scales by a range, or by a distance from zero, whatever the dtype: differences of ten steps
+    of float64 beside the values are none, nor is what float64 holds with fewer digits than usual. (The standard deviation
+    has a bound of the same kind, which counts the samples as well, in the core.)
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        extent = np.subtract(high, low, dtype=np.float64)
+        bound = _ROUNDING * np.maximum(np.abs(low), np.abs(high), dtype=np.float64)
+    return (extent <= bound) | (extent < _SMALLEST)
 
 
-def without_tiny(scale: Any) -> Any:
-    """Replace scales that are zero but for rounding by one."""
-    return np.where(is_tiny(scale), scale.dtype.type(1), scale)[()]
+def divisors(low: Any, high: Any) -> Any:
+    """Give what to divide by: the range of each channel, or one where it is constant."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(is_constant(low, high), 1.0, np.subtract(high, low, dtype=np.float64))[()]
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

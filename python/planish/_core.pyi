@@ -21,6 +21,7 @@ __all__ = [
     "normalize_images",
     "norms",
     "quantiles",
+    "range_maps",
     "set_local_threads",
     "set_num_threads",
     "simd_level",
@@ -182,6 +183,8 @@ def affine(
     copy: bool = True,
     allow_infinity: bool = False,
     clip: tuple[float, float] | None = None,
+    scale_rest: ArrayLike | None = None,
+    narrow: ArrayLike | None = None,
 ) -> NDArray[Any]: ...
 def channel_shape(shape: Sequence[int], channel_axis: int | tuple[int, ...] | None) -> tuple[int, ...]: ...
 def logarithm(
@@ -198,6 +201,7 @@ def logarithm(
     allow_infinity: bool = False,
     allow_outside: bool = False,
 ) -> NDArray[Any]: ...
+def range_maps(low: ArrayLike, high: ArrayLike, constant: ArrayLike, a: float, b: float) -> list[Any]: ...
 def normalize(
     x: NDArray[Any],
     norm: str,

@@ -14,6 +14,8 @@ from planish._channels import ArrayTransformer
 from planish._sparse import canonical, parts
 from planish.stats import Extrema
 
+#: The length below which a vector of a dense array counts as zero: for every dtype that of float64 in scikit-learn.
+SHORTEST = float(10 * np.finfo(np.float64).eps)
 _FLOATS = (np.float64, np.float32, np.float16)
 
 
@@ -156,8 +158,7 @@ class Normalizer(ArrayTransformer):
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None, assume_finite: bool) -> NDArray[Any]:
         if X.ndim == 2 and self.channel_axis == -1 and self.__dict__.get("n_features_in_", X.shape[1]) != X.shape[1]:
             raise ValueError  # the general way finds the words for it
-        tiny = _TINY.get(X.dtype, 0.0)
-        return _core.normalize(X, self.norm, self.channel_axis, tiny, self.dtype, out, copy)
+        return _core.normalize(X, self.norm, self.channel_axis, SHORTEST, self.dtype, out, copy)
 
     def _check_finite(self, X: Any) -> None:
         """Raise scikit-learn's error for NaN or infinity."""
@@ -184,7 +185,3 @@ class Normalizer(ArrayTransformer):
         tags.input_tags.sparse = True
         tags.requires_fit = False
         return tags
-
-
-#: The length below which a vector counts as zero.
-_TINY = {np.dtype(dtype): float(10 * np.finfo(dtype).eps) for dtype in _FLOATS}

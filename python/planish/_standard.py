@@ -328,7 +328,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         return tags
 
     def _forward(self) -> Affine:
-        return (self._asked("with_mean", "mean_"), self._asked("with_std", "scale_"), None, True)
+        return Affine(self._asked("with_mean", "mean_"), self._asked("with_std", "scale_"), None, True)
 
     def _inverse(self) -> Affine:
-        return (None, self._asked("with_std", "scale_"), self._asked("with_mean", "mean_"), False)
+        return Affine(None, self._asked("with_std", "scale_"), self._asked("with_mean", "mean_"), False)

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from planish._channels import ChannelScaler, attribute_dtype
 from planish._sparse import statistic
+from planish.stats import Extrema
 
 
 class StreamingScaler(ChannelScaler):
@@ -148,6 +150,17 @@ def update_extrema(statistics: Any, X: Any, mask: Any) -> None:
         statistic(X, lambda matrix: statistics._update_sparse("Input X", matrix))
     else:
         statistics._update_as("Input X", X, False, mask)
+
+
+def known_extrema(samples: Any, low: NDArray[Any], high: NDArray[Any], channel_axis: Any) -> Extrema:
+    """Make an `Extrema` of what was learnt of `samples` elements of each channel; NaN where there was no number."""
+    count = np.where(np.isnan(low), 0, max(int(samples), 1))
+    bounds = np.stack([low.ravel(), high.ravel()], axis=1)
+    statistics = Extrema(channel_axis)
+    statistics.__setstate__(
+        {"version": 1, "shape": list(low.shape), "count": count.reshape(-1, 1).astype(np.uint64), "bounds": bounds}
+    )
+    return statistics
 
 
 @contextmanager

@@ -43,7 +43,7 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::affine::affine;
+    use super::affine::{affine, range_maps};
     #[pymodule_export]
     use super::arrays::accepts;
     #[pymodule_export]

@@ -4,9 +4,7 @@ use super::arrays::{to_numpy, with_element};
 use super::axes::ChannelAxes;
 use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
-use super::stream::{
-    Mask, Reduced, State, Stream, Weights, Zero, damaged, parameter, rows, saved, saved_shape,
-};
+use super::stream::{Mask, Reduced, State, Stream, Weights, Zero, damaged, parameter, rows, saved, saved_shape};
 use super::threads;
 use crate::error::Error;
 use crate::stats::sketch::Sketch;
