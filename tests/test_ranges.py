@@ -2,7 +2,6 @@
 
 import ml_dtypes
 import numpy as np
-import planish
 import pytest
 import sklearn.preprocessing
 from planish import GroupedScaler, MinMaxScaler, minmax_scale

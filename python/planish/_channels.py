@@ -394,9 +394,9 @@ def warn_of_empty_channels(values: Any) -> None:
 def is_constant(low: Any, high: Any) -> Any:
     """Tell which channels are constant: those between whose values there is nothing but rounding in double precision.
 
-    The one rule for all that scales by a range, or by a distance from zero, whatever the dtype: differences of ten steps
-    of float64 beside the values are none, nor is what float64 holds with fewer digits than usual. (The standard deviation
-    has a bound of the same kind, which counts the samples as well, in the core.)
+    The one rule for all that scales by a range, or by a distance from zero, whatever the dtype: ten steps of float64
+    beside the values make no difference, nor does what float64 holds with fewer digits than usual. (The standard
+    deviation has a bound of the same kind, which counts the samples as well, in the core.)
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         extent = np.subtract(high, low, dtype=np.float64)

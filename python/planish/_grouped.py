@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from planish._atomic import all_or_nothing
 from planish._channels import ArrayTransformer
 from planish._group_fits import Fits, merged, twin
 from planish._group_labels import ascending, encode, locate, some, take_off
@@ -109,6 +110,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self.groups = groups
         self.unseen = unseen
 
+    @all_or_nothing
     def fit(
         self,
         X: ArrayLike,
@@ -152,6 +154,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         return self
 
     @available_if(_can_partial_fit)
+    @all_or_nothing
     def partial_fit(
         self,
         X: ArrayLike,
@@ -190,6 +193,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self._fit(*self._read(X, groups, reset="scalers_" not in self.__dict__), sample_weight, mask, exact=False)
         return self
 
+    @all_or_nothing
     def fit_transform(
         self,
         X: ArrayLike,
@@ -306,6 +310,7 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         labels, codes = encode(groups, len(array))
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=True)
 
+    @all_or_nothing
     def merge(self, other: Self) -> Self:
         """Join a scaler that was fitted apart, as if its data had been given to this one.
 
@@ -455,6 +460,13 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         rows = Rows(codes, len(labels), array[0].nbytes)
         known = self.__dict__.get("scalers_", {})
         names = labels.tolist()
+        if sample_weight is not None:
+            total = np.bincount(codes, sample_weight, len(labels))
+            nothing = [name for name, weight in zip(names, total, strict=True) if weight == 0 and name not in known]
+            if nothing:
+                raise ValueError(
+                    f"all weights are zero in the groups {some(nothing)}; a sample of positive weight is needed in each"
+                )
         if not template._learned:
             template.fit(array)  # for what it refuses; there is nothing to learn of a group
             fitted = [known.get(label) or twin(template) for label in names]
@@ -476,6 +488,12 @@ class GroupedScaler(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
                 overall = fits.fit([overall], Rows(np.zeros(len(array), np.uint8), 1, array[0].nbytes))[0]
             else:
                 overall = fits.join(overall, fitted)
+        if exact and getattr(template, "n_blocks", None) is not None:
+            for name, scaler in zip(names, fitted, strict=True):
+                try:
+                    scaler._check_blocks()
+                except ValueError as error:
+                    raise ValueError(f"group {some([name])}: {error}") from None
         self._take_over(scalers, overall)
         return rows
 

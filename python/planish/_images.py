@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from planish import _core
 from planish import _image_inputs as inputs
+from planish._atomic import all_or_nothing
 from planish._core import Moments
 
 Layout: TypeAlias = Literal["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
@@ -229,6 +230,7 @@ class ImageNormalizer:
 
     # --- statistics ----------------------------------------------------------------------------------------------
 
+    @all_or_nothing
     def fit(self, X: ArrayLike | Iterable[ArrayLike], y: object = None) -> Self:
         """Learn mean and standard deviation of a data set; constants that were given stay.
 
@@ -260,6 +262,7 @@ class ImageNormalizer:
             self.__dict__ = before
             raise
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike | Iterable[ArrayLike], y: object = None) -> Self:
         """Go on learning with more images. After an error nothing of them has been taken in.
 
@@ -315,6 +318,7 @@ class ImageNormalizer:
                     f"{before.count.shape}"
                 )
 
+    @all_or_nothing
     def merge(self, other: Self) -> Self:
         """Join the statistics of a normaliser that was fitted apart, as if its images had been given to this one.
 

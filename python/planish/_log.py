@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from planish import _core
+from planish._atomic import all_or_nothing
 from planish._channels import ArrayTransformer, constants, map_masked
 from planish._core import accepts
 from planish.stats import Extrema
@@ -114,6 +115,7 @@ class LogScaler(ArrayTransformer, contains=True):
         self.channel_axis = channel_axis
         self.dtype = dtype
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check parameters and data; nothing is learnt.
 

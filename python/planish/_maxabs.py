@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from planish._atomic import all_or_nothing
 from planish._channels import Affine, constants, divisors, warn_of_empty_channels
 from planish._minmax import _sample_count
 from planish._streaming import StreamingScaler, known_extrema, update_extrema
@@ -133,6 +134,7 @@ class MaxAbsScaler(StreamingScaler):
         scaler._learn(scaler._statistics, samples, np.dtype(np.float64))
         return scaler
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute the largest magnitude of each channel.
 
@@ -161,6 +163,7 @@ class MaxAbsScaler(StreamingScaler):
         self._reset()
         return self.partial_fit(X, y, mask=mask)
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.
 

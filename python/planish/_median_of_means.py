@@ -337,6 +337,19 @@ class MedianOfMeans:
         """The axis or axes that keep their own statistics."""
         return self._axes
 
+    def _least(self) -> tuple[float, float]:
+        """Give the fewest numbers of a channel that a block has, and how many it needs for a variance.
+
+        Channels without any number do not count. With weights, whose sum says nothing of the number, one will do.
+        """
+        counts = np.asarray(self._state.moments.count)
+        weighted = counts.dtype.kind == "f"
+        if self._state.channels is None:
+            return np.inf, 0
+        blocks = counts.astype(np.float64).reshape(len(counts), -1)
+        least = float(blocks[:, blocks.any(axis=0)].min(initial=np.inf))
+        return least, np.nextafter(0, 1) if weighted else 2
+
     @property
     def count(self) -> NDArray[Any]:
         """Number of elements, or sum of their weights, of each channel."""

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import issparse
 
 from planish import _core
+from planish._atomic import all_or_nothing
 from planish._channels import Affine, constants, is_constant, warn_of_empty_channels
 from planish._streaming import StreamingScaler, known_extrema, update_extrema
 from planish.stats import Extrema
@@ -158,6 +159,7 @@ class MinMaxScaler(StreamingScaler):
         scaler._learn(scaler._statistics, samples, np.dtype(np.float64))
         return scaler
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute minimum and maximum of each channel.
 
@@ -186,6 +188,7 @@ class MinMaxScaler(StreamingScaler):
         self._reset()
         return self.partial_fit(X, y, mask=mask)
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.
 

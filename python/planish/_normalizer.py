@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 
 from planish import _core
+from planish._atomic import all_or_nothing
 from planish._channels import ArrayTransformer
 from planish._sparse import canonical, parts
 from planish.stats import Extrema
@@ -90,6 +91,7 @@ class Normalizer(ArrayTransformer):
         self.channel_axis = channel_axis
         self.dtype = dtype
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check the parameters; nothing is learnt.
 

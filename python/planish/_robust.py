@@ -8,6 +8,7 @@ from scipy.sparse import issparse
 from scipy.special import ndtri
 
 from planish import _core
+from planish._atomic import all_or_nothing
 from planish._channels import Affine, attribute_dtype, constants, is_constant, warn_of_empty_channels
 from planish._sparse import statistic
 from planish._streaming import StreamingScaler, check_mask
@@ -169,6 +170,7 @@ class RobustScaler(StreamingScaler):
         scaler.scale_ = None if extent is None else extent[()]
         return scaler
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute median and quantile range of each channel.
 
@@ -211,6 +213,7 @@ class RobustScaler(StreamingScaler):
         self._take_over(quantiles, attribute_dtype(array))
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch, of a stream that need not fit into memory.
 

@@ -187,7 +187,8 @@ def state_to_json(scaler: Any) -> Json:
         state["exact"] = {name: None if value is None else array_to_json(name, value) for name, value in exact}
     if "_half" in known:
         state["half"] = array_to_json("half", known["_half"])
-    if "_statistics" in known:
+    # Those that were taken over in part are of no use without the knowledge of which.
+    if "_statistics" in known and not known.get("_unknown"):
         statistics = known["_statistics"]
         to_json, _ = _accumulator(statistics)
         state["statistics"] = to_json(statistics)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from planish._atomic import all_or_nothing
 from planish._channels import ChannelScaler, attribute_dtype
 from planish._sparse import statistic
 from planish.stats import Extrema
@@ -55,9 +56,11 @@ class StreamingScaler(ChannelScaler):
         channels = X.shape[1] if issparse(X) else max(statistics.count.size, 1)
         self._statistics = statistics
         self.n_features_in_ = channels
+        self.__dict__.pop("_enough", None)
         self._learn(statistics, int(np.prod(X.shape)) // channels, dtype)
         return self
 
+    @all_or_nothing
     def merge(self, other: Self) -> Self:
         """Join a scaler that was fitted apart, as if its data had been given to this one.
 
