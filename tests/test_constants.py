@@ -82,13 +82,13 @@ def test_rounding_is_no_range(name, value):
     np.testing.assert_array_equal(exact, 0.0)
 
 
-@pytest.mark.parametrize("name", ["MinMaxScaler", "RobustScaler"])
-def test_neighbours_in_a_narrow_dtype_are_values(name):
+def test_neighbours_in_a_narrow_dtype_are_values():
     for dtype in FLOATS[:3]:
         one = np.ones((), dtype)
         x = np.array([[one], [np.asarray(float(one) + step(dtype), dtype)]], dtype)
-        y = getattr(planish, name)().fit_transform(x).astype(float)
-        np.testing.assert_allclose(y, np.array(SCALED[name])[:, None], rtol=2 * step(dtype))
+        np.testing.assert_array_equal(MinMaxScaler().fit_transform(x), np.array([[0], [1]], dtype))
+        # Whose median rounds to one of them.
+        assert np.ptp(RobustScaler().fit_transform(x).astype(float)) == 2
 
 
 def test_lengths_of_narrow_dtypes():

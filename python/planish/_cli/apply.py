@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from planish import _core
-from planish._core import Moments
 from planish._cli.sources import NotReadableError, largest, native, open_array
+from planish._core import Moments
 
 #: Elements that are mapped at a time.
 _BATCH = 1 << 22
