@@ -137,7 +137,7 @@ def test_too_few_rows_for_blocks(blocks, rows):
     more = RNG.normal(size=(2 * blocks - rows, 2))
     scaler.partial_fit(more)
     whole = StandardScaler(n_blocks=blocks).fit(np.vstack([x, more]))
-    np.testing.assert_array_equal(scaler.transform(x), whole.transform(x))
+    np.testing.assert_allclose(scaler.transform(x), whole.transform(x), rtol=1e-12)
     assert (whole.scale_ != 1).all()
     # Means need no more than a number.
     centred = StandardScaler(n_blocks=blocks, with_std=False).fit(x)
@@ -149,15 +149,14 @@ def test_blocks_of_few_numbers():
     assert np.isfinite(StandardScaler(n_blocks=10).fit_transform(x)).all()
     missing = x.copy()
     missing[3, 1] = np.nan
-    with pytest.raises(ValueError, match="a block has only 1"):
+    with pytest.raises(ValueError, match="some blocks have only one"):
         StandardScaler(n_blocks=10).fit(missing)
-    with pytest.raises(ValueError, match="a block has only 1"):
+    with pytest.raises(ValueError, match="some blocks have only one"):
         StandardScaler(n_blocks=10).fit(x, mask=~np.isnan(missing))
     weights = np.ones(20) / 20
     assert np.isfinite(StandardScaler(n_blocks=10).fit(x, sample_weight=weights).transform(x)).all()
-    weights[[3, 13]] = 0
-    with pytest.raises(ValueError, match="a block has only 0"):
-        StandardScaler(n_blocks=10).fit(x, sample_weight=weights)
+    with pytest.raises(ValueError, match="some blocks have only one"):
+        StandardScaler(n_blocks=10).fit(x[:4], sample_weight=weights[:4])
     # A column without numbers is one, with blocks or without.
     missing[:, 1] = np.nan
     assert np.isnan(StandardScaler(n_blocks=10).fit(missing).mean_).tolist() == [False, True, False]

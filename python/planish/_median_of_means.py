@@ -337,18 +337,19 @@ class MedianOfMeans:
         """The axis or axes that keep their own statistics."""
         return self._axes
 
-    def _least(self) -> tuple[float, float]:
-        """Give the fewest numbers of a channel that a block has, and how many it needs for a variance.
+    def _lacks(self) -> bool:
+        """Tell whether blocks that have no variance of their own, with one number of a channel each, take part in one.
 
-        Channels without any number do not count. With weights, whose sum says nothing of the number, one will do.
+        With weights, whose sum says nothing of the number: whether such blocks would decide, though their means differ.
         """
-        counts = np.asarray(self._state.moments.count)
-        weighted = counts.dtype.kind == "f"
         if self._state.channels is None:
-            return np.inf, 0
-        blocks = counts.astype(np.float64).reshape(len(counts), -1)
-        least = float(blocks[:, blocks.any(axis=0)].min(initial=np.inf))
-        return least, np.nextafter(0, 1) if weighted else 2
+            return False
+        counts, var = np.asarray(self._state.moments.count), np.asarray(self._state.moments.var)
+        if counts.dtype.kind == "i":
+            return bool((counts == 1).any())
+        means = self._state.moments.mean
+        differ = (means != means[:1]) & ~np.isnan(means) & ~np.isnan(means[:1])
+        return bool(((_median(var) == 0) & differ.any(axis=0)).any())
 
     @property
     def count(self) -> NDArray[Any]:

@@ -331,11 +331,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         if not self._is_fitted() or not hasattr(self, "n_samples_seen_"):
             return
         # What was left out is not asked for as long as the parameters stay.
-        self._unknown = tuple(
-            parameter
-            for parameter, value in (("with_mean", self.mean_), ("with_std", self.var_))
-            if value is None and not getattr(self, parameter)
-        )
+        both = (("with_mean", self.mean_), ("with_std", self.var_))
+        if left_out := tuple(name for name, value in both if value is None and not getattr(self, name)):
+            self._unknown = left_out
         nothing = np.zeros(self.n_features_in_)
         mean, var = (nothing if value is None else value for value in (self.mean_, self.var_))
         # Where the mean is not a number, there was none.
@@ -356,14 +354,12 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         if self.n_blocks is None or not self.with_std or "_enough" in self.__dict__:
             return
         statistics = self.__dict__.get("_statistics")
-        if isinstance(statistics, MedianOfMeans):
-            least, needed = statistics._least()
-            if least < needed:
-                raise ValueError(
-                    f"n_blocks={self.n_blocks} needs 2 numbers of every channel in each block, which takes "
-                    f"{2 * self.n_blocks} rows without missing ones; a block has only {least:g}. Fit more rows, or set "
-                    "n_blocks lower"
-                )
+        if self.n_blocks > 1 and isinstance(statistics, MedianOfMeans) and statistics._lacks():
+            raise ValueError(
+                f"n_blocks={self.n_blocks} needs 2 numbers of every channel in each block, which takes "
+                f"{2 * self.n_blocks} rows without missing ones; some blocks have only one. Fit more rows, or set "
+                "n_blocks lower"
+            )
         self._enough = True
 
     def _forward(self) -> Affine:
