@@ -114,7 +114,7 @@ calls = {
     "sparse": lambda: planish.StandardScaler(with_mean=False).fit(matrix).transform(matrix),
     "sparse quantiles": lambda: planish.RobustScaler(with_centering=False).fit(matrix.tocsc()),
     "sparse norms": lambda: planish.normalize(matrix, norm="l2"),
-    "groups": lambda: planish.GroupedScaler(planish.StandardScaler()).fit(wide, groups=labels).transform(wide, groups=labels),
+    "groups": lambda: planish.GroupedScaler(planish.StandardScaler()).fit_transform(wide, groups=labels),
     "images": lambda: planish.ImageNormalizer.imagenet()(bytes_),
     "own images": lambda: planish.ImageNormalizer(normalization="image_per_channel")(list(bytes_)),
     "layer_norm": lambda: layers.layer_norm(wide, gamma, gamma),

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planish._adding import Addable
 from planish import _core
+from planish._adding import Addable
 from planish._layer_axes import array, epsilon, floats, is_index, number
 from planish._layer_gradients import Gradients, batch_norm_backward
 from planish._layers import batch_norm

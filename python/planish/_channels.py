@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -36,12 +36,27 @@ LEFT_OUT: Any = None
 
 #: A caller's array, which is returned.
 Out = TypeVar("Out", bound=NDArray[Any])
+#: A range that is less than this part of the values may come of rounding alone.
+_ROUNDING = float(10 * np.finfo(np.float64).eps)
+#: The smallest range that `float64` holds with all its digits.
+_SMALLEST = float(np.finfo(np.float64).tiny)
 
 #: Values of parameters that have been found valid, by class.
 _VALID: set[Any] = set()
 
-#: Shift, scale and offset of a map, and whether to divide by the scale.
-Affine: TypeAlias = tuple[Any, Any, Any, bool]
+
+class Affine(NamedTuple):
+    """An affine map, in the parameters of `_core.affine`; those that are None are left out."""
+
+    shift: Any
+    scale: Any
+    offset: Any
+    #: Whether to divide by the scale.
+    divide: bool
+    #: The second word of the scale.
+    rest: Any = None
+    #: What takes the place of both for results of fewer digits than float64.
+    narrow: Any = None
 
 
 class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
@@ -399,13 +414,13 @@ class ChannelScaler(ArrayTransformer, contains=True):
         return self._apply(self._inverse(), X, copy, out, None)
 
     def _apply(self, affine: Affine, X: Any, copy: bool | None, out: Any, limits: tuple[float, float] | None) -> Any:
-        shift, scale, offset, divide = affine
+        shift, scale, offset, divide, rest, narrow = affine
         finite = get_config()["assume_finite"]
         if type(X) is np.ndarray or not issparse(X):
             copy, axis, dtype = bool(self.copy if copy is None else copy), self.channel_axis, self.dtype
             if type(X) is not np.ndarray and isinstance(X, np.ma.MaskedArray):
                 return map_masked(X, out, finite, partial(_affine, affine, (axis, dtype), copy, limits))
-            return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, finite, limits)
+            return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, finite, limits, rest, narrow)
         self._check_sparse_map(shift, offset)
         if scale is None:
             scale = np.ones(X.shape[1])
@@ -434,8 +449,8 @@ class ChannelScaler(ArrayTransformer, contains=True):
 
 def _affine(affine: Affine, rest: Any, copy: bool, limits: Any, X: NDArray[Any], out: Any) -> NDArray[Any]:
     """Map an array whose infinities are accepted."""
-    (shift, scale, offset, divide), (axis, dtype) = affine, rest
-    return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, True, limits)
+    (shift, scale, offset, divide, *second), (axis, dtype) = affine, rest
+    return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, True, limits, *second)
 
 
 def map_masked(X: Any, out: Any, assume_finite: bool, map_data: Callable[[Any, Any], NDArray[Any]]) -> Any:
@@ -490,14 +505,23 @@ def warn_of_empty_channels(values: Any) -> None:
         warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=3)
 
 
-def is_tiny(scale: Any) -> Any:
-    """Tell which scales are zero but for rounding, with the bound of scikit-learn."""
-    return scale < 10 * np.finfo(scale.dtype).eps
+def is_constant(low: Any, high: Any) -> Any:
+    """Tell which channels are constant: those between whose values there is nothing but rounding in double precision.
+
+    The one rule for all that scales by a range, or by a distance from zero, whatever the dtype: ten steps of float64
+    beside the values make no difference, nor does what float64 holds with fewer digits than usual. (The standard
+    deviation has a bound of the same kind, which counts the samples as well, in the core.)
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        extent = np.subtract(high, low, dtype=np.float64)
+        bound = _ROUNDING * np.maximum(np.abs(low), np.abs(high), dtype=np.float64)
+    return (extent <= bound) | (extent < _SMALLEST)
 
 
-def without_tiny(scale: Any) -> Any:
-    """Replace scales that are zero but for rounding by one."""
-    return np.where(is_tiny(scale), scale.dtype.type(1), scale)[()]
+def divisors(low: Any, high: Any) -> Any:
+    """Give what to divide by: the range of each channel, or one where it is constant."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(is_constant(low, high), 1.0, np.subtract(high, low, dtype=np.float64))[()]
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

@@ -14,10 +14,10 @@ from sklearn.utils.validation import FLOAT_DTYPES
 
 from planish import _core
 from planish._arrays import quoted
-from planish._channels import map_masked, native, without_tiny
+from planish._channels import map_masked, native
 from planish._maxabs import MaxAbsScaler
 from planish._minmax import MinMaxScaler
-from planish._normalizer import _TINY
+from planish._normalizer import SHORTEST
 from planish._robust import RobustScaler
 from planish._sparse import canonical, parts, statistic, with_data
 from planish._tables import checked, masked_like
@@ -131,19 +131,13 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
         if not with_std:
             return array
         moments = statistic(array, lambda matrix: Moments()._update_sparse("Input X", matrix))
-        deviations = without_tiny(moments.var) ** 0.5
-        return with_data(array, _core.sparse_scale(parts(array), deviations, True), copy=False)
+        return with_data(array, _core.sparse_scale(parts(array), moments.scale, True), copy=False)
     array = masked_like(array, native(np.asarray(array)))
     if axis >= array.ndim:
         raise np.exceptions.AxisError(axis, array.ndim)
     channel_axis = None if array.ndim == 1 else 1 - axis
     moments = Moments(channel_axis)._update_as("Input X", array)
-    deviations = None
-    if with_std:
-        dtype = array.dtype
-        # Whether a deviation is zero is decided in the precision of the data, as scikit-learn does.
-        deviations = np.where(without_tiny(moments.std.astype(dtype)) == 1, 1.0, moments.std)
-    mean = moments.mean if with_mean else None
+    mean, deviations = moments.mean if with_mean else None, moments.scale if with_std else None
 
     def standardized(x: Any, finite: bool) -> Any:
         return _core.affine(x, mean, deviations, None, True, channel_axis, None, None, False, finite)
@@ -378,11 +372,11 @@ def normalize(
             rows = array if axis == 1 else array.T
             result = with_data(array, _core.sparse_normalize(parts(rows), norm), copy=False)
         elif return_norm:
-            norms = _core.norms(array, norm, axis, _TINY[array.dtype])
+            norms = _core.norms(array, norm, axis, SHORTEST)
             result = _core.affine(array, None, norms, None, True, 1 - axis, None, None, False)
             norms = norms.astype(array.dtype)
         else:
-            result = _core.normalize(array, norm, axis, _TINY[array.dtype], None, None, False)
+            result = _core.normalize(array, norm, axis, SHORTEST, None, None, False)
     except ValueError:
         check(array, finite=True)
         raise

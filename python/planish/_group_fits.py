@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planish import _core
-from planish._channels import attribute_dtype
+from planish._channels import Affine, attribute_dtype
 from planish._group_rows import Batch, Rows, gather
 from planish._maxabs import MaxAbsScaler
 from planish._median_of_means import Dealt, MedianOfMeans
@@ -262,9 +262,9 @@ def _split(whole: Any, scalers: list[Any], channels: int, statistics: list[Any] 
         part.n_features_in_ = channels
         split.append(part)
     if "_exact" in known:
-        low, divisor, end, _ = known["_exact"][1]
-        for part, a, b, c in zip(split, _each(low, count), _each(divisor, count), _each(end, count), strict=True):
-            part._exact = (part._attributes(), (a, b, c, True), (c, b, a, False))
+        maps = [zip(*(_each(values, count) for values in affine), strict=True) for affine in known["_exact"][1:]]
+        for part, forward, inverse in zip(split, *maps, strict=True):
+            part._exact = (part._attributes(), Affine(*forward), Affine(*inverse))
     return split
 
 

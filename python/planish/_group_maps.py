@@ -87,21 +87,37 @@ def map_affine(
 
     def work(batch: Batch) -> None:
         first = int(batch.groups[0])
-        (shift, scale, offset, divide), limits = affines[first]
+        (shift, scale, offset, divide, rest, narrow), limits = affines[first]
         if isinstance(batch.index, slice):
             x, y = X[batch.index], out[batch.index]
-            _core.affine(x, shift, scale, offset, divide, axes, out.dtype, y, True, allow_infinity, limits)
+            _core.affine(
+                x, shift, scale, offset, divide, axes, out.dtype, y, True, allow_infinity, limits, rest, narrow
+            )
             return
         if stacked is not None:
-            own = [None if values is None else values[batch.groups] for values in stacked]
+            own = (None if values is None else values[batch.groups] for values in stacked)
         else:
-            own = [None if value is None else np.asarray(value)[None] for value in (shift, scale, offset)]
+            each = (shift, scale, offset, rest, narrow)
+            own = (None if value is None else np.asarray(value)[None] for value in each)
+        shift, scale, offset, rest, narrow = own
         several = len(batch.groups) > 1
         for piece in [batch.index] if several else rows.pieces(batch.index):
             x = gather(X, piece)
             x = x.reshape(len(batch.groups), -1, *X.shape[1:])
             y = _core.affine(
-                x, own[0], own[1], own[2], divide, stacked_axes, out.dtype, None, True, allow_infinity, limits
+                x,
+                shift,
+                scale,
+                offset,
+                divide,
+                stacked_axes,
+                out.dtype,
+                None,
+                True,
+                allow_infinity,
+                limits,
+                rest,
+                narrow,
             )
             scatter(y.reshape(-1, *X.shape[1:]), piece, out)
 
@@ -190,10 +206,14 @@ def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 def _form(affine: Affine, limits: Any) -> tuple[Any, ...]:
     """Tell what maps must have in common to be done in one call."""
-    return (*(value is None for value in affine[:3]), affine[3], limits)
+    return (*(value is None for value in _parameters(affine)), affine.divide, limits)
 
 
 def _stack(affines: list[Affine]) -> Stacked:
     """One array for each parameter, with a row for each map."""
-    columns = list(zip(*affines, strict=True))[:3]
+    columns = zip(*map(_parameters, affines), strict=True)
     return [None if column[0] is None else np.array(column, np.float64) for column in columns]
+
+
+def _parameters(affine: Affine) -> tuple[Any, ...]:
+    return (affine.shift, affine.scale, affine.offset, affine.rest, affine.narrow)

@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
 
 from planish._adding import Addable
 from planish._arrays import both, counting, quoted, shown
+from planish._atomic import all_or_nothing
 from planish._channels import ArrayTransformer, Out
 from planish._group_fits import Fits, fits_itself, merged, twin
 from planish._group_labels import ascending, encode, locate, some, take_off
@@ -122,6 +123,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         self.groups = groups
         self.unseen = unseen
 
+    @all_or_nothing
     def fit(
         self,
         X: ArrayLike,
@@ -169,6 +171,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         return self
 
     @available_if(_can_partial_fit)
+    @all_or_nothing
     def partial_fit(
         self,
         X: ArrayLike,
@@ -207,6 +210,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         self._fit(*self._read(X, groups, reset="scalers_" not in self.__dict__), sample_weight, mask, exact=False)
         return self
 
+    @all_or_nothing
     def fit_transform(
         self,
         X: ArrayLike,
@@ -360,6 +364,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
             return map_masked_groups(array, self._chosen(labels), codes, copy, out, True)
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=True)
 
+    @all_or_nothing
     def merge(self, other: Self) -> Self:
         """Change `self`: join a scaler that was fitted apart, as if its data had been given to this one.
 
@@ -544,6 +549,13 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         rows = Rows(codes, len(labels), array[0].nbytes)
         known = self.__dict__.get("scalers_", {})
         names = labels.tolist()
+        if sample_weight is not None:
+            total = np.bincount(codes, sample_weight, len(labels))
+            nothing = [name for name, weight in zip(names, total, strict=True) if weight == 0 and name not in known]
+            if nothing:
+                raise ValueError(
+                    f"all weights are zero in the groups {some(nothing)}; a sample of positive weight is needed in each"
+                )
         if not template._learned:
             template.fit(array)  # for what it refuses; there is nothing to learn of a group
             fitted = [known.get(label) or twin(template) for label in names]
@@ -565,6 +577,12 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
                 overall = fits.fit([overall], Rows(np.zeros(len(array), np.uint8), 1, array[0].nbytes))[0]
             else:
                 overall = fits.join(overall, fitted)
+        if exact and getattr(template, "n_blocks", None) is not None:
+            for name, scaler in zip(names, fitted, strict=True):
+                try:
+                    scaler._check_blocks()
+                except ValueError as error:
+                    raise ValueError(f"group {some([name])}: {error}") from None
         self._take_over(scalers, overall)
         return rows
 

@@ -12,6 +12,7 @@ from planish import _core
 from planish import _image_inputs as inputs
 from planish._adding import Addable
 from planish._arrays import shown
+from planish._atomic import all_or_nothing
 from planish._core import Moments
 from planish._mistakes import looks_like_bytes, warn
 
@@ -238,6 +239,7 @@ class ImageNormalizer(Addable):
 
     # --- statistics ----------------------------------------------------------------------------------------------
 
+    @all_or_nothing
     def fit(self, X: ArrayLike | Iterable[ArrayLike], y: object = None) -> Self:
         """Learn mean and standard deviation of a data set; constants that were given stay.
 
@@ -269,6 +271,7 @@ class ImageNormalizer(Addable):
             self.__dict__ = before
             raise
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike | Iterable[ArrayLike], y: object = None) -> Self:
         """Go on learning with more images. After an error nothing of them has been taken in.
 
@@ -328,6 +331,7 @@ class ImageNormalizer(Addable):
                     f"{before.count.shape}{inputs.other_layout(image, self._source, before.count.size)}"
                 )
 
+    @all_or_nothing
     def merge(self, other: Self) -> Self:
         """Change `self`: join a normaliser that was fitted apart, as if its images had been given to this one.
 

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from planish import _core
+from planish._atomic import all_or_nothing
 from planish._channels import ArrayTransformer, Out, constants, map_masked
 from planish._core import accepts
 from planish.stats import Extrema
@@ -63,8 +64,9 @@ class LogScaler(ArrayTransformer, contains=True):
     There is nothing to learn: `fit` only checks the parameters and the data. NaN stays NaN; infinity is an error.
 
     Logarithm, offset and scale are one pass, rounded once. Results are within one ulp; those of at most 32 bits are
-    correctly rounded, but for one in a thousand. They are the same bits whatever the memory order, the number of threads
-    and the instruction set. Where `offset` cancels the logarithm, what is left has the error of the logarithm: 2^-58 of it.
+    correctly rounded, but for one in a thousand. They are the same bits whatever the memory order, the number of
+    threads and the instruction set. Where `offset` cancels the logarithm, what is left has the error of the logarithm:
+    2^-58 of it.
 
     Binary logarithms and powers of two are polynomials after a reduction by the exponent [1]_; other bases are a
     factor.
@@ -116,6 +118,7 @@ class LogScaler(ArrayTransformer, contains=True):
         self.channel_axis = channel_axis
         self.dtype = dtype
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check parameters and data; nothing is learnt.
 

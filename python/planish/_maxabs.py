@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from planish._channels import Affine, constants, warn_of_empty_channels, without_tiny
+from planish._atomic import all_or_nothing
+from planish._channels import Affine, constants, divisors, warn_of_empty_channels
 from planish._minmax import _sample_count
-from planish._streaming import StreamingScaler, given_as, update_extrema
+from planish._streaming import StreamingScaler, given_as, known_extrema, update_extrema
 from planish.stats import Extrema
 
 
@@ -37,7 +38,7 @@ class MaxAbsScaler(StreamingScaler):
     max_abs_ : ndarray of the shape of the kept axes
         Largest magnitude of each channel, in the dtype of floating-point data, else float64.
     scale_ : ndarray of the shape of the kept axes
-        What `transform` divides by: the largest magnitude, or 1 where that is zero but for rounding.
+        What `transform` divides by: the largest magnitude, or 1 where that is zero.
     n_features_in_ : int
         Number of channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -137,6 +138,7 @@ class MaxAbsScaler(StreamingScaler):
         scaler._learn(scaler._statistics, samples, np.dtype(np.float64))
         return scaler
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute the largest magnitude of each channel.
 
@@ -165,6 +167,7 @@ class MaxAbsScaler(StreamingScaler):
         self._reset()
         return self.partial_fit(X, y, **given_as(mask=mask))
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.
 
@@ -199,7 +202,7 @@ class MaxAbsScaler(StreamingScaler):
         magnitude = np.maximum(np.abs(statistics.min), np.abs(statistics.max))
         warn_of_empty_channels(magnitude)
         self.max_abs_ = magnitude.astype(dtype)
-        self.scale_ = without_tiny(self.max_abs_)
+        self.scale_ = divisors(0.0, magnitude).astype(dtype)
         self.n_samples_seen_ = self.__dict__.get("n_samples_seen_", 0) + samples
 
     def _seen(self) -> tuple[Any, Any]:
@@ -207,8 +210,8 @@ class MaxAbsScaler(StreamingScaler):
 
     def _restore(self) -> None:
         if self._is_fitted():
-            count = max(int(self.n_samples_seen_), 1)
-            self._statistics = Extrema.from_stats(count, -self.max_abs_, self.max_abs_, self.channel_axis)
+            magnitude = np.asarray(self.max_abs_, np.float64)
+            self._statistics = known_extrema(self.n_samples_seen_, -magnitude, magnitude, self.channel_axis)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -216,10 +219,10 @@ class MaxAbsScaler(StreamingScaler):
         return tags
 
     def _forward(self) -> Affine:
-        return (None, self.scale_, None, True)
+        return Affine(None, self.scale_, None, True)
 
     def _inverse(self) -> Affine:
-        return (None, self.scale_, None, False)
+        return Affine(None, self.scale_, None, False)
 
     def _limits(self) -> tuple[float, float] | None:
         return (-1.0, 1.0) if self.clip else None

@@ -365,6 +365,10 @@ class MedianOfMeans:
         result._state = self._state
         return result.merge(other)
 
+    def __radd__(self, zero: object) -> MedianOfMeans:
+        # What `sum` starts from.
+        return MedianOfMeans(self._n_blocks, self._axes) + self if type(zero) is int and zero == 0 else NotImplemented
+
     def __iadd__(self, other: object) -> Self:
         if not isinstance(other, MedianOfMeans):
             return NotImplemented
@@ -426,6 +430,20 @@ class MedianOfMeans:
     def channel_axis(self) -> int | tuple[int, ...] | None:
         """The axis or axes that keep their own statistics."""
         return self._axes
+
+    def _lacks(self) -> bool:
+        """Tell whether blocks that have no variance of their own, with one number of a channel each, take part in one.
+
+        With weights, whose sum says nothing of the number: whether such blocks would decide, though their means differ.
+        """
+        if self._state.channels is None:
+            return False
+        counts, var = np.asarray(self._state.moments.count), np.asarray(self._state.moments.var)
+        if counts.dtype.kind == "i":
+            return bool((counts == 1).any())
+        means = self._state.moments.mean
+        differ = (means != means[:1]) & ~np.isnan(means) & ~np.isnan(means[:1])
+        return bool(((_median(var) == 0) & differ.any(axis=0)).any())
 
     @property
     def count(self) -> NDArray[Any]:

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 
-from planish._channels import Affine, constants, is_tiny, warn_of_empty_channels
-from planish._streaming import StreamingScaler, given_as, update_extrema
+from planish import _core
+from planish._atomic import all_or_nothing
+from planish._channels import Affine, constants, is_constant, warn_of_empty_channels
+from planish._streaming import StreamingScaler, given_as, known_extrema, update_extrema
 from planish.stats import Extrema
 
 
@@ -59,10 +61,11 @@ class MinMaxScaler(StreamingScaler):
 
     Notes
     -----
-    NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. Channels whose range is below ten
-    times the machine epsilon are moved, not scaled, as in scikit-learn. Unlike there, `transform` subtracts the minimum
-    first: it is within one ulp, and the minimum is mapped to exactly `a`, however far the data are from zero. Where
-    `min_` or `scale_` have been replaced, they are used as scikit-learn would.
+    NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. `transform` subtracts an end of the
+    range of the data first: it is within one ulp, minimum and maximum are mapped to exactly `a` and `b` (as the dtype
+    of the result rounds them), and nothing between them leaves the range, however far the data are from zero. A channel
+    is constant, and moved to `a` without being scaled, where its range is no more than ten steps of double precision
+    beside its values. Where `min_` or `scale_` have been replaced, they are used as scikit-learn would.
 
     Examples
     --------
@@ -163,6 +166,7 @@ class MinMaxScaler(StreamingScaler):
         scaler._learn(scaler._statistics, samples, np.dtype(np.float64))
         return scaler
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Compute minimum and maximum of each channel.
 
@@ -191,6 +195,7 @@ class MinMaxScaler(StreamingScaler):
         self._reset()
         return self.partial_fit(X, y, **given_as(mask=mask))
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch: the result is that of all batches at once.
 
@@ -233,37 +238,51 @@ class MinMaxScaler(StreamingScaler):
     def _learn(self, statistics: Extrema, samples: int, dtype: Any) -> None:
         if "data_min_" in self.__dict__:
             dtype = np.result_type(dtype, self.data_min_)
-        a, b = float(self.feature_range[0]), float(self.feature_range[1])
         low, high = statistics.min, statistics.max
+        maps, slope, intercept = _range_maps(low, high, self.feature_range)
         warn_of_empty_channels(low)
         with np.errstate(over="ignore", invalid="ignore"):
-            extent = high - low
-            # What `transform` divides by. Whether a range is zero is decided in the precision of the data.
-            divisor = np.where(is_tiny(extent.astype(dtype)), 1.0, extent)[()] / (b - a)
             self.data_min_, self.data_max_ = low.astype(dtype), high.astype(dtype)
-            self.data_range_ = extent.astype(dtype)
-            self.scale_ = (1.0 / divisor).astype(dtype)
-            self.min_ = (a - low / divisor).astype(dtype)
+            self.data_range_ = (high - low).astype(dtype)
+            self.scale_, self.min_ = slope.astype(dtype), intercept.astype(dtype)
         self.n_samples_seen_ = self.__dict__.get("n_samples_seen_", 0) + samples
-        end = np.full_like(divisor, a) if a else None
-        self._exact = (self._attributes(), (low, divisor, end, True), (end, divisor, low, False))
+        self._use_maps(*maps)
+
+    def _use_maps(self, shift: Any, divisor: Any, offset: Any, rest: Any = None, narrow: Any = None) -> None:
+        """Map by these parameters as long as nobody replaces `min_` or `scale_`."""
+        forward, inverse = (
+            Affine(shift, divisor, offset, True, rest, narrow),
+            Affine(offset, divisor, shift, False, rest),
+        )
+        self._exact = (self._attributes(), forward, inverse)
 
     def _seen(self) -> tuple[Any, Any]:
         return self.n_samples_seen_, self.data_min_.dtype
 
     def _restore(self) -> None:
-        if self._is_fitted():
-            count = max(int(self.n_samples_seen_), 1)
-            self._statistics = Extrema.from_stats(count, self.data_min_, self.data_max_, self.channel_axis)
+        if not self._is_fitted():
+            return
+        low, high = (np.asarray(values, np.float64) for values in (self.data_min_, self.data_max_))
+        self._statistics = known_extrema(self.n_samples_seen_, low, high, self.channel_axis)
+        try:
+            maps, *ours = _range_maps(low, high, self.feature_range)
+        except ValueError:
+            return
+        # Attributes that are other than rounding explains have been replaced, or are of another rule.
+        step = 8 * np.finfo(self.scale_.dtype).eps
+        bounds = step * np.abs(ours[0]), step * (np.abs(low * ours[0]) + max(map(abs, self.feature_range)))
+        pairs = zip((self.scale_, self.min_), ours, bounds, strict=True)
+        if all(np.all((np.abs(theirs - own) <= bound) | np.isnan(own)) for theirs, own, bound in pairs):
+            self._use_maps(*maps)
 
     def _attributes(self) -> tuple[bytes, bytes]:
         return self.min_.tobytes(), self.scale_.tobytes()
 
     def _maps(self) -> tuple[Affine, Affine]:
-        """Give the map and its inverse: around the minimum, unless `min_` or `scale_` are no longer what `fit` made."""
+        """Give the map and its inverse: from end to end, unless `min_` or `scale_` are no longer what `fit` made."""
         if "_exact" in self.__dict__ and self._exact[0] == self._attributes():
             return self._exact[1:]
-        return (None, self.scale_, self.min_, False), (self.min_, self.scale_, None, True)
+        return Affine(None, self.scale_, self.min_, False), Affine(self.min_, self.scale_, None, True)
 
     def _forward(self) -> Affine:
         return self._maps()[0]
@@ -273,6 +292,17 @@ class MinMaxScaler(StreamingScaler):
 
     def _limits(self) -> tuple[float, float] | None:
         return (float(self.feature_range[0]), float(self.feature_range[1])) if self.clip else None
+
+
+def _range_maps(low: Any, high: Any, feature_range: tuple[float, float]) -> tuple[list[Any], Any, Any]:
+    """Give the parameters of the map from the range of each channel to `feature_range`, its slope and its intercept."""
+    a, b = map(float, feature_range)
+    try:
+        maps = _core.range_maps(low, high, is_constant(low, high), a, b)
+    except ValueError as error:
+        raise ValueError(f"feature_range={feature_range} does not suit the data: {error}") from None
+    *maps, slope, intercept = maps
+    return maps, slope, intercept
 
 
 def _sample_count(n_samples: int | None) -> int:

@@ -12,11 +12,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 
 from planish import _core
+from planish._atomic import all_or_nothing
 from planish._channels import ArrayTransformer, Out, map_masked
 from planish._mistakes import warn_of_channels_first
 from planish._sparse import canonical, owned, parts
 from planish.stats import Extrema
 
+#: The length below which a vector of a dense array counts as zero: for every dtype that of float64 in scikit-learn.
+SHORTEST = float(10 * np.finfo(np.float64).eps)
 _FLOATS = (np.float64, np.float32, np.float16)
 
 
@@ -92,6 +95,7 @@ class Normalizer(ArrayTransformer, contains=True):
         self.channel_axis = channel_axis
         self.dtype = dtype
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check the parameters; nothing is learnt.
 
@@ -160,25 +164,24 @@ class Normalizer(ArrayTransformer, contains=True):
 
     def _normalized(self, X: Any, copy: bool | None, out: Any) -> Any:
         array = self._validate(X, reset=False, formats=self._transform_formats)
-        copy = bool(self.copy if copy is None else copy)
+        keep = bool(self.copy if copy is None else copy)
         try:
             if isinstance(array, np.ma.MaskedArray):
                 # Nothing of a vector is where it is masked.
-                return map_masked(array, out, True, lambda x, y: self._map(array.filled(0), copy, y))
+                return map_masked(array, out, True, lambda x, y: self._map(array.filled(0), keep, y))
             if type(array) is np.ndarray or not issparse(array):
-                return self._map(array, copy, out)
+                return self._map(array, keep, out)
             # What has been converted has been copied.
-            copy = copy and array is X
-            array = canonical(owned(array) if copy else array)
+            keep = keep and array is X
+            array = canonical(owned(array) if keep else array)
             data = _core.sparse_normalize(parts(array), self.norm)
         except ValueError:
             self._check_finite(array)
             raise
-        return self._sparse_result(array, data, copy, out, array if copy else None)
+        return self._sparse_result(array, data, keep, out, array if keep else None)
 
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None) -> NDArray[Any]:
-        tiny = _TINY.get(X.dtype, 0.0)
-        return _core.normalize(X, self.norm, self.channel_axis, tiny, self.dtype, out, copy)
+        return _core.normalize(X, self.norm, self.channel_axis, SHORTEST, self.dtype, out, copy)
 
     def _check_finite(self, X: Any) -> None:
         """Raise scikit-learn's error for NaN or infinity."""
@@ -207,7 +210,3 @@ class Normalizer(ArrayTransformer, contains=True):
         tags.input_tags.sparse = True
         tags.requires_fit = False
         return tags
-
-
-#: The length below which a vector counts as zero.
-_TINY = {np.dtype(dtype): float(10 * np.finfo(dtype).eps) for dtype in _FLOATS}

@@ -10,7 +10,8 @@ from scipy.sparse import issparse
 from scipy.special import ndtri
 
 from planish import _core
-from planish._channels import LEFT_OUT, Affine, attribute_dtype, constants, warn_of_empty_channels, without_tiny
+from planish._atomic import all_or_nothing
+from planish._channels import LEFT_OUT, Affine, attribute_dtype, constants, is_constant, warn_of_empty_channels
 from planish._mistakes import warn_of_channels_first, warn_of_fractions
 from planish._sparse import statistic
 from planish._streaming import StreamingScaler, check_mask
@@ -48,7 +49,8 @@ class RobustScaler(StreamingScaler):
     center_ : ndarray of the shape of the kept axes, or None
         Median of each channel, in the dtype of floating-point data, else float64. None without `with_centering`.
     scale_ : ndarray of float64, of the shape of the kept axes, or None
-        Quantile range of each channel, or 1 where that is zero but for rounding. None without `with_scaling`.
+        Quantile range of each channel, or 1 where that is zero but for rounding. None without `with_scaling`. Infinite
+        where it is beyond the largest double, which `transform` minds.
     n_features_in_ : int
         Number of channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -90,7 +92,7 @@ class RobustScaler(StreamingScaler):
     }
     _fit_formats: ClassVar[tuple[str, ...]] = ("csc",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
-    _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_")
+    _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_", "_half")
     center_: NDArray[Any]
     scale_: NDArray[np.float64]
 
@@ -171,6 +173,7 @@ class RobustScaler(StreamingScaler):
         scaler.scale_ = LEFT_OUT if extent is None else extent[()]
         return scaler
 
+    @all_or_nothing
     def fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None, mergeable: bool = False) -> Self:
         """Compute median and quantile range of each channel.
 
@@ -232,6 +235,7 @@ class RobustScaler(StreamingScaler):
         self._take_over(quantiles, attribute_dtype(array))
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: ArrayLike, y: object = None, *, mask: ArrayLike | None = None) -> Self:
         """Go on with another batch, of a stream that need not fit into memory.
 
@@ -302,12 +306,16 @@ class RobustScaler(StreamingScaler):
             warn_of_empty_channels(middle)
         self.center_ = middle.astype(dtype) if self.with_centering else LEFT_OUT
         self.scale_ = LEFT_OUT
+        self.__dict__.pop("_half", None)
         if self.with_scaling:
-            with np.errstate(over="ignore"):
-                self.scale_ = without_tiny(high - low)
+            half = np.where(is_constant(low, high), 0.5, high / 2 - low / 2)[()]
             if self.unit_variance:
-                _, low, high = self._wanted()
-                self.scale_ = self.scale_ / (ndtri(high) - ndtri(low))
+                _, below, above = self._wanted()
+                half = half / (ndtri(above) - ndtri(below))
+            with np.errstate(over="ignore"):
+                self.scale_ = half * 2
+            if np.isinf(self.scale_).any():
+                self._half = half
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -321,8 +329,18 @@ class RobustScaler(StreamingScaler):
                 "alternatives."
             )
 
+    def _scale(self) -> tuple[Any, Any]:
+        """Give the scale, in two words where it is beyond the largest double: half of it each."""
+        scale = self._asked("with_scaling", "scale_")
+        if scale is None or "_half" not in self.__dict__:
+            return scale, None
+        beyond = np.isinf(scale)
+        return np.where(beyond, self._half, scale), np.where(beyond, self._half, 0.0)
+
     def _forward(self) -> Affine:
-        return (self._asked("with_centering", "center_"), self._asked("with_scaling", "scale_"), None, True)
+        scale, rest = self._scale()
+        return Affine(self._asked("with_centering", "center_"), scale, None, True, rest)
 
     def _inverse(self) -> Affine:
-        return (None, self._asked("with_scaling", "scale_"), self._asked("with_centering", "center_"), False)
+        scale, rest = self._scale()
+        return Affine(None, scale, self._asked("with_centering", "center_"), False, rest)

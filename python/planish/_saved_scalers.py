@@ -43,6 +43,8 @@ _SAMPLES = "n_samples_seen_"
 #: Classes that have it.
 _COUNTING = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler")
 _EXACT = ("low", "divisor", "end")
+#: The second word of the divisor, and what stands for both in results of fewer digits: files may lack them.
+_EXACT_LATER = ("rest", "narrow")
 #: Parameters that files may lack, since the class did not always have them.
 _LATER = ("n_blocks",)
 _OUTPUT = "_sklearn_output_config"
@@ -186,10 +188,14 @@ def state_to_json(scaler: Any) -> Json:
         state[name] = None if value is None else array_to_json(name, value)
     # What `transform` of a MinMaxScaler uses as long as nobody has replaced an attribute.
     if "_exact" in known and known["_exact"][0] == scaler._attributes():
-        low, divisor, end, _ = known["_exact"][1]
-        exact = zip(_EXACT, (low, divisor, end), strict=True)
+        forward = known["_exact"][1]
+        values = (forward.shift, forward.scale, forward.offset, forward.rest, forward.narrow)
+        exact = zip((*_EXACT, *_EXACT_LATER), values, strict=True)
         state["exact"] = {name: None if value is None else array_to_json(name, value) for name, value in exact}
-    if "_statistics" in known:
+    if "_half" in known:
+        state["half"] = array_to_json("half", known["_half"])
+    # Those that were taken over in part are of no use without the knowledge of which.
+    if "_statistics" in known and not known.get("_unknown"):
         statistics = known["_statistics"]
         to_json, _ = _accumulator(statistics)
         state["statistics"] = to_json(statistics)
@@ -201,12 +207,13 @@ def restore(scaler: Any, document: Any) -> None:
     name = type(scaler).__name__
     learned = _LEARNED[name]
     books = ("n_features_in_", "feature_names_in_", "columns", "set_output")
-    state = fields("state", document, (), (*books, *learned, _SAMPLES, "exact", "statistics"))
+    state = fields("state", document, (), (*books, *learned, _SAMPLES, "exact", "half", "statistics"))
     restore_books(scaler, state)
     if not state.keys() - set(books):
         return
     counts = name in _COUNTING
-    extra = (*(("statistics",) if hasattr(scaler, "_empty") else ()), *(("exact",) if name == "MinMaxScaler" else ()))
+    extra: tuple[str, ...] = ("statistics",) if hasattr(scaler, "_empty") else ()
+    extra += {"MinMaxScaler": ("exact",), "RobustScaler": ("half",)}.get(name, ())
     fields("state", state, (books[0], *learned, *((_SAMPLES,) if counts else ())), (*books, *extra))
     shapes: dict[str, Shape] = {}
     for attribute in learned:
@@ -220,12 +227,14 @@ def restore(scaler: Any, document: Any) -> None:
         scaler._check_streamable()
         shapes["statistics"] = np.shape(scaler._statistics.count)
     if "exact" in state:
-        exact = fields("exact", state["exact"], _EXACT)
-        low, divisor, end = (_channels(part, exact[part], part == "end") for part in _EXACT)
-        shapes |= {
-            part: value.shape for part, value in zip(_EXACT, (low, divisor, end), strict=True) if value is not None
-        }
-        scaler._exact = (scaler._attributes(), (low, divisor, end, True), (end, divisor, low, False))
+        exact = fields("exact", state["exact"], _EXACT, (*_EXACT, *_EXACT_LATER))
+        parts = (*_EXACT, *_EXACT_LATER)
+        values = [_channels(part, exact.get(part), part not in _EXACT[:2]) for part in parts]
+        shapes |= {part: value.shape for part, value in zip(parts, values, strict=True) if value is not None}
+        scaler._use_maps(*values)
+    if "half" in state:
+        scaler._half = _channels("half", state["half"], False)
+        shapes["half"] = scaler._half.shape
     if counts:
         samples = _samples(state[_SAMPLES], name == "StandardScaler")
         if np.ndim(samples) > 0:

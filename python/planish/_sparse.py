@@ -27,7 +27,7 @@ def parts(X: Any) -> Parts:
 
 
 def owned(X: Any) -> Any:
-    """A matrix with the entries of `X` and with indices of its own, which no other thread changes."""
+    """Make a matrix with the entries of `X` and with indices of its own, which no other thread changes."""
     result = shallow_copy(X)
     result.indices, result.indptr = X.indices.copy(), X.indptr.copy()
     return result
@@ -36,7 +36,8 @@ def owned(X: Any) -> Any:
 def canonical(X: Any) -> Any:
     """`X`, or a copy in which no element has several entries.
 
-    SciPy trusts the buffers that it reads to find that out, so that they are looked at first: copies, which do not change.
+    SciPy trusts the buffers that it reads to find that out, so that they are looked at first: copies, which do not
+    change.
     """
     own = owned(X)
     number = min(len(own.data), len(own.indices))

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight
 
 from planish._arrays import counting
+from planish._atomic import all_or_nothing
 from planish._channels import LEFT_OUT, Affine, constants
 from planish._sparse import statistic
 from planish._streaming import StreamingScaler, fit_callbacks, given, given_as
@@ -111,7 +112,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         "n_blocks": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    _learned: ClassVar[tuple[str, ...]] = ("mean_", "var_", "scale_", "n_samples_seen_")
+    _learned: ClassVar[tuple[str, ...]] = ("mean_", "var_", "scale_", "n_samples_seen_", "_unknown", "_enough")
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _accumulator: ClassVar[Any] = Moments
@@ -214,6 +215,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         scaler.scale_ = np.where(spread == 0, 1.0, spread)[()] if std is not None else LEFT_OUT
         return scaler
 
+    @all_or_nothing
     def fit(
         self,
         X: ArrayLike,
@@ -249,8 +251,11 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
             If `X` is empty, of the wrong dimension or contains infinity, or the weights do not fit.
         """
         self._reset()
-        return self.partial_fit(X, y, *given(sample_weight), **given_as(mask=mask))
+        self.partial_fit(X, y, *given(sample_weight), **given_as(mask=mask))
+        self._check_blocks()
+        return self
 
+    @all_or_nothing
     def partial_fit(
         self,
         X: ArrayLike,
@@ -293,6 +298,12 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
 
     def _check_streamable(self) -> None:
         super()._check_streamable()
+        for parameter in self.__dict__.get("_unknown", ()):
+            if getattr(self, parameter):
+                raise ValueError(
+                    f"{parameter}=True, but this {type(self).__name__} was taken over from one that was fitted "
+                    "without; only a new fit can change that"
+                )
         fitted = getattr(self._statistics, "n_blocks", None)
         if fitted != self.n_blocks:
             raise ValueError(
@@ -325,18 +336,44 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         self.scale_ = statistics.scale if self.with_std else LEFT_OUT
 
     def _restore(self) -> None:
-        # Constants without a number of samples are nothing to go on from.
-        counted = self._is_fitted() and np.any(self.n_samples_seen_)
-        if counted and self.mean_ is not None and self.var_ is not None:
-            self._statistics = Moments.from_stats(self.n_samples_seen_, self.mean_, self.var_, self.channel_axis)
+        if not self._is_fitted() or not hasattr(self, "n_samples_seen_"):
+            return
+        # What was left out is not asked for as long as the parameters stay.
+        both = (("with_mean", self.mean_), ("with_std", self.var_))
+        if left_out := tuple(name for name, value in both if value is None and not getattr(self, name)):
+            self._unknown = left_out
+        nothing = np.zeros(self.n_features_in_)
+        mean, var = (nothing if value is None else value for value in (self.mean_, self.var_))
+        # Where the mean is not a number, there was none.
+        counts = np.where(np.isnan(mean), 0.0, self.n_samples_seen_)
+        if counts.any():
+            self._statistics = Moments.from_stats(counts, mean, var, self.channel_axis)
+        elif self.mean_ is None or np.isnan(mean).all():
+            self._statistics = self._empty()
+        # Else they are constants without a number of samples, and nothing to go on from.
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = not self.with_mean and self.n_blocks is None
         return tags
 
+    def _check_blocks(self) -> None:
+        """Refuse to scale by blocks that have no variance of their own."""
+        if self.n_blocks is None or not self.with_std or "_enough" in self.__dict__:
+            return
+        statistics = self.__dict__.get("_statistics")
+        if self.n_blocks > 1 and isinstance(statistics, MedianOfMeans) and statistics._lacks():
+            raise ValueError(
+                f"n_blocks={self.n_blocks} needs 2 numbers of every channel in each block, which takes "
+                f"{2 * self.n_blocks} rows without missing ones; some blocks have only one. Fit more rows, or set "
+                "n_blocks lower"
+            )
+        self._enough = True
+
     def _forward(self) -> Affine:
-        return (self._asked("with_mean", "mean_"), self._asked("with_std", "scale_"), None, True)
+        self._check_blocks()
+        return Affine(self._asked("with_mean", "mean_"), self._asked("with_std", "scale_"), None, True)
 
     def _inverse(self) -> Affine:
-        return (None, self._asked("with_std", "scale_"), self._asked("with_mean", "mean_"), False)
+        self._check_blocks()
+        return Affine(None, self._asked("with_std", "scale_"), self._asked("with_mean", "mean_"), False)

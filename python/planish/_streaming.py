@@ -5,13 +5,16 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from planish._adding import Addable
 from planish._arrays import quoted
+from planish._atomic import all_or_nothing
 from planish._channels import ChannelScaler, attribute_dtype
 from planish._mistakes import warn_of_channels_first
 from planish._sparse import statistic
+from planish.stats import Extrema
 
 
 class StreamingScaler(Addable, ChannelScaler):
@@ -58,9 +61,11 @@ class StreamingScaler(Addable, ChannelScaler):
         channels = X.shape[1] if issparse(X) else max(statistics.count.size, 1)
         self._statistics = statistics
         self.n_features_in_ = channels
+        self.__dict__.pop("_enough", None)
         self._learn(statistics, int(np.prod(X.shape)) // channels, dtype)
         return self
 
+    @all_or_nothing
     def merge(self, other: Self) -> Self:
         """Change `self`: join a scaler that was fitted apart, as if its data had been given to this one.
 
@@ -169,6 +174,17 @@ def update_extrema(statistics: Any, X: Any, mask: Any) -> None:
         statistic(X, lambda matrix: statistics._update_sparse("Input X", matrix))
     else:
         statistics._update_as("Input X", X, False, mask)
+
+
+def known_extrema(samples: Any, low: NDArray[Any], high: NDArray[Any], channel_axis: Any) -> Extrema:
+    """Make an `Extrema` of what was learnt of `samples` elements of each channel; NaN where there was no number."""
+    count = np.where(np.isnan(low), 0, max(int(samples), 1))
+    bounds = np.stack([low.ravel(), high.ravel()], axis=1)
+    statistics = Extrema(channel_axis)
+    statistics.__setstate__(
+        {"version": 1, "shape": list(low.shape), "count": count.reshape(-1, 1).astype(np.uint64), "bounds": bounds}
+    )
+    return statistics
 
 
 @contextmanager

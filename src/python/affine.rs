@@ -3,11 +3,12 @@
 use super::arrays::{Array, DType, doubles, tuple, with_element, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{infinite, quoted};
-use super::results::empty_like;
+use super::results::{empty_like, to_numpy};
 use super::threads;
 use crate::memory;
 use crate::stats::extrema::Extrema;
 use crate::transform::affine::{Affine, Target, map};
+use crate::transform::ranges::RangeMaps;
 use numpy::PyArrayDescr;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -90,10 +91,11 @@ pub fn target<'py>(
 
 /// ``(X - shift) * scale + offset`` per channel, in one pass; ``(X - shift) / scale + offset`` with `divide`.
 ///
-/// Parameters that are None are left out; `clip` is the least and the largest result. The result is within one ulp of the
-/// exact value in its dtype. `out` may be `X`. Without `allow_infinity` an infinite element is a ValueError, after which `out` is unspecified unless it is `X`.
+/// Parameters that are None are left out; `clip` is the least and the largest result. `scale_rest` is the second word of the
+/// scale; results of another dtype than float64 have `narrow` in place of both, if it is given. The result is within one ulp
+/// of the exact value in its dtype. `out` may be `X`. Without `allow_infinity` an infinite element is a ValueError, after which `out` is unspecified unless it is `X`.
 #[pyfunction]
-#[pyo3(signature = (x, shift, scale, offset, divide, channel_axis, dtype=None, out=None, copy=true, allow_infinity=false, clip=None))]
+#[pyo3(signature = (x, shift, scale, offset, divide, channel_axis, dtype=None, out=None, copy=true, allow_infinity=false, clip=None, scale_rest=None, narrow=None))]
 #[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.
 pub fn affine<'py>(
     py: Python<'py>,
@@ -108,21 +110,29 @@ pub fn affine<'py>(
     copy: bool,
     allow_infinity: bool,
     clip: Option<[f64; 2]>,
+    scale_rest: Option<&Bound<'py, PyAny>>,
+    narrow: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = Array::new(x, "X")?;
     let kept = ChannelAxes::new(channel_axis)?.kept(x.shape.len())?;
     let shape = kept_shape(&x.shape, &kept);
     let channels = shape.iter().product();
     let shift = parameter(shift, "the shift", channels, &shape)?;
-    let scale = parameter(scale, "the scale", channels, &shape)?;
     let offset = parameter(offset, "the offset", channels, &shape)?;
     let dtype = result_dtype(dtype, x.dtype)?;
+    let (scale, scale_rest) = match narrow {
+        Some(narrow) if dtype != DType::F64 => (Some(narrow), None),
+        _ => (scale, scale_rest),
+    };
+    let scale = parameter(scale, "the scale", channels, &shape)?;
+    let scale_rest = parameter(scale_rest, "the rest of the scale", channels, &shape)?;
     let (result, target) = target(&x, dtype, out, copy)?;
     let affine = Affine {
         shift: shift.as_deref(),
         scale: scale.as_deref(),
         divide,
         offset: offset.as_deref(),
+        scale_rest: scale_rest.as_deref(),
         clip,
         ..Affine::default()
     };
@@ -146,4 +156,44 @@ pub fn affine<'py>(
         Some(out) => out.clone(),
         None => result.object.into_any(),
     })
+}
+
+/// Parameters of the maps from `low` and `high` of each channel to the range from `a` to `b`: the shift, the divisor, the
+/// offset (None for none), the second word of the divisor, the divisor for results of fewer digits than float64 (None for the same), and the
+/// slope and the intercept of ``x * slope + intercept``. A ValueError where a divisor leaves the range of doubles.
+#[pyfunction]
+pub fn range_maps<'py>(
+    py: Python<'py>,
+    low: &Bound<'py, PyAny>,
+    high: &Bound<'py, PyAny>,
+    constant: &Bound<'py, PyAny>,
+    a: f64,
+    b: f64,
+) -> PyResult<[Option<Bound<'py, PyAny>>; 7]> {
+    let (shape, low) = doubles(low, "low")?;
+    let (_, high) = doubles(high, "high")?;
+    let (_, constant) = doubles(constant, "constant")?;
+    let constant: Vec<bool> = memory::collect(constant.into_iter().map(|constant| constant != 0.0))?;
+    if high.len() != low.len() || constant.len() != low.len() {
+        return Err(PyValueError::new_err("low, high and constant must have one shape"));
+    }
+    let Some(maps) = RangeMaps::new(&low, &high, &constant, [a, b])? else {
+        return Err(PyValueError::new_err(format!(
+            "the range from {a:?} to {b:?} is too narrow or too wide: the ratio of a range of the data to it leaves the \
+             range of float64"
+        )));
+    };
+    let RangeMaps { shift, divisor, rest, offset, narrow, precise, slope, intercept } = maps;
+    // For all channels and all data alike: what is missing tells the kinds of maps apart.
+    let has_offset = precise || a != 0.0;
+    let give = |values: Vec<f64>| to_numpy(py, values, &shape).map(Some);
+    Ok([
+        give(shift)?,
+        give(divisor)?,
+        if has_offset { give(offset)? } else { None },
+        give(rest)?,
+        narrow.map_or(Ok(None), give)?,
+        give(slope)?,
+        give(intercept)?,
+    ])
 }

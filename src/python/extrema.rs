@@ -5,7 +5,7 @@ use super::axes::{ChannelAxes, Chosen};
 use super::errors::{infinite, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
-use super::stream::{Groups, Mask, State, Stream, damaged, html, rows, saved, saved_shape, text};
+use super::stream::{Groups, Mask, Reduced, State, Stream, Zero, damaged, html, rows, saved, saved_shape, text};
 use super::threads;
 use crate::memory;
 use crate::stats::MOST_ELEMENTS;
@@ -80,9 +80,11 @@ fn number(count: &Bound<'_, PyAny>) -> PyResult<u64> {
 #[pymethods]
 impl PyExtrema {
     #[new]
-    #[pyo3(signature = (channel_axis=Chosen::DEFAULT), text_signature = "(channel_axis=-1)")]
-    fn new(channel_axis: Chosen) -> Self {
-        Self { stream: Stream::chosen(channel_axis) }
+    #[pyo3(signature = (channel_axis=Chosen::DEFAULT, _saved=None), text_signature = "(channel_axis=-1)")]
+    fn new(channel_axis: Chosen, _saved: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let this = Self { stream: Stream::chosen(channel_axis) };
+        _saved.map_or(Ok(()), |state| this.__setstate__(state))?;
+        Ok(this)
     }
 
     /// Take in a batch.
@@ -254,6 +256,11 @@ impl PyExtrema {
         Self::merge(Bound::new(slf.py(), Self { stream: slf.get().stream.copy()? })?, other)
     }
 
+    fn __radd__(&self, zero: Zero) -> PyResult<Self> {
+        let Zero = zero;
+        Ok(Self { stream: self.stream.copy()? })
+    }
+
     fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
         Self::merge(slf.clone(), other).map(|_| ())
     }
@@ -298,8 +305,9 @@ impl PyExtrema {
         self.values(py, |cell| if cell.count == 0 { f64::NAN } else { cell.max })
     }
 
-    fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>,)> {
-        Ok((self.stream.axes.to_object(py)?,))
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (Bound<'py, PyAny>, Bound<'py, PyDict>)>> {
+        let (this, py) = (slf.get(), slf.py());
+        Ok((slf.get_type(), (this.stream.axes.to_object(py)?, this.__getstate__(py)?)))
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

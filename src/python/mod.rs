@@ -48,7 +48,7 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::affine::{affine, check_dtype};
+    use super::affine::{affine, check_dtype, range_maps};
     #[pymodule_export]
     use super::arrays::accepts;
     #[pymodule_export]

@@ -6,7 +6,8 @@ use super::errors::{infinite, quoted, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
 use super::stream::{
-    Batch, Groups, Mask, State, Stream, Weights, damaged, html, rows, saved, saved_number, saved_shape, text,
+    Batch, Groups, Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, rows, saved, saved_number,
+    saved_shape, text,
 };
 use super::threads;
 use crate::dd::Dd;
@@ -99,12 +100,15 @@ fn refused(name: &str, dtype: DType, error: &Error) -> PyErr {
 #[pymethods]
 impl PyMoments {
     #[new]
-    #[pyo3(signature = (channel_axis=Chosen::DEFAULT, *, ddof=0.0), text_signature = "(channel_axis=-1, *, ddof=0)")]
-    fn new(channel_axis: Chosen, ddof: f64) -> PyResult<Self> {
+    #[pyo3(signature = (channel_axis=Chosen::DEFAULT, _saved=None, *, ddof=0.0), text_signature = "(channel_axis=-1, *, ddof=0)")]
+    fn new(channel_axis: Chosen, _saved: Option<&Bound<'_, PyDict>>, ddof: f64) -> PyResult<Self> {
+        let ddof = parameter(_saved, "ddof")?.unwrap_or(ddof);
         if !ddof.is_finite() || ddof < 0.0 {
             return Err(PyValueError::new_err(format!("ddof must be finite and not negative; got {ddof}")));
         }
-        Ok(Self { stream: Stream::chosen(channel_axis), ddof })
+        let this = Self { stream: Stream::chosen(channel_axis), ddof };
+        _saved.map_or(Ok(()), |state| this.__setstate__(state))?;
+        Ok(this)
     }
 
     /// Moments that are known already.
@@ -356,6 +360,11 @@ impl PyMoments {
         Self::merge(Bound::new(slf.py(), copy)?, other)
     }
 
+    fn __radd__(&self, zero: Zero) -> PyResult<Self> {
+        let Zero = zero;
+        Ok(Self { stream: self.stream.copy()?, ddof: self.ddof })
+    }
+
     fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
         Self::merge(slf.clone(), other).map(|_| ())
     }
@@ -431,10 +440,11 @@ impl PyMoments {
         })
     }
 
-    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((Bound<'py, PyAny>,), Bound<'py, PyDict>)> {
-        let keywords = PyDict::new(py);
-        keywords.set_item("ddof", self.ddof)?;
-        Ok(((self.stream.axes.to_object(py)?,), keywords))
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (Bound<'py, PyAny>, Bound<'py, PyDict>)>> {
+        let this = slf.get();
+        let state = this.__getstate__(slf.py())?;
+        state.set_item("ddof", this.ddof)?;
+        Ok((slf.get_type(), (this.stream.axes.to_object(slf.py())?, state)))
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

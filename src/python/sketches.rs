@@ -5,7 +5,9 @@ use super::axes::Chosen;
 use super::errors::{infinite, quoted, to_python};
 use super::quantiles::{check_q, table};
 use super::results::to_numpy;
-use super::stream::{Mask, State, Stream, Weights, damaged, html, rows, saved, saved_number, saved_shape, text};
+use super::stream::{
+    Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, rows, saved, saved_number, saved_shape, text,
+};
 use super::threads;
 use crate::error::Error;
 use crate::memory;
@@ -17,9 +19,6 @@ use crate::stats::weights::scaled;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-
-/// Positional and keyword arguments that make an object anew.
-type Arguments<'py, P> = (P, Bound<'py, PyDict>);
 
 /// Version of the pickled state.
 const VERSION: i64 = 1;
@@ -107,8 +106,14 @@ impl PyQuantiles {
 #[pymethods]
 impl PyQuantiles {
     #[new]
-    #[pyo3(signature = (q=None, channel_axis=Chosen::DEFAULT, *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
-    fn new(q: Option<&Bound<'_, PyAny>>, channel_axis: Chosen, rank_error: f64) -> PyResult<Self> {
+    #[pyo3(signature = (q=None, channel_axis=Chosen::DEFAULT, _saved=None, *, rank_error=0.002), text_signature = "(q=(0.25, 0.5, 0.75), channel_axis=-1, *, rank_error=0.002)")]
+    fn new(
+        q: Option<&Bound<'_, PyAny>>,
+        channel_axis: Chosen,
+        _saved: Option<&Bound<'_, PyDict>>,
+        rank_error: f64,
+    ) -> PyResult<Self> {
+        let rank_error = parameter(_saved, "rank_error")?.unwrap_or(rank_error);
         let (single, q) = match q {
             None => (false, vec![0.25, 0.5, 0.75]),
             Some(q) => {
@@ -128,7 +133,9 @@ impl PyQuantiles {
                 "rank_error must be at least {LEAST_ERROR} and less than 0.5; got {rank_error}"
             )));
         }
-        Ok(Self { stream: Stream::chosen(channel_axis), q, single, error: rank_error })
+        let this = Self { stream: Stream::chosen(channel_axis), q, single, error: rank_error };
+        _saved.map_or(Ok(()), |state| this.__setstate__(state))?;
+        Ok(this)
     }
 
     /// Take in a batch.
@@ -232,6 +239,11 @@ impl PyQuantiles {
         Self::merge(Bound::new(slf.py(), slf.get().try_clone()?)?, other)
     }
 
+    fn __radd__(&self, zero: Zero) -> PyResult<Self> {
+        let Zero = zero;
+        self.try_clone()
+    }
+
     fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
         Self::merge(slf.clone(), other).map(|_| ())
     }
@@ -292,13 +304,13 @@ impl PyQuantiles {
         if self.single { table.get_item(0) } else { Ok(table) }
     }
 
-    fn __getnewargs_ex__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Arguments<'py, (Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
-        let keywords = PyDict::new(py);
-        keywords.set_item("rank_error", self.error)?;
-        Ok(((self.q_object(py)?, self.stream.axes.to_object(py)?), keywords))
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<Reduced<'py, (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyDict>)>> {
+        let (this, py) = (slf.get(), slf.py());
+        let state = this.__getstate__(py)?;
+        state.set_item("rank_error", this.error)?;
+        Ok((slf.get_type(), (this.q_object(py)?, this.stream.axes.to_object(py)?, state)))
     }
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

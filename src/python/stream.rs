@@ -16,7 +16,7 @@ use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Statistics of every channel.
@@ -195,6 +195,28 @@ fn check_shape<S>(state: &State<S>, shape: &[usize], name: &str) -> PyResult<()>
 /// The error for a saved state that cannot be right.
 pub fn damaged(what: &str) -> PyErr {
     PyValueError::new_err(format!("the saved state has {what}"))
+}
+
+/// What `__reduce__` gives: the class, and the arguments that make the object anew. These end in its state, so that one
+/// call is all there is to do, for every protocol of pickle and for what else asks.
+pub type Reduced<'py, A> = (Bound<'py, PyType>, A);
+
+/// A parameter that `__reduce__` has put into the state.
+pub fn parameter(state: Option<&Bound<'_, PyDict>>, name: &str) -> PyResult<Option<f64>> {
+    let Some(value) = state.map(|state| state.get_item(name)).transpose()?.flatten() else { return Ok(None) };
+    value.extract().map(Some).map_err(|_| damaged(&format!("no valid {name}")))
+}
+
+/// The number that `sum` starts from. Python asks others what they make of an addition with something else.
+pub struct Zero;
+
+impl FromPyObject<'_, '_> for Zero {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let zero = object.is_exact_instance_of::<PyInt>() && !object.is_truthy()?;
+        zero.then_some(Self).ok_or_else(|| PyTypeError::new_err("the number 0 is accepted"))
+    }
 }
 
 /// Access to the fields of a saved state of this `version`.

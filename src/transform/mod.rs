@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`affine`] | the affine map per channel, of whole arrays |
+//! | [`ranges`] | the parameters of a map from one range to another |
 //! | [`normalize`] | vectors divided by their length |
 //! | [`images`] | pictures, with constants or statistics of their own |
 //! | [`layers`], [`layer_gradients`] | normalisation layers: a group's statistics and its map while it is in the cache |
@@ -18,3 +19,4 @@ pub mod layers;
 pub mod lines;
 pub mod logarithm;
 pub mod normalize;
+pub mod ranges;

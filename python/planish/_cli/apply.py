@@ -11,6 +11,7 @@ import numpy as np
 
 from planish import _core
 from planish._cli.sources import NotReadableError, largest, native, open_array
+from planish._core import Moments
 
 #: Elements that are mapped at a time.
 _BATCH = 1 << 22
@@ -22,16 +23,22 @@ def load(path: Path) -> dict[str, Any]:
         saved = json.loads(path.read_text())
         version, axis = saved["planish stats"], saved["channel_axis"]
         mean, std = (np.array(saved[key], np.float64) for key in ("mean", "std"))
+        count = np.array(saved.get("count", np.ones_like(mean)), np.float64)
         kind = saved["kind"]
     except Exception:  # a damaged file can be anything
         raise ValueError(f"{path} holds no statistics of planish, or is damaged") from None
     if version != 1:
         raise ValueError(f"{path} is of version {version}; this planish reads 1")
-    if not isinstance(axis, int) or mean.ndim != 1 or mean.shape != std.shape or kind not in ("pixels", "table"):
+    whole = mean.ndim == 1 and mean.shape == std.shape == count.shape
+    if not isinstance(axis, int) or not whole or kind not in ("pixels", "table"):
         raise ValueError(f"{path} holds no statistics of planish, or is damaged")
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
         raise ValueError(f"{path} has a mean or standard deviation that is no finite number")
-    return {"mean": mean, "std": std, "channel_axis": axis, "kind": kind}
+    # By the rule of the scalers: what is but rounding is divided by one.
+    counts = np.where(np.isfinite(count), np.maximum(count, 1), 1)
+    scale = np.asarray(Moments.from_stats(counts, mean, np.minimum(std, 1e150) ** 2).scale)
+    divisor = np.where((scale == 1) & (std != 1), 1.0, std)
+    return {"mean": mean, "divisor": divisor, "constant": divisor != std, "channel_axis": axis, "kind": kind}
 
 
 def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: Callable[[int, int], None]) -> None:
@@ -57,7 +64,7 @@ def apply(saved: dict[str, Any], source: Path, target: Path, dtype: str, step: C
     if target.exists() and (not target.is_file() or target.samefile(source)):
         raise ValueError(f"{target} is the input itself or no regular file; another file takes the result")
     unit = largest(array.dtype) if saved["kind"] == "pixels" else 1.0
-    shift, divisor = saved["mean"] * unit, np.where(saved["std"] > 0, saved["std"] * unit, 1.0)
+    shift, divisor = saved["mean"] * unit, np.where(saved["constant"], 1.0, saved["divisor"] * unit)
     along = 1 if axis % array.ndim == 0 else 0
     length = array.shape[along]
     rows = max(1, _BATCH * length // max(array.size, 1))

@@ -1,0 +1,175 @@
+"""A fit that fails leaves its object exactly as it was; fits that cannot be of use say so."""
+
+import pickle
+
+import numpy as np
+import planish
+import pytest
+from planish import GroupedScaler, StandardScaler
+
+RNG = np.random.default_rng(0)
+TABLE, IMAGES = RNG.normal(3, 2, (40, 3)), RNG.integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+LABELS = np.arange(40) % 4
+
+
+class Interrupting:
+    """Data whose reading is interrupted."""
+
+    shape, ndim, dtype = (4, 3), 2, np.dtype(float)
+
+    def __array__(self, dtype=None, copy=None):
+        raise KeyboardInterrupt
+
+
+CLASSES = ["StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer", "LogScaler"]
+BAD_X = {
+    "infinity": np.where(np.eye(8, 5) > 0, np.inf, 1.0),
+    "text": [["a", "b"], ["c", "d"]],
+    "no element": np.empty((0, 5)),
+    "one dimension": np.ones(5),
+    "interrupted": Interrupting(),
+}
+BAD_PARAMETERS = {
+    "StandardScaler": {"with_mean": "yes"},
+    "MinMaxScaler": {"feature_range": (1, 0)},
+    "MaxAbsScaler": {"copy": 3},
+    "RobustScaler": {"quantile_range": (80, 20)},
+    "Normalizer": {"norm": "l3"},
+    "LogScaler": {"base": -1},
+}
+
+
+def frozen(thing):
+    state = {name: value for name, value in vars(thing).items() if name != "_lock"}
+    return pickle.dumps(sorted(state.items()))
+
+
+def assert_unchanged(thing, call, error=(ValueError, TypeError, KeyboardInterrupt)):
+    before = frozen(thing)
+    with pytest.raises(error):
+        call()
+    assert frozen(thing) == before
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("reason", BAD_X)
+@pytest.mark.parametrize("name", CLASSES)
+def test_bad_data(name, reason, fitted):
+    scaler = getattr(planish, name)()
+    if fitted:
+        scaler.fit(np.abs(TABLE))
+    if name == "LogScaler" and reason == "infinity":
+        reason = "text"
+    for method in ("fit", "partial_fit", "fit_transform"):
+        if hasattr(scaler, method):
+            assert_unchanged(scaler, lambda method=method: getattr(scaler, method)(BAD_X[reason]))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_bad_parameters(name):
+    scaler = getattr(planish, name)().fit(np.abs(TABLE)).set_params(**BAD_PARAMETERS[name])
+    assert_unchanged(scaler, lambda: scaler.fit(np.ones((3, 7))))
+
+
+@pytest.mark.parametrize("name", ["StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"])
+def test_bad_mask_weights_and_partners(name):
+    scaler = getattr(planish, name)().fit(TABLE)
+    wide = np.ones((4, 7))
+    for mask in (np.ones((4, 3), bool), np.ones((4, 7))):
+        assert_unchanged(scaler, lambda mask=mask: scaler.fit(wide, mask=mask))
+    if name == "StandardScaler":
+        for weights in (np.ones(3), -np.ones(4), np.full(4, np.nan), ["a"] * 4):
+            assert_unchanged(scaler, lambda weights=weights: scaler.fit(wide, sample_weight=weights))
+    assert_unchanged(scaler, lambda: scaler.partial_fit(wide))
+    assert_unchanged(scaler, lambda: scaler.merge(getattr(planish, name)().fit(wide)))
+
+
+@pytest.mark.parametrize("name", CLASSES[:4])
+def test_names_of_a_frame(name):
+    pd = pytest.importorskip("pandas")
+    scaler = getattr(planish, name)().fit(pd.DataFrame(TABLE, columns=list("abc")))
+    bad = pd.DataFrame({"x": [np.inf, 1.0], "y": [1.0, 2.0]})
+    assert_unchanged(scaler, lambda: scaler.fit(bad))
+    new = getattr(planish, name)()
+    assert_unchanged(new, lambda: new.fit(bad))
+
+
+def test_the_last_step_fails(monkeypatch):
+    for name in CLASSES[:4]:
+        scaler = getattr(planish, name)().fit(TABLE)
+        monkeypatch.setattr(type(scaler), "_take_over" if name == "RobustScaler" else "_learn", interrupted)
+        assert_unchanged(scaler, lambda scaler=scaler: scaler.fit(np.ones((4, 7))), KeyboardInterrupt)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_groups():
+    scaler = GroupedScaler(StandardScaler()).fit(TABLE, groups=LABELS)
+    for X, groups in ((BAD_X["infinity"], np.zeros(8)), (np.ones((4, 7)), [1, 2]), (np.ones((4, 7)), None)):
+        for method in (scaler.fit, scaler.partial_fit, scaler.fit_transform):
+            assert_unchanged(scaler, lambda X=X, groups=groups, method=method: method(X, groups=groups))
+    other = GroupedScaler(StandardScaler()).fit(np.ones((4, 7)), groups=[1] * 4)
+    assert_unchanged(scaler, lambda: scaler.merge(other))
+
+
+def test_images():
+    normalizer = planish.ImageNormalizer().fit(IMAGES)
+    for bad in (np.ones((3, 4)), [IMAGES[0], "no image"], [], np.full((2, 2, 3), np.inf)):
+        assert_unchanged(normalizer, lambda bad=bad: normalizer.fit(bad))
+        assert_unchanged(normalizer, lambda bad=bad: normalizer.partial_fit(bad))
+
+
+# --- fits of no use --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("blocks", "rows"), [(10, 4), (10, 10), (10, 19), (2, 1), (2, 3), (3, 5)])
+def test_too_few_rows_for_blocks(blocks, rows):
+    x = RNG.normal(size=(rows, 2))
+    with pytest.raises(ValueError, match=f"n_blocks={blocks} needs 2 numbers .* {2 * blocks} rows"):
+        StandardScaler(n_blocks=blocks).fit(x)
+    # A stream may begin with fewer, and says so only where it is used.
+    scaler = StandardScaler(n_blocks=blocks).partial_fit(x)
+    for use in (scaler.transform, scaler.inverse_transform):
+        with pytest.raises(ValueError, match=f"{2 * blocks} rows"):
+            use(x)
+    more = RNG.normal(size=(2 * blocks - rows, 2))
+    scaler.partial_fit(more)
+    whole = StandardScaler(n_blocks=blocks).fit(np.vstack([x, more]))
+    np.testing.assert_allclose(scaler.transform(x), whole.transform(x), rtol=1e-12)
+    assert (whole.scale_ != 1).all()
+    # Means need no more than a number.
+    centred = StandardScaler(n_blocks=blocks, with_std=False).fit(x)
+    assert np.isfinite(centred.transform(x)).all()
+
+
+def test_blocks_of_few_numbers():
+    x = RNG.normal(size=(20, 3))
+    assert np.isfinite(StandardScaler(n_blocks=10).fit_transform(x)).all()
+    missing = x.copy()
+    missing[3, 1] = np.nan
+    with pytest.raises(ValueError, match="some blocks have only one"):
+        StandardScaler(n_blocks=10).fit(missing)
+    with pytest.raises(ValueError, match="some blocks have only one"):
+        StandardScaler(n_blocks=10).fit(x, mask=~np.isnan(missing))
+    weights = np.ones(20) / 20
+    assert np.isfinite(StandardScaler(n_blocks=10).fit(x, sample_weight=weights).transform(x)).all()
+    with pytest.raises(ValueError, match="some blocks have only one"):
+        StandardScaler(n_blocks=10).fit(x[:4], sample_weight=weights[:4])
+    # A column without numbers is one, with blocks or without.
+    missing[:, 1] = np.nan
+    assert np.isnan(StandardScaler(n_blocks=10).fit(missing).mean_).tolist() == [False, True, False]
+    with pytest.raises(ValueError, match=r"group 'b': n_blocks=3 needs .* 6 rows"):
+        GroupedScaler(StandardScaler(n_blocks=3)).fit(x, groups=["a"] * 15 + ["b"] * 5)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
+def test_a_group_without_weight(method):
+    weights = np.where(LABELS == 2, 0.0, 1.0)
+    scaler = GroupedScaler(StandardScaler())
+    with pytest.raises(ValueError, match=r"all weights are zero in the groups 2;"):
+        getattr(scaler, method)(TABLE, groups=LABELS, sample_weight=weights)
+    # A group that is known may have a batch without weight.
+    scaler.fit(TABLE, groups=LABELS).partial_fit(TABLE, groups=LABELS, sample_weight=weights)
+    assert np.isfinite(scaler.transform(TABLE, groups=LABELS)).all()
