@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from planish import ImageNormalizer, _core
 
+pytestmark = pytest.mark.numeric
+
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 RESULTS = [*(np.dtype(name) for name in ("float16", "float32", "float64")), BFLOAT16]
 ELEMENTS = [

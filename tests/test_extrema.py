@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from planish.stats import Extrema
 from reference import columns
 
+pytestmark = pytest.mark.numeric
+
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from planish import GroupedScaler, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from planish.stats import Extrema, Moments
 
+pytestmark = pytest.mark.numeric
+
 EPS = np.finfo(np.float64).eps
 
 

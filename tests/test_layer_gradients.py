@@ -8,6 +8,8 @@ import pytest
 from planish import layers
 from test_layers import DTYPES, LARGE, SHAPES, layouts
 
+pytestmark = pytest.mark.numeric
+
 #: Of finite differences in double precision, of fourth order: about eps**(4/5), and this much room.
 CLOSE = 2e-9
 

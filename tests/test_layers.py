@@ -12,6 +12,8 @@ import planish
 import pytest
 from planish import layers
 
+pytestmark = pytest.mark.numeric
+
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 #: Shapes of samples, channels and positions: lines of all lengths, few and many samples.
 SHAPES = [(4, 6), (2, 6, 5), (3, 6, 4, 5), (2, 6, 3, 4, 5), (8, 12, 16, 17), (64, 6, 3, 3), (3, 64, 1, 40), (200, 6)]

@@ -20,6 +20,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+pytestmark = pytest.mark.numeric
+
 BASES = ["e", 2, 10, 3, 7.3, 0.5, 1.01]
 mpmath.mp.prec = 200
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from planish import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
 
+pytestmark = pytest.mark.numeric
+
 rng = np.random.default_rng(0)
 SCALERS = [StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler()]
 

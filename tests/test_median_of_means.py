@@ -18,6 +18,8 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
+pytestmark = pytest.mark.numeric
+
 EPS = np.finfo(np.float64).eps
 
 

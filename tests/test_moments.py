@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from planish.stats import Moments
 from reference import exact, reduced_axes, two_pass
 
+pytestmark = pytest.mark.numeric
+
 EPS = np.finfo(np.float64).eps
 
 

@@ -8,6 +8,8 @@ import sklearn.preprocessing
 from planish import Normalizer, normalize
 from reference import ulps
 
+pytestmark = pytest.mark.numeric
+
 NORMS = ["l1", "l2", "max"]
 
 

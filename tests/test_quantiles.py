@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from planish import RobustScaler, _core
 
+pytestmark = pytest.mark.numeric
+
 Q = [0.0, 0.01, 0.25, 0.5, 0.9, 1.0]
 N = 50_000
 

@@ -9,6 +9,8 @@ import scipy.sparse
 from planish import MaxAbsScaler, Normalizer, RobustScaler, StandardScaler, _core, layers, normalize
 from planish.layers import BatchNorm, batch_norm
 
+pytestmark = pytest.mark.numeric
+
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOATS = [*(np.dtype(name) for name in ("float16", "float32", "float64")), BFLOAT16]
 

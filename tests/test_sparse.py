@@ -12,6 +12,8 @@ from planish.stats import Moments
 from scipy import sparse
 from sklearn.base import clone
 
+pytestmark = pytest.mark.numeric
+
 EPS = np.finfo(np.float64).eps
 
 SCALERS = [

@@ -19,6 +19,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
+pytestmark = pytest.mark.numeric
+
 EPS = np.finfo(np.float64).eps
 
 

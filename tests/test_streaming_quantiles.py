@@ -12,6 +12,8 @@ from planish import RobustScaler
 from planish.stats import Quantiles
 from sklearn.exceptions import NotFittedError
 
+pytestmark = pytest.mark.numeric
+
 rng = np.random.default_rng(0)
 Q = np.linspace(0, 1, 41)
 
