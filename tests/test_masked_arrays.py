@@ -115,6 +115,16 @@ def test_where_maps_write(cls):
         scaler.transform(np.ma.array(np.where(MASK, DATA, np.inf), mask=MASK))
 
 
+def test_logarithms():
+    positive = np.ma.array(np.where(MASK, -1.0, np.exp(DATA)), mask=MASK)
+    result = LogScaler().fit(positive).transform(positive)
+    np.testing.assert_array_equal(result.mask, MASK)
+    np.testing.assert_array_equal(result.compressed(), LogScaler().transform(np.exp(DATA))[~MASK])
+    np.testing.assert_array_equal(LogScaler().inverse_transform(result).mask, MASK)
+    with pytest.raises(ValueError, match="without a logarithm"):
+        LogScaler().fit(np.ma.array(positive.data, mask=~MASK))
+
+
 @pytest.mark.parametrize("cls", [*SCALERS, Normalizer])
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 def test_tables_have_nan_for_it(cls, container):
@@ -188,9 +198,8 @@ def test_little_of_it():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: LogScaler().fit(MASKED),
-        lambda: LogScaler().transform(MASKED),
-        lambda: LogScaler().inverse_transform(MASKED),
+        lambda: LogScaler(offset=MASKED[0]).fit(DATA),
+        lambda: LogScaler(scale=list(MASKED[0])).transform(DATA),
         lambda: ImageNormalizer.imagenet()(np.ma.zeros((3, 4, 3), np.uint8)),
         lambda: ImageNormalizer.imagenet()([np.ma.zeros((3, 4, 3), np.uint8)]),
         lambda: ImageNormalizer.imagenet()(Variable(np.ma.zeros((3, 4, 3), np.uint8))),

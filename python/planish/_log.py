@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from planish import _core
+from planish._arrays import as_array, shown
 from planish._atomic import all_or_nothing
 from planish._channels import ArrayTransformer, Out, constants, map_masked
 from planish._core import accepts
@@ -285,7 +286,7 @@ class LogScaler(ArrayTransformer, contains=True):
 
     def _constant(self, name: str, channels: tuple[int, ...] | None = None) -> NDArray[np.float64]:
         """Give `offset` or `scale`: a number, or one for each channel."""
-        value = np.asarray(getattr(self, name))
+        value = as_array(name, getattr(self, name))
         array: NDArray[np.float64] = constants(None if value.ndim == 0 else self.channel_axis, **{name: value})[0]
         if channels is not None and value.ndim and array.shape != channels:
             raise ValueError(f"X has channels of shape {channels}; {name} has shape {array.shape}")
@@ -304,7 +305,7 @@ class LogScaler(ArrayTransformer, contains=True):
         if isinstance(base, str) and base == "e":
             return None
         if not isinstance(base, Real) or isinstance(base, bool) or not isfinite(base) or not 0 < float(base) != 1:
-            raise ValueError(f"base must be 'e' or a finite number above zero other than 1; got {base!r}")
+            raise ValueError(f"base must be 'e' or a finite number above zero other than 1; got {shown(base)}")
         return float(base)
 
     @classmethod
