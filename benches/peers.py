@@ -88,6 +88,25 @@ def family_jobs(x):
         yield Job(f"Normalizer {norm} into out=, {x.dtype}", run, ("copy", copy(x, out)), maps, 2 * x.nbytes)
 
 
+def logarithm_jobs(x):
+    """Logarithms of numbers that span decades, moved and scaled, and back."""
+    offset, scale = x.dtype.type(1.5), x.dtype.type(2.5)
+    out, logs = np.empty_like(x), np.empty_like(x)
+    for name, base, log in (("LogScaler", "e", np.log), ("LogScaler to base 10", 10, np.log10)):
+        ours = planish.LogScaler(base, offset, scale)
+        ours.transform(x, out=logs)
+        maps = {
+            "NumPy": lambda log=log: np.divide(log(x) - offset, scale, out=out),
+            "NumPy in place": lambda log=log: np.divide(np.subtract(log(x, out=out), offset, out=out), scale, out=out),
+        }
+        run = partial(ours.transform, x, out=out)
+        yield Job(f"{name} into out=, {x.dtype}", run, ("copy", copy(x, out)), maps, 2 * x.nbytes)
+        if base == "e":
+            back = {"NumPy": lambda: np.exp(logs * scale + offset, out=out)}
+            run = partial(ours.inverse_transform, logs, out=out)
+            yield Job(f"{name} inverse into out=, {x.dtype}", run, ("copy", copy(x, out)), back, 2 * x.nbytes)
+
+
 def sparse_jobs(scale):
     """CSR, one entry in a hundred."""
     x = sparse.random(int(1_000_000 * scale), 1000, density=0.01, format="csr", random_state=0)
@@ -108,6 +127,7 @@ def jobs(scale):
         yield Job(f"extrema, {x.dtype}", lambda x=x: Extrema().update(x), ("read", read(x)), extrema, x.nbytes)
         yield from transform_jobs(x)
         yield from family_jobs(x)
+        yield from logarithm_jobs(np.exp(x))
     del x
     yield fit_job("fit, float32, F order", np.asfortranarray(x32))
     images = max(int(256 * scale), 4)

@@ -324,7 +324,7 @@ impl<T: Maskable> Source for Digit<'_, T> {
             floats.extend(pairs.map(|(x, weight)| if is_one(*weight) { x.to_float() } else { T::MISSING }));
             if let Some(counted) = counted {
                 let first = floats.len() - width;
-                let masked = floats[first..].iter_mut().zip(counted.row(row));
+                let masked = floats.iter_mut().skip(first).zip(counted.row(row));
                 masked.for_each(|(x, counts)| *x = if counts.0 != 0 { *x } else { T::MISSING });
             }
         }

@@ -83,14 +83,10 @@ impl<'m> Counts<'m> {
     fn each(&self, mut visit: impl FnMut(f64, bool)) {
         let by_sample = self.mask.is_none() && self.weights.strides().iter().skip(1).all(|stride| *stride == 0);
         let empty = self.weights.shape().contains(&0);
-        let axes = if empty {
-            0..0
-        } else {
-            0..if by_sample { 1.min(self.weights.shape().len()) } else { self.weights.shape().len() }
-        };
+        let axes = if by_sample { 1 } else { self.weights.shape().len() };
         let mask = self.mask.as_ref();
-        let (shape, strides) = (&self.weights.shape()[axes.clone()], &self.weights.strides()[axes.clone()]);
-        let masked = mask.map_or(&[][..], |mask| &mask.strides()[axes]);
+        let (shape, strides) = (first(self.weights.shape(), axes), first(self.weights.strides(), axes));
+        let masked = mask.map_or(&[][..], |mask| first(mask.strides(), axes));
         let at = |[weight, mask_offset]: [isize; 2]| {
             // SAFETY: elements of the views, which promise that they can be read.
             let weight = unsafe { self.weights.at(weight).cast::<f64>().read_unaligned() };
@@ -102,6 +98,11 @@ impl<'m> Counts<'m> {
             walk(shape, [strides, masked], [0; 2], &mut { at });
         }
     }
+}
+
+/// The first values, or all if there are fewer.
+fn first<T>(values: &[T], count: usize) -> &[T] {
+    values.get(..count).unwrap_or(values)
 }
 
 /// Visit the offsets of all positions, in C order.
