@@ -67,7 +67,7 @@ fn each_kernel<T: Output>(len: usize, start: usize) {
     for line in [None, Some((&gamma[..], &beta[..]))] {
         let map = Line { mean, scale, parameters: line, offset };
         let one = |i: usize| {
-            let scaled = away(i) * scale;
+            let scaled = mean.rounded_difference(x[i]) * scale;
             T::from_f64(line.map_or(scaled + offset, |(gamma, beta)| scaled * gamma[i] + beta[i]))
         };
         let factor = |i: usize| line.map_or(scale, |(gamma, _)| scale * gamma[i]);

@@ -85,7 +85,8 @@ def test_lengths_beyond_the_largest_double_in_every_order(norm, shape):
             np.testing.assert_allclose(narrow, y, rtol=2.0**-24, atol=1e-45, err_msg=name)
             spoiled = np.copy(view, order="K")
             spoiled[0, 0] = np.inf
-            with pytest.raises(ValueError, match="infinity"):
+            # (scikit-learn, for its words, adds what has both infinity and sums that are too large.)
+            with pytest.raises(ValueError, match="infinity"), np.errstate(invalid="ignore", over="ignore"):
                 Normalizer(norm, channel_axis=axis).transform(spoiled)
 
 
@@ -140,8 +141,8 @@ def test_gradients_of_layers_far_from_zero(offset):
         (layers.layer_norm_backward(dy, x, gamma), layers.layer_norm_backward(dy, x + offset, gamma)),
         (layers.batch_norm_backward(dy, x, gamma), layers.batch_norm_backward(dy, x + offset, gamma)),
         (
-            layers.batch_norm_backward(dy.T.copy(), x.T.copy(), gamma[:30], channel_axis=0),
-            layers.batch_norm_backward(dy.T.copy(), x.T + offset, gamma[:30], channel_axis=0),
+            layers.batch_norm_backward(dy.T.copy(), x.T.copy(), gamma, channel_axis=0),
+            layers.batch_norm_backward(dy.T.copy(), x.T + offset, gamma, channel_axis=0),
         ),
     ):
         for ours, theirs in zip(wanted, found, strict=True):

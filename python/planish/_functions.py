@@ -371,11 +371,9 @@ def normalize(
             norms = _largest(array) if return_norm else None
             rows = array if axis == 1 else array.T
             result = with_data(array, _core.sparse_normalize(parts(rows), norm), copy=False)
-        elif return_norm:
-            norms = _core.norms(array, norm, axis, SHORTEST)
-            result = _core.affine(array, None, norms, None, True, 1 - axis, None, None, False)
-            norms = norms.astype(array.dtype)
         else:
+            # Of vectors that may be overwritten.
+            norms = _core.norms(array, norm, axis, SHORTEST).astype(array.dtype) if return_norm else None
             result = _core.normalize(array, norm, axis, SHORTEST, None, None, False)
     except ValueError:
         check(array, finite=True)

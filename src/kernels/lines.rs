@@ -144,11 +144,16 @@ impl Mean {
         (other.value - self.value) + (other.rest - self.rest)
     }
 
-    /// From this one to `x`; to as many digits as elements of that type have.
+    /// From this one to `x`.
     #[inline(always)]
     pub fn difference<T: Element>(self, x: T) -> f64 {
-        let difference = x.to_f64() - self.value;
-        if size_of::<T>() == 8 { difference - self.rest } else { difference }
+        (x.to_f64() - self.value) - self.rest
+    }
+
+    /// The same, to as many digits as a result of that type has.
+    #[inline(always)]
+    pub fn rounded_difference<T: Output>(self, x: T) -> f64 {
+        if T::NEEDS_EXACT { self.difference(x) } else { x.to_f64() - self.value }
     }
 }
 
@@ -182,7 +187,7 @@ impl<T: Output, const STREAM: bool> Kernel for MapLine<'_, T, STREAM> {
     #[inline(always)]
     fn run(self) {
         let Line { mean, scale, parameters, offset } = self.line;
-        let scaled = move |x: T| mean.difference(x) * scale;
+        let scaled = move |x: T| mean.rounded_difference(x) * scale;
         let x = self.x;
         by_parts::<T, STREAM>(
             self.y,
