@@ -63,7 +63,18 @@ class Dealt:
         self.codes = ((before + first[codes]) % n_blocks * len(first) + codes).astype(np.uint32)
 
 
-class MedianOfMeans:
+class _Noting:
+    """Notes whether axes were given. A base, so that the signature is that of `__init__`."""
+
+    _axis_given: bool
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        made = super().__new__(cls)
+        made._axis_given = len(args) > 1 or "channel_axis" in kwargs
+        return made
+
+
+class MedianOfMeans(_Noting):
     """Mean and variance of every channel that spoiled samples cannot move, streamed.
 
     Samples are dealt to blocks in turn. Each block has its own mean and variance; the results are the medians of those.
@@ -136,15 +147,6 @@ class MedianOfMeans:
     """
 
     __hash__ = None  # type: ignore[assignment]
-
-    #: Whether the axes were given, and so are not the default.
-    _axis_given = True
-
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
-        """Note whether axes are given."""
-        made = super().__new__(cls)
-        made._axis_given = len(args) > 1 or "channel_axis" in kwargs
-        return made
 
     def __init__(self, n_blocks: int = 10, channel_axis: int | tuple[int, ...] | None = -1) -> None:
         if isinstance(n_blocks, (bool, np.bool_)) or not hasattr(n_blocks, "__index__"):
@@ -362,7 +364,7 @@ class MedianOfMeans:
         if not isinstance(other, MedianOfMeans):
             return NotImplemented
         result = MedianOfMeans(self._n_blocks, self._axes)
-        result._state = self._state
+        result._state, result._axis_given = self._state, self._axis_given
         return result.merge(other)
 
     def __radd__(self, zero: object) -> MedianOfMeans:
@@ -419,6 +421,7 @@ class MedianOfMeans:
             raise ValueError("the saved state has no valid next block")
         self._begin(read._n_blocks, read._axes)
         moments = _countable(moments + self._empty())
+        self._axis_given = True
         self._state = _State(moments, following, None if shape is None else tuple(shape[1:]))
 
     @property
