@@ -124,15 +124,22 @@ def test_images():
 # --- fits of no use --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("blocks", "rows"), [(10, 4), (10, 10), (10, 19), (2, 1), (2, 3), (3, 5)])
+@pytest.mark.parametrize(("blocks", "rows"), [(10, 4), (10, 2), (10, 10), (10, 14), (3, 4), (7, 10)])
 def test_too_few_rows_for_blocks(blocks, rows):
     x = RNG.normal(size=(rows, 2))
-    with pytest.raises(ValueError, match=f"n_blocks={blocks} needs 2 numbers .* {2 * blocks} rows"):
-        StandardScaler(n_blocks=blocks).fit(x)
+    needed = f"n_blocks={blocks} needs at least 2 numbers .* {2 * blocks} rows"
+    if rows < blocks:
+        with pytest.raises(ValueError, match=needed):
+            StandardScaler(n_blocks=blocks).fit(x)
+        with pytest.raises(ValueError, match=needed):
+            StandardScaler(n_blocks=blocks).fit(x, sample_weight=np.full(rows, 0.5))
+        both, grouped = np.vstack([RNG.normal(size=(40, 2)), x]), GroupedScaler(StandardScaler(n_blocks=blocks))
+        with pytest.raises(ValueError, match=f"group 'b': {needed}"):
+            grouped.fit(both, groups=["a"] * 40 + ["b"] * rows)
     # A stream may begin with fewer, and says so only where it is used.
     scaler = StandardScaler(n_blocks=blocks).partial_fit(x)
     for use in (scaler.transform, scaler.inverse_transform):
-        with pytest.raises(ValueError, match=f"{2 * blocks} rows"):
+        with pytest.raises(ValueError, match=needed):
             use(x)
     more = RNG.normal(size=(2 * blocks - rows, 2))
     scaler.partial_fit(more)
@@ -142,26 +149,19 @@ def test_too_few_rows_for_blocks(blocks, rows):
     # Means need no more than a number.
     centred = StandardScaler(n_blocks=blocks, with_std=False).fit(x)
     assert np.isfinite(centred.transform(x)).all()
+    # What is constant needs no variance.
+    np.testing.assert_array_equal(StandardScaler(n_blocks=blocks).fit_transform(np.ones((rows, 2))), 0)
 
 
-def test_blocks_of_few_numbers():
-    x = RNG.normal(size=(20, 3))
-    assert np.isfinite(StandardScaler(n_blocks=10).fit_transform(x)).all()
-    missing = x.copy()
-    missing[3, 1] = np.nan
-    with pytest.raises(ValueError, match="some blocks have only one"):
-        StandardScaler(n_blocks=10).fit(missing)
-    with pytest.raises(ValueError, match="some blocks have only one"):
-        StandardScaler(n_blocks=10).fit(x, mask=~np.isnan(missing))
-    weights = np.ones(20) / 20
-    assert np.isfinite(StandardScaler(n_blocks=10).fit(x, sample_weight=weights).transform(x)).all()
-    with pytest.raises(ValueError, match="some blocks have only one"):
-        StandardScaler(n_blocks=10).fit(x[:4], sample_weight=weights[:4])
-    # A column without numbers is one, with blocks or without.
-    missing[:, 1] = np.nan
-    assert np.isnan(StandardScaler(n_blocks=10).fit(missing).mean_).tolist() == [False, True, False]
-    with pytest.raises(ValueError, match=r"group 'b': n_blocks=3 needs .* 6 rows"):
-        GroupedScaler(StandardScaler(n_blocks=3)).fit(x, groups=["a"] * 15 + ["b"] * 5)
+def test_a_channel_of_few_numbers_in_blocks():
+    x = RNG.normal(size=(40, 3))
+    x[3:, 1] = np.nan
+    with pytest.warns(RuntimeWarning, match=r"channels \[1\] have fewer than 2 numbers in most of the 4 blocks"):
+        scaler = StandardScaler(n_blocks=4).fit(x)
+    assert (scaler.scale_ != 1).tolist() == [True, False, True]
+    # One without any number is one, with blocks or without.
+    x[:, 1] = np.nan
+    assert np.isnan(StandardScaler(n_blocks=4).fit(x).mean_).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])

@@ -580,7 +580,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         if exact and getattr(template, "n_blocks", None) is not None:
             for name, scaler in zip(names, fitted, strict=True):
                 try:
-                    scaler._check_blocks()
+                    scaler._check_blocks(to_scale=False)
                 except ValueError as error:
                     raise ValueError(f"group {some([name])}: {error}") from None
         self._take_over(scalers, overall)

@@ -434,19 +434,20 @@ class MedianOfMeans(_Noting):
         """The axis or axes that keep their own statistics."""
         return self._axes
 
-    def _lacks(self) -> bool:
-        """Tell whether blocks that have no variance of their own, with one number of a channel each, take part in one.
+    def _lacks(self) -> tuple[NDArray[np.bool_], bool, bool]:
+        """Tell which channels lack a variance for want of numbers in blocks, whether all do, and of empty blocks.
 
-        With weights, whose sum says nothing of the number: whether such blocks would decide, though their means differ.
+        A block with a single number has no variance. Where the means of all blocks are equal, the channel is constant.
         """
-        if self._state.channels is None:
-            return False
-        counts, var = np.asarray(self._state.moments.count), np.asarray(self._state.moments.var)
-        if counts.dtype.kind == "i":
-            return bool((counts == 1).any())
-        means = self._state.moments.mean
-        differ = (means != means[:1]) & ~np.isnan(means) & ~np.isnan(means[:1])
-        return bool(((_median(var) == 0) & differ.any(axis=0)).any())
+        state = self._state
+        if state.channels is None:
+            return np.zeros(0, bool), False, False
+        means, var, counts = state.moments.mean, state.moments.var, np.asarray(state.moments.count)
+        with np.errstate(invalid="ignore"):
+            differ = np.fmax.reduce(means, axis=0) > np.fmin.reduce(means, axis=0)
+        lacking = np.asarray((_median(var) == 0) & differ)
+        empty = (counts.reshape(len(counts), -1) == 0).all(axis=1).any()
+        return lacking, bool(lacking.any() and (lacking == differ).all()), bool(empty)
 
     @property
     def count(self) -> NDArray[Any]:

@@ -243,6 +243,8 @@ def restore(scaler: Any, document: Any) -> None:
     _check_shapes(scaler, shapes)
     for affine in (scaler._forward, scaler._inverse):
         affine()  # a ValueError where a parameter asks for what was not learnt
+    if hasattr(scaler, "_note_blocks"):
+        scaler._note_blocks()
 
 
 def restore_books(scaler: Any, state: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -112,10 +113,11 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         "n_blocks": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    _learned: ClassVar[tuple[str, ...]] = ("mean_", "var_", "scale_", "n_samples_seen_", "_unknown", "_enough")
+    _learned: ClassVar[tuple[str, ...]] = ("mean_", "var_", "scale_", "n_samples_seen_", "_unknown", "_lacking")
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _accumulator: ClassVar[Any] = Moments
+    _lacking: bool
     _shared: ClassVar[tuple[str, ...]] = ("channel_axis", "n_blocks")
     mean_: NDArray[np.float64]
     var_: NDArray[np.float64]
@@ -252,7 +254,17 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         """
         self._reset()
         self.partial_fit(X, y, *given(sample_weight), **given_as(mask=mask))
-        self._check_blocks()
+        self._check_blocks(to_scale=False)
+        if self.n_blocks is not None and self.with_std and "_lacking" not in self.__dict__:
+            lacking = np.flatnonzero(self._statistics._lacks()[0])
+            if lacking.size:
+                more = " and more" if lacking.size > 5 else ""
+                warnings.warn(
+                    f"channels {lacking[:5].tolist()}{more} have fewer than 2 numbers in most of the "
+                    f"{self.n_blocks} blocks, and are not scaled",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
         return self
 
     @all_or_nothing
@@ -334,6 +346,8 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         self.mean_ = statistics.mean if used else LEFT_OUT
         self.var_ = statistics.var if self.with_std else LEFT_OUT
         self.scale_ = statistics.scale if self.with_std else LEFT_OUT
+        if self.n_blocks is not None:
+            self._note_blocks()
 
     def _restore(self) -> None:
         if not self._is_fitted() or not hasattr(self, "n_samples_seen_"):
@@ -357,18 +371,22 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         tags.input_tags.sparse = not self.with_mean and self.n_blocks is None
         return tags
 
-    def _check_blocks(self) -> None:
-        """Refuse to scale by blocks that have no variance of their own."""
-        if self.n_blocks is None or not self.with_std or "_enough" in self.__dict__:
-            return
+    def _note_blocks(self) -> None:
+        """Note whether blocks are too small for a variance, and whether some are empty."""
+        self.__dict__.pop("_lacking", None)
         statistics = self.__dict__.get("_statistics")
-        if self.n_blocks > 1 and isinstance(statistics, MedianOfMeans) and statistics._lacks():
+        if self.with_std and isinstance(statistics, MedianOfMeans):
+            _, lacks, empty = statistics._lacks()
+            if lacks:
+                self._lacking = empty
+
+    def _check_blocks(self, to_scale: bool = True) -> None:
+        """Refuse to scale by blocks too small for a variance; where it is not yet time `to_scale`, only empty ones."""
+        if self.n_blocks is not None and "_lacking" in self.__dict__ and (to_scale or self._lacking):
             raise ValueError(
-                f"n_blocks={self.n_blocks} needs 2 numbers of every channel in each block, which takes "
-                f"{2 * self.n_blocks} rows without missing ones; some blocks have only one. Fit more rows, or set "
-                "n_blocks lower"
+                f"n_blocks={self.n_blocks} needs at least 2 numbers of every channel in each block, which takes "
+                f"{2 * self.n_blocks} rows; most blocks have fewer. Fit more rows, or set n_blocks lower"
             )
-        self._enough = True
 
     def _forward(self) -> Affine:
         self._check_blocks()

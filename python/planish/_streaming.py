@@ -61,7 +61,6 @@ class StreamingScaler(Addable, ChannelScaler):
         channels = X.shape[1] if issparse(X) else max(statistics.count.size, 1)
         self._statistics = statistics
         self.n_features_in_ = channels
-        self.__dict__.pop("_enough", None)
         self._learn(statistics, int(np.prod(X.shape)) // channels, dtype)
         return self
 
