@@ -1,4 +1,4 @@
-"""Sparse matrices whose buffers another thread changes meanwhile: a result or a ValueError, never out of bounds."""
+"""Sparse matrices whose buffers another thread changes: a result or a ValueError, and nothing out of bounds."""
 
 import contextlib
 import threading
@@ -18,12 +18,14 @@ CALLS = {
     "scale": lambda x: planish.scale(x, with_mean=False),
     "normalize": lambda x: planish.normalize(x, norm="max", return_norm=True),
 }
+#: The formats that are read as they are: where SciPy converts first, it trusts the indices.
+READ = [(name, "csr") for name in ("std", "weights", "maxabs", "normalizer", "normalize")]
+READ += [(name, "csc") for name in ("std", "weights", "maxabs", "robust", "scale")]
 #: What the other thread writes: far out of range, negative, and what is there for another entry.
 WRITTEN = [2**31 - 1, -1, -(2**31), 0, 7]
 
 
-@pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("form", ["csr", "csc"])
+@pytest.mark.parametrize(("name", "form"), READ)
 @pytest.mark.parametrize("buffer", ["indices", "indptr"])
 def test_another_thread_writes(name, form, buffer):
     x = sparse.random(3000, 200, density=0.2, random_state=0, format=form)
@@ -53,8 +55,7 @@ def test_another_thread_writes(name, form, buffer):
         other.join()
 
 
-@pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("form", ["csr", "csc"])
+@pytest.mark.parametrize(("name", "form"), READ)
 @pytest.mark.parametrize("value", [2**31 - 1, -1, -(2**31), 200, 3000])
 def test_damaged_indices_everywhere(name, form, value):
     """Every place in turn, which is what a change at that moment leaves."""

@@ -246,14 +246,14 @@ impl PyMoments {
     fn _update_each<'py>(
         slf: Bound<'py, Self>,
         names: &Bound<'py, PyList>,
-        arrays: Vec<Bound<'py, PyAny>>,
+        arrays: &Bound<'py, PyList>,
     ) -> PyResult<Bound<'py, Self>> {
         let py = slf.py();
         let stream = &slf.get().stream;
         let name = |index: usize| names.get_item(index)?.extract::<String>();
         let mut batches: Vec<Batch<'py>> = memory::with_room(arrays.len())?;
         for (index, x) in arrays.iter().enumerate() {
-            let batch = stream.batch(x, &name(index)?)?;
+            let batch = stream.batch(&x, &name(index)?)?;
             if let Some(first) = batches.first() {
                 if first.shape != batch.shape {
                     return Err(PyValueError::new_err(format!(
