@@ -20,6 +20,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+/// Quantiles, axes and state: what makes the object anew.
+type Arguments<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyDict>);
+
 /// Version of the pickled state.
 const VERSION: i64 = 1;
 /// What is shown of the statistics.
