@@ -86,9 +86,6 @@ pub struct PyQuantiles {
     error: f64,
 }
 
-/// `q`, the axes and the state.
-type Saved<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyDict>);
-
 impl PyQuantiles {
     fn size(&self) -> usize {
         Sketch::size(self.error)
@@ -310,7 +307,7 @@ impl PyQuantiles {
         if self.single { table.get_item(0) } else { Ok(table) }
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Saved<'py>>> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, Arguments<'py>>> {
         let (this, py) = (slf.get(), slf.py());
         let state = this.__getstate__(py)?;
         state.set_item("rank_error", this.error)?;
