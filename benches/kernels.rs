@@ -61,7 +61,7 @@ fn affine<T: Element, U: Output>(group: &mut BenchmarkGroup<'_, WallTime>, name:
     let x = data(make);
     let mut out = vec![U::from_f64(0.0); x.len()];
     let shift = (0..WIDTH).map(|i| i as f64).collect();
-    let Ok(mut parameters) = Parameters::new(shift, vec![3.0; WIDTH], vec![NO_OFFSET; WIDTH]) else { return };
+    let mut parameters = Parameters::new(shift, vec![3.0; WIDTH], vec![NO_OFFSET; WIDTH]).expect("memory");
     parameters.prepare(true);
     each_level(group, name, size_of_val(x.as_slice()) + size_of_val(out.as_slice()), || {
         black_box(parameters.map(

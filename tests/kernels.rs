@@ -183,7 +183,7 @@ fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
             let shift = (0..width).map(|i| if form == Form::Fused { 0.0 } else { i as f64 * 0.3 }).collect();
             let scale = (0..width).map(|i| 1.0 + i as f64 / 7.0).collect();
             let offset = vec![if form == Form::Scaled { NO_OFFSET } else { 0.125 }; width];
-            let mut parameters = Parameters::new(shift, scale, offset).unwrap();
+            let mut parameters = Parameters::new(shift, scale, offset).expect("memory");
             parameters.prepare(form != Form::Fused);
             let mut ours = vec![U::from_f64(0.0); len + start];
             let infinite = parameters.map(Rows::flat(x, width), RowsMut::flat(&mut ours[start..], width), form, false);
@@ -204,7 +204,7 @@ fn narrow<T: Element, U: Output>(make: impl Fn(u64) -> T) {
         let x = &x[start..start + len];
         let shift = (0..width).map(|i| (i * 37 % 256) as f64 + near[i % near.len()]).collect();
         let scale = (0..width).map(|i| 58.395 + i as f64 / 7.0).collect();
-        let mut parameters = Parameters::new(shift, scale, vec![NO_OFFSET; width]).unwrap();
+        let mut parameters = Parameters::new(shift, scale, vec![NO_OFFSET; width]).expect("memory");
         parameters.prepare(true);
         let mut map = Narrow::default();
         map.prepare(&parameters);
@@ -246,7 +246,7 @@ fn narrow_maps_leave_what_needs_more_than_f32() {
     let usable = |shift: f64, scale: f64| {
         let mut map = Narrow::default();
         let (shift, scale) = (vec![1.5, shift], vec![1.0, scale]);
-        map.prepare(&Parameters::new(shift, scale, vec![NO_OFFSET; 2]).unwrap());
+        map.prepare(&Parameters::new(shift, scale, vec![NO_OFFSET; 2]).expect("memory"));
         !map.is_empty()
     };
     assert!(usable(65536.0, -1e12) && usable(-0.1, 1e-12));
@@ -350,7 +350,7 @@ fn infinity_is_reported_wherever_it_hides() {
         for at in [0, len / 2, len - 1] {
             let mut x = vec![f32::NAN; len];
             x[at] = f32::NEG_INFINITY;
-            let parameters = Parameters::new(vec![1.0], vec![2.0], vec![NO_OFFSET]).unwrap();
+            let parameters = Parameters::new(vec![1.0], vec![2.0], vec![NO_OFFSET]).expect("memory");
             let mut y = vec![0f64; len];
             assert!(parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), Form::Scaled, false));
             assert_eq!(y[at], f64::NEG_INFINITY);
