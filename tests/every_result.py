@@ -47,6 +47,8 @@ def digest(value):
         elif isinstance(value, list | tuple):
             for item in value:
                 add(item)
+        elif value is None:
+            sha.update(b"None")
         elif hasattr(value, "tocsr"):
             add([value.data, value.indices, value.indptr])
         else:

@@ -144,8 +144,9 @@ def bits(value):
     if isinstance(value, list | tuple):
         return type(value), [bits(part) for part in value]
     if hasattr(value, "__dict__"):
-        # Of a default a file says what it is, not whether it was asked for.
-        return bits({name: part for name, part in vars(value).items() if name not in ("dtype", "_axis_given")})
+        # Of a default a file says what it is, not whether it was asked for; nor has it the few rows of an exact fit.
+        skipped = ("dtype", "_axis_given", "_few")
+        return bits({name: part for name, part in vars(value).items() if name not in skipped})
     return type(value), repr(value)
 
 

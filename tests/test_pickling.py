@@ -70,7 +70,7 @@ MAKE = {
     **{name: lambda make=make: make().fit(TABLE) for name, make in SCALERS.items()},
     **{
         f"GroupedScaler of {name}": lambda make=make: planish.GroupedScaler(make(), unseen="global").fit(
-            TABLE, groups=GROUPS
+            TABLE, groups=GROUPS, mergeable=True
         )
         for name, make in SCALERS.items()
         if name != "LogScaler"

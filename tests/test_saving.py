@@ -44,15 +44,15 @@ def test_the_same_object_comes_back(obj, tmp_path):
     before = bits(obj)
     assert save(obj, path) is None
     assert bits(obj) == before
+    text = dumps(obj)
+    assert bits(obj) == before
+    assert text.encode() == path.read_bytes()
     assert_same(obj, load(path))
     assert_same(obj, load(str(path)))
     json.loads(path.read_text("utf-8"), parse_constant=pytest.fail)
     again = tmp_path / "again.json"
     save(load(path), again)
     assert again.read_bytes() == path.read_bytes()
-    text = dumps(obj)
-    assert bits(obj) == before
-    assert text.encode() == path.read_bytes()
     assert_same(obj, loads(text))
     assert dumps(loads(text)) == text
 

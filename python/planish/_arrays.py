@@ -1,11 +1,16 @@
 """Arrays of whatever a caller gives, and the masks that come along with them."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 #: Characters of a caller's text or value that an error quotes.
 _QUOTED = 200

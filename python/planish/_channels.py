@@ -89,7 +89,8 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     def _note_axis(self, parameters: dict[str, Any]) -> None:
         if "channel_axis" in parameters:
             self.__dict__.pop("_axis_given", None)
-            if parameters["channel_axis"] == -1:
+            axis = parameters["channel_axis"]
+            if isinstance(axis, int | np.integer) and axis == -1:
                 self._axis_given = True
 
     def set_params(self, **params: Any) -> Self:

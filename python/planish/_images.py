@@ -478,7 +478,7 @@ class ImageNormalizer(Addable):
         if not isinstance(dtype, np.dtype):
             try:
                 image = np.asarray(image)
-            except (TypeError, ValueError, RuntimeError):
+            except Exception:  # which is raised again where the image is read
                 return
         if image.dtype.kind != "f":
             return

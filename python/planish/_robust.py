@@ -17,6 +17,9 @@ from planish._sparse import statistic
 from planish._streaming import StreamingScaler, check_mask
 from planish.stats import Quantiles
 
+#: Rows of a fit that keeps, at no cost to speak of, what `partial_fit` goes on from.
+_FEW = 1000
+
 
 class RobustScaler(StreamingScaler):
     """Scale channels by statistics that outliers do not move.
@@ -92,7 +95,7 @@ class RobustScaler(StreamingScaler):
     }
     _fit_formats: ClassVar[tuple[str, ...]] = ("csc",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
-    _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_", "_half")
+    _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_", "_half", "_few")
     center_: NDArray[Any]
     scale_: NDArray[np.float64]
 
@@ -178,7 +181,7 @@ class RobustScaler(StreamingScaler):
         """Compute median and quantile range of each channel.
 
         Exact quantiles cannot be merged: the scaler keeps nothing that `merge` and `partial_fit` could go on from,
-        unless `mergeable` says so.
+        unless `mergeable` says so. (Of at most 1,000 rows, `partial_fit` goes on in any case.)
 
         Parameters
         ----------
@@ -230,8 +233,12 @@ class RobustScaler(StreamingScaler):
         else:
             quantiles = _core.quantiles("Input X", array, wanted, self.channel_axis, mask)
         self.n_features_in_ = int(np.prod(quantiles.shape[1:]))
-        if mergeable:
-            self._statistics = self._empty()._update_as("Input X", array, mask=mask)
+        if mergeable or (array.shape[0] <= _FEW and not issparse(array)):
+            statistics = self._empty()._update_as("Input X", array, mask=mask)
+            if mergeable:
+                self._statistics = statistics
+            else:
+                self._few = statistics
         self._take_over(quantiles, attribute_dtype(array))
         return self
 
@@ -264,10 +271,16 @@ class RobustScaler(StreamingScaler):
             As `fit` does, and if the channels are others than before, or the scaler was fitted by `fit` without
             `mergeable`. The scaler stays as it was.
         """
-        return self._fit_batch(X, mask=mask)
+        self._fit_batch(X, mask=mask)
+        self.__dict__.pop("_few", None)
+        return self
 
     def _empty(self) -> Quantiles:
         return Quantiles(self._wanted(), self.channel_axis)
+
+    def _before(self) -> Any:
+        few = self.__dict__.get("_few")
+        return super()._before() if few is None else few
 
     def _update(self, statistics: Quantiles, X: Any, sample_weight: Any, mask: Any = None) -> None:
         if issparse(X):

@@ -42,20 +42,26 @@ class StreamingScaler(Addable, ChannelScaler):
         for name in ("_statistics", *self._learned):
             self.__dict__.pop(name, None)
 
+    def _before(self) -> Any:
+        """Give the statistics that a further batch goes on from."""
+        self._check_streamable()
+        return self._statistics
+
     def _fit_batch(self, X: Any, sample_weight: Any = None, mask: Any = None) -> Self:
         """Go on with a batch."""
         first = not self._is_fitted()
+        before = None
         if first:
             self._check_parameters()
         else:
-            self._check_streamable()
+            before = self._before()
         X = self._validate(X, reset=first, formats=self._fit_formats)
         if first:
             warn_of_channels_first(self, X)
         check_mask(X, mask)
         statistics = self._empty()
         if not first:
-            statistics += self._statistics
+            statistics += before
         self._update(statistics, X, sample_weight, mask)
         dtype = attribute_dtype(X)
         channels = X.shape[1] if issparse(X) else max(statistics.count.size, 1)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from __future__ import annotations
+
 from functools import wraps
 from inspect import signature
 from types import FunctionType

@@ -68,6 +68,8 @@ pub struct Parameters {
     pub offset: Vec<f64>,
     /// Powers of two that the scales have been multiplied by; nothing where these are one.
     pub unit: Vec<f64>,
+    /// Whether integers of 64 bits are rounded to `f64` before all else, as extrema are.
+    pub rounded: bool,
     /// The scales with their rests before they became reciprocals; nothing where they did not.
     divisors: Vec<[f64; 2]>,
     /// Whether a column needs the exact map.
@@ -79,7 +81,7 @@ impl Parameters {
     pub fn new(shift: Vec<f64>, scale: Vec<f64>, offset: Vec<f64>) -> Result<Self, Error> {
         let scale_rest = memory::filled(0.0, scale.len())?;
         let divisors = memory::with_room(scale.len())?;
-        Ok(Self { shift, scale, scale_rest, offset, unit: Vec::new(), divisors, extreme: false })
+        Ok(Self { shift, scale, scale_rest, offset, unit: Vec::new(), rounded: false, divisors, extreme: false })
     }
 
     /// Make ready to map. With `divide`, reciprocals take the place of all scales, to twice the precision of `f64`.
@@ -96,6 +98,13 @@ impl Parameters {
             self.divisors.extend(self.scale.iter().zip(&self.scale_rest).map(|(scale, rest)| [*scale, *rest]));
             super::run(Invert(self));
         }
+    }
+
+    /// An element as the sum of two doubles.
+    #[inline(always)]
+    fn words<T: Element>(&self, x: T) -> [f64; 2] {
+        let [high, low] = x.as_sum();
+        if T::IS_WIDE && self.rounded { [high + low, 0.0] } else { [high, low] }
     }
 
     /// Repeat the columns `times` times.
@@ -147,7 +156,7 @@ impl Parameters {
     #[inline(never)]
     fn recovered<T: Element>(&self, c: usize, x: T) -> f64 {
         let Self { shift, scale, scale_rest, offset, .. } = self;
-        let (difference, difference_error) = difference::<FULL, true>(x.as_sum(), shift[c]);
+        let (difference, difference_error) = difference::<FULL, true>(self.words(x), shift[c]);
         let more = difference.mul_add(scale_rest[c], difference_error * scale[c]);
         let y = difference.mul_add(scale[c], offset[c]) + more;
         if y.abs() < offset[c].abs() * CANCELLED { self.exactly(c, x) } else { y }
@@ -165,12 +174,12 @@ impl Parameters {
             Some(scale) => Factor { scale: *scale, unit, divides: true },
             None => Factor { scale: [self.scale[c], self.scale_rest[c]], unit, divides: false },
         };
-        exact_map::map(x.as_sum(), self.shift[c], factor, self.offset[c])
+        exact_map::map(self.words(x), self.shift[c], factor, self.offset[c])
     }
 
     /// Whether the offset takes all of the product away, where that is easily seen: data may be full of such elements.
     fn is_nothing<T: Element>(&self, c: usize, x: T) -> bool {
-        let (difference, error) = difference::<FULL, true>(x.as_sum(), self.shift[c]);
+        let (difference, error) = difference::<FULL, true>(self.words(x), self.shift[c]);
         // Large enough that none of the digits of the sums below is out of range.
         let exact = error == 0.0 && difference.abs() > DIVISORS[0];
         exact
@@ -298,11 +307,11 @@ pub fn map_one<T: Element, U: Output>(parameters: &Parameters, c: usize, x: T, f
 
 fn one<T: Element, U: Output, const FORM: u8, const WIDE: bool>(parameters: &Parameters, c: usize, x: T) -> f64 {
     let Parameters { shift, scale, scale_rest, offset, .. } = parameters;
-    let plain = map_plain::<FORM, WIDE>(x.as_sum(), shift[c], scale[c], offset[c]);
+    let plain = map_plain::<FORM, WIDE>(parameters.words(x), shift[c], scale[c], offset[c]);
     if !U::NEEDS_EXACT {
         return if is_lost::<FORM>(plain, offset[c]) { parameters.recovered(c, x) } else { plain };
     }
-    let y = map_corrected::<FORM, WIDE>(x.as_sum(), shift[c], scale[c], scale_rest[c], offset[c]);
+    let y = map_corrected::<FORM, WIDE>(parameters.words(x), shift[c], scale[c], scale_rest[c], offset[c]);
     if y.is_nan() {
         plain
     } else if FORM == FULL && y.abs() < offset[c].abs() * CANCELLED {
@@ -353,19 +362,21 @@ impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FO
         elements: [&[T; L]; R],
         out: [&mut [U; L]; R],
     ) {
-        let shift: &[f64; L] = lanes(&self.parameters.shift, at);
-        let scale: &[f64; L] = lanes(&self.parameters.scale, at);
-        let rest: &[f64; L] = lanes(&self.parameters.scale_rest, at);
-        let offset: &[f64; L] = lanes(&self.parameters.offset, at);
+        let parameters = self.parameters;
+        let shift: &[f64; L] = lanes(&parameters.shift, at);
+        let scale: &[f64; L] = lanes(&parameters.scale, at);
+        let rest: &[f64; L] = lanes(&parameters.scale_rest, at);
+        let offset: &[f64; L] = lanes(&parameters.offset, at);
         let mut largest: [T::Key; L] = *lanes(&self.largest, L);
         for (x, y) in elements.into_iter().zip(out) {
             // Whole arrays in and out: the compiler need not fear that the output overlaps the input.
             let x: [T; L] = *x;
-            let plain = |j: usize| map_plain::<FORM, WIDE>(x[j].as_sum(), shift[j], scale[j], offset[j]);
+            let plain = |j: usize| map_plain::<FORM, WIDE>(parameters.words(x[j]), shift[j], scale[j], offset[j]);
             let mut odd = true;
             let mapped: [U; L] = if U::NEEDS_EXACT {
-                let corrected =
-                    |j: usize| map_corrected::<FORM, WIDE>(x[j].as_sum(), shift[j], scale[j], rest[j], offset[j]);
+                let corrected = |j: usize| {
+                    map_corrected::<FORM, WIDE>(parameters.words(x[j]), shift[j], scale[j], rest[j], offset[j])
+                };
                 // What is not a number is no comparison's, either.
                 let lost = |j: usize, y: f64| FORM == FULL && y.abs() < offset[j].abs() * CANCELLED;
                 let mut mapped: [f64; L] = std::array::from_fn(corrected);

@@ -26,7 +26,7 @@ const LOG2: [f64; 6] = [
     0.28290360717170365,
 ];
 /// `2 / ln(2)`, in two words.
-const LOG2_FIRST: (f64, f64) = (2.8853900817779268, 4.0710547481862066e-17);
+pub const LOG2_FIRST: (f64, f64) = (2.8853900817779268, 4.0710547481862066e-17);
 /// `2 / ln(2) * (atanh(sqrt(z)) / sqrt(z) - 1) / z`, within 2^-65.4 relatively.
 const LOG2_TAIL: [f64; 9] = [
     0.9617966939259756,
@@ -52,7 +52,7 @@ const EXP2: [f64; 9] = [
     1.0178093189165489e-07,
 ];
 /// `ln(2)`, in two words.
-const LN2: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
+pub const LN2: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
 /// `(2^f - 1 - ln(2) f) / f^2`, within 2^-64.7 relatively.
 const EXP2_TAIL: [f64; 12] = [
     0.24022650695910072,
@@ -111,6 +111,13 @@ fn polynomial<const N: usize>(coefficients: &[f64; N], x: f64) -> f64 {
 pub struct Reduced {
     f: Pair,
     k: f64,
+}
+
+impl Reduced {
+    /// `f`, which has one word where no one was added, and `k`.
+    pub fn parts(self) -> (f64, f64) {
+        (self.f.0, self.k)
+    }
 }
 
 const ONE_64: u64 = 1.0f64.to_bits();

@@ -7,8 +7,8 @@
 
 use super::columns::{lanes, lanes_mut};
 use super::log2::{
-    Reduced, exp2_exact, exp2_fast, is_odd, is_odd_f32, log2_exact, log2_fast, reduce, reduce_f32, reduce_one_plus,
-    reduce_subnormal,
+    LN2, LOG2_FIRST, Reduced, exp2_exact, exp2_fast, is_odd, is_odd_f32, log2_exact, log2_fast, reduce, reduce_f32,
+    reduce_one_plus, reduce_subnormal,
 };
 use super::{Kernel, copy};
 use crate::dd::{Dd, two_sum};
@@ -24,6 +24,12 @@ const LANES: usize = 16;
 const NEAR: f64 = 1.0 / 2048.0;
 /// Offsets from which on powers are worked out in two words: their errors would show in 32 bits.
 const FAR: f64 = 16_384.0;
+/// Magnitudes below which the products on the way leave the range of doubles with all their digits; and what such numbers
+/// are multiplied by until the end. There, `log(1 + x)` and `exp(x) - 1` are `x`, to any base a product.
+const TINY: f64 = f64::from_bits((1023 - 900) << 52);
+const LIFT: f64 = f64::from_bits((1023 + 200) << 52);
+/// `log2(e)`, in two words.
+const LOG2_E: (f64, f64) = (LOG2_FIRST.0 / 2.0, LOG2_FIRST.1 / 2.0);
 
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +165,30 @@ impl Chunk<'_> {
         let (sum, error) = two_sum(product, self.shift[j]);
         (sum, error + (z.mul_add(self.scale_rest[j], residual) + self.shift_rest[j]))
     }
+
+    /// What the logarithm of `1 + x` becomes in column `j`, for a tiny `x`; nothing where it is moved by more than that.
+    fn tiny_logarithm(&self, j: usize, x: f64) -> Option<f64> {
+        let is_tiny = x.abs() < TINY && x != 0.0 && self.shift[j] == 0.0;
+        is_tiny.then(|| self.logarithm(j, product(x * LIFT, 0.0, LOG2_E)) / LIFT)
+    }
+
+    /// What `z` in column `j` is the logarithm of, less one, where that is tiny.
+    fn tiny_power(&self, j: usize, z: f64) -> Option<f64> {
+        let (scale, rest) = (self.scale[j], self.scale_rest[j]);
+        let is_tiny = (z * scale).abs() < TINY && z != 0.0 && self.shift[j] == 0.0;
+        is_tiny.then(|| {
+            let (lift_z, lift) = if z.abs() < 1.0 { (LIFT, 1.0) } else { (1.0, LIFT) };
+            let (t, t_rest) = product(z * lift_z, 0.0, (scale * lift, rest * lift));
+            let (y, y_rest) = product(t, t_rest, LN2);
+            (y + y_rest) / LIFT
+        })
+    }
+}
+
+/// `(a + a_rest) * (b.0 + b.1)`, in two words.
+fn product(a: f64, a_rest: f64, b: (f64, f64)) -> (f64, f64) {
+    let product = a * b.0;
+    (product, a.mul_add(b.0, -product) + a.mul_add(b.1, a_rest * b.0))
 }
 
 /// What the kernels read: other elements are converted first, exactly.
@@ -227,7 +257,7 @@ impl<I: Operand, U: Output, const ONE_PLUS: bool> Map<I, U> for Log<'_, ONE_PLUS
         if inexact {
             for j in 0..LANES {
                 let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
-                any_odd |= odd;
+                any_odd |= odd | (ONE_PLUS && U::NEEDS_EXACT && x[j].to_f64().abs() < TINY && x[j].to_f64() != 0.0);
                 let log = log2_exact(reduced);
                 let log = if ONE_PLUS && x[j].to_f64() == 0.0 { (x[j].to_f64(), 0.0) } else { log };
                 y[j] = U::from_f64(parameters.logarithm(j, log));
@@ -246,6 +276,11 @@ impl<I: Operand, U: Output, const ONE_PLUS: bool> Map<I, U> for Log<'_, ONE_PLUS
                     } else {
                         f64::NAN
                     });
+                } else if ONE_PLUS
+                    && U::NEEDS_EXACT
+                    && let Some(exact) = parameters.tiny_logarithm(j, x[j].to_f64())
+                {
+                    y[j] = U::from_f64(exact);
                 }
             }
         }
@@ -264,14 +299,20 @@ impl<I: Operand, U: Output, const LESS_ONE: bool> Map<I, U> for Power<'_, LESS_O
         for x in x {
             any_odd |= !x.to_f64().is_finite();
         }
-        if U::NEEDS_EXACT || self.0.far {
-            for j in 0..LANES {
-                y[j] = U::from_f64(exp2_exact::<LESS_ONE>(parameters.power(j, x[j].to_f64())));
-            }
-        } else {
+        let mut inexact = U::NEEDS_EXACT || self.0.far;
+        if !inexact {
             for j in 0..LANES {
                 let t = x[j].to_f64().mul_add(parameters.scale[j], parameters.shift[j]);
+                // Less one, what the shift leaves of the exponent shows.
+                inexact |= LESS_ONE && t.abs() < parameters.near[j];
                 y[j] = U::from_f64(exp2_fast::<LESS_ONE>(t));
+            }
+        }
+        if inexact {
+            for j in 0..LANES {
+                let t = parameters.power(j, x[j].to_f64());
+                any_odd |= LESS_ONE && U::NEEDS_EXACT && t.0.abs() < TINY && t.0 != 0.0;
+                y[j] = U::from_f64(exp2_exact::<LESS_ONE>(t));
             }
         }
         let mut seen = Seen::default();
@@ -280,6 +321,11 @@ impl<I: Operand, U: Output, const LESS_ONE: bool> Map<I, U> for Power<'_, LESS_O
                 seen.infinite |= x[j].to_f64().is_infinite();
                 if x[j].to_f64().is_nan() {
                     y[j] = U::from_f64(f64::NAN);
+                } else if LESS_ONE
+                    && U::NEEDS_EXACT
+                    && let Some(exact) = parameters.tiny_power(j, x[j].to_f64())
+                {
+                    y[j] = U::from_f64(exact);
                 }
             }
         }

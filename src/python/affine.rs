@@ -92,7 +92,8 @@ pub fn target<'py>(
 /// ``(X - shift) * scale + offset`` per channel, in one pass; ``(X - shift) / scale + offset`` with `divide`.
 ///
 /// Parameters that are None are left out; `clip` is the least and the largest result. `scale_rest` is the second word of the
-/// scale; results of another dtype than float64 have `narrow` in place of both, if it is given. The result is within one ulp
+/// scale, with which 64-bit integers are rounded to doubles first, as the extrema are of which such a scale is made; results
+/// of another dtype than float64 have `narrow` in place of both, if it is given. The result is within one ulp
 /// of the exact value in its dtype. `out` may be `X`. Without `allow_infinity` an infinite element is a ValueError, after which `out` is unspecified unless it is `X`.
 #[pyfunction]
 #[pyo3(signature = (x, shift, scale, offset, divide, channel_axis, dtype=None, out=None, copy=true, allow_infinity=false, clip=None, scale_rest=None, narrow=None))]
@@ -120,6 +121,7 @@ pub fn affine<'py>(
     let shift = parameter(shift, "the shift", channels, &shape)?;
     let offset = parameter(offset, "the offset", channels, &shape)?;
     let dtype = result_dtype(dtype, x.dtype)?;
+    let rounded = scale_rest.is_some();
     let (scale, scale_rest) = match narrow {
         Some(narrow) if dtype != DType::F64 => (Some(narrow), None),
         _ => (scale, scale_rest),
@@ -134,6 +136,7 @@ pub fn affine<'py>(
         offset: offset.as_deref(),
         scale_rest: scale_rest.as_deref(),
         clip,
+        rounded,
         ..Affine::default()
     };
     let bytes = x.bytes().max(result.bytes());

@@ -59,6 +59,9 @@ pub struct Affine<'a> {
     pub offset: Option<&'a [f64]>,
     /// The least and the largest result; nothing for no limits.
     pub clip: Option<[f64; 2]>,
+    /// Whether integers of 64 bits are rounded to `f64` before all else: where the shift is a rounded extremum of them, which
+    /// they must meet.
+    pub rounded: bool,
 }
 
 impl Affine<'_> {
@@ -79,6 +82,7 @@ impl Affine<'_> {
         if self.unit.is_some() {
             fill(&mut parameters.unit, self.unit, 1.0);
         }
+        parameters.rounded = self.rounded;
         parameters.prepare(self.divide);
     }
 

@@ -4,7 +4,7 @@ use super::affine::ElementMap;
 use crate::dd::Dd;
 use crate::element::{Element, Output};
 use crate::error::Error;
-use crate::kernels::log2::{log2_exact, reduce, reduce_subnormal};
+use crate::kernels::log2::{LOG2_FIRST, reduce, reduce_subnormal};
 use crate::kernels::logarithm::{Function, Operand, Parameters, Seen, converted};
 use crate::memory;
 use crate::tiles::{Rows, RowsMut};
@@ -29,8 +29,15 @@ impl Base {
             Self::E => LOG2_E,
             Self::Number(10.0) => LOG2_10,
             Self::Number(base) => {
-                let (hi, lo) = log2_exact(if base < f64::MIN_POSITIVE { reduce_subnormal(base) } else { reduce(base) });
-                Dd { hi, lo }
+                let (f, k) = if base < f64::MIN_POSITIVE { reduce_subnormal(base) } else { reduce(base) }.parts();
+                // 2 / ln(2) * atanh(f / (2 + f)) by its series: 25 terms are as good as twice the precision of `f64`.
+                let q = Dd::from(f) / Dd::from(f).add_f64(2.0);
+                let (square, mut sum) = (q * q, Dd::ZERO);
+                for i in (0..25).rev() {
+                    sum = sum * square + Dd::from(1.0) / Dd::from(f64::from(2 * i + 1));
+                }
+                let (hi, lo) = LOG2_FIRST;
+                Dd::from(k) + Dd { hi, lo } * q * sum
             }
         }
     }
