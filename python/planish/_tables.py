@@ -1,9 +1,9 @@
 """Tables: scikit-learn's conventions for columns and their names, and masked arrays where it ignores masks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
 from types import FunctionType
