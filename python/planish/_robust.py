@@ -221,7 +221,10 @@ class RobustScaler(StreamingScaler):
         check_mask(array, mask)
         if mergeable and issparse(array):
             raise ValueError("mergeable=True takes a dense X; X is sparse")
-        return self._fit_exactly(array, mask, mergeable)
+        self._fit_exactly(array, mask, mergeable)
+        if not mergeable and array.shape[0] <= _FEW and not issparse(array):
+            self._few = self._empty()._update_as("Input X", array, mask=mask)
+        return self
 
     def _fit_exactly(self, array: Any, mask: Any, mergeable: bool) -> Self:
         """Fit an array that has been checked."""
@@ -233,12 +236,8 @@ class RobustScaler(StreamingScaler):
         else:
             quantiles = _core.quantiles("Input X", array, wanted, self.channel_axis, mask)
         self.n_features_in_ = int(np.prod(quantiles.shape[1:]))
-        if mergeable or (array.shape[0] <= _FEW and not issparse(array)):
-            statistics = self._empty()._update_as("Input X", array, mask=mask)
-            if mergeable:
-                self._statistics = statistics
-            else:
-                self._few = statistics
+        if mergeable:
+            self._statistics = self._empty()._update_as("Input X", array, mask=mask)
         self._take_over(quantiles, attribute_dtype(array))
         return self
 
