@@ -14,7 +14,8 @@ MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
 help:
 	@echo "make demo   the main job on real data"
-	@echo "make test   every test, of Rust and of Python; make test-oldest with the oldest scikit-learn and NumPy declared"
+	@echo "make test   every test, of Rust and of Python, the numeric ones at each instruction-set level"
+	@echo "make test-oldest   those of Python with the oldest scikit-learn and NumPy declared"
 	@echo "make test-loaders   those with PyTorch and Hugging Face's datasets, which it installs (several GB)"
 	@echo "make lint   formatting, clippy, ruff, mypy, stubs"
 	@echo "make bench  planish beside its peers and the machine's own limit"
