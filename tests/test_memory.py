@@ -1,5 +1,6 @@
 """Memory that cannot be had: always a MemoryError, and nothing else is lost."""
 
+import os
 import subprocess
 import sys
 
@@ -157,6 +158,7 @@ print(errors)
 def test_a_limit_at_every_allocation(threads):
     """Each allocation of a few kilobytes or more comes from the system, and so meets the limit at some step."""
     environment = {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_TOP_PAD_": "0", "MALLOC_ARENA_MAX": "1", "PATH": ""}
+    environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
     done = subprocess.run(
         [sys.executable, "-c", CALLS + SWEEP, str(threads), str(1 << 16)],
         capture_output=True,
