@@ -72,6 +72,8 @@ pub struct Parameters {
     pub rounded: bool,
     /// The scales with their rests before they became reciprocals; nothing where they did not.
     divisors: Vec<[f64; 2]>,
+    /// Magnitudes below which a result has lost too many digits to its offset. (In `f32`, of which there are more to a vector.)
+    lost: Vec<f32>,
     /// Whether a column needs the exact map.
     extreme: bool,
 }
@@ -80,13 +82,16 @@ impl Parameters {
     /// Of columns with these shifts, scales and offsets; to be prepared.
     pub fn new(shift: Vec<f64>, scale: Vec<f64>, offset: Vec<f64>) -> Result<Self, Error> {
         let scale_rest = memory::filled(0.0, scale.len())?;
-        let divisors = memory::with_room(scale.len())?;
-        Ok(Self { shift, scale, scale_rest, offset, unit: Vec::new(), rounded: false, divisors, extreme: false })
+        let (divisors, lost) = (memory::with_room(scale.len())?, memory::with_room(scale.len())?);
+        let unit = Vec::new();
+        Ok(Self { shift, scale, scale_rest, offset, unit, rounded: false, divisors, lost, extreme: false })
     }
 
     /// Make ready to map. With `divide`, reciprocals take the place of all scales, to twice the precision of `f64`.
     pub fn prepare(&mut self, divide: bool) {
         self.divisors.clear();
+        self.lost.clear();
+        self.lost.extend(self.offset.iter().map(|offset| (offset.abs() * CANCELLED_PLAIN) as f32));
         let out_of_range = |value: &f64| value.abs() >= LARGEST;
         let wide = |(scale, rest): (&f64, &f64)| *rest != 0.0 && !(scale + rest).is_finite();
         self.extreme = self.shift.iter().any(out_of_range)
@@ -114,6 +119,7 @@ impl Parameters {
         }
         repeat(&mut self.unit, times);
         repeat(&mut self.divisors, times);
+        repeat(&mut self.lost, times);
     }
 
     /// Map `rows` into `out`; whether an infinity was among the elements. With `stream`, `out` is written past the
@@ -152,8 +158,7 @@ impl Parameters {
 
     /// Element `x` of column `c`, of whose product the offset has left less than [`CANCELLED_PLAIN`], for an output of fewer
     /// digits than `f64`.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     fn recovered<T: Element>(&self, c: usize, x: T) -> f64 {
         let Self { shift, scale, scale_rest, offset, .. } = self;
         let (difference, difference_error) = difference::<FULL, true>(self.words(x), shift[c]);
@@ -208,10 +213,11 @@ impl Parameters {
 impl Parameters {
     /// Make room for those of `columns` columns, `times` times over.
     pub fn reserve(&mut self, columns: usize, times: usize) -> Result<(), Error> {
-        let Self { shift, scale, scale_rest, offset, unit, divisors, .. } = self;
+        let Self { shift, scale, scale_rest, offset, unit, divisors, lost, .. } = self;
         for values in [shift, scale, scale_rest, offset, unit] {
             memory::reserve(values, (columns * times).saturating_sub(values.len()))?;
         }
+        memory::reserve(lost, (columns * times).saturating_sub(lost.len()))?;
         memory::reserve(divisors, (columns * times).saturating_sub(divisors.len()))
     }
 }
@@ -309,7 +315,7 @@ fn one<T: Element, U: Output, const FORM: u8, const WIDE: bool>(parameters: &Par
     let Parameters { shift, scale, scale_rest, offset, .. } = parameters;
     let plain = map_plain::<FORM, WIDE>(parameters.words(x), shift[c], scale[c], offset[c]);
     if !U::NEEDS_EXACT {
-        return if is_lost::<FORM>(plain, offset[c]) { parameters.recovered(c, x) } else { plain };
+        return if FORM == FULL && is_lost(plain, parameters.lost[c]) { parameters.recovered(c, x) } else { plain };
     }
     let y = map_corrected::<FORM, WIDE>(parameters.words(x), shift[c], scale[c], scale_rest[c], offset[c]);
     if y.is_nan() {
@@ -321,17 +327,19 @@ fn one<T: Element, U: Output, const FORM: u8, const WIDE: bool>(parameters: &Par
     }
 }
 
-/// Whether a result without errors added back has lost too many digits. (In `f32`, of which there are more to a vector.)
+/// Whether a result without errors added back has lost too many digits.
 #[inline(always)]
-fn is_lost<const FORM: u8>(y: f64, offset: f64) -> bool {
-    FORM == FULL && (y as f32).abs() < (offset.abs() * CANCELLED_PLAIN) as f32
+fn is_lost(y: f64, least: f32) -> bool {
+    (y as f32).abs() < least
 }
 
+// Aligned, so that no vector of magnitudes crosses a cache line: it could not be read back before it left the store buffer.
+#[repr(C, align(64))]
 struct Map<'a, T: Element, U, const FORM: u8, const STREAM: bool> {
-    parameters: &'a Parameters,
     /// The largest magnitudes seen, in chunks of `L` columns at `L`: where an infinity shows. No chunk reads what one of
     /// another size has written, which would have to wait until all earlier stores are done.
     largest: [T::Key; 2 * LANES],
+    parameters: &'a Parameters,
     out: PhantomData<U>,
 }
 
@@ -367,12 +375,13 @@ impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FO
         let scale: &[f64; L] = lanes(&parameters.scale, at);
         let rest: &[f64; L] = lanes(&parameters.scale_rest, at);
         let offset: &[f64; L] = lanes(&parameters.offset, at);
+        let lost: &[f32; L] = lanes(&parameters.lost, at);
         let mut largest: [T::Key; L] = *lanes(&self.largest, L);
         for (x, y) in elements.into_iter().zip(out) {
             // Whole arrays in and out: the compiler need not fear that the output overlaps the input.
             let x: [T; L] = *x;
             let plain = |j: usize| map_plain::<FORM, WIDE>(parameters.words(x[j]), shift[j], scale[j], offset[j]);
-            let mut odd = true;
+            let (mut odd, mut any_lost) = (true, false);
             let mapped: [U; L] = if U::NEEDS_EXACT {
                 let corrected = |j: usize| {
                     map_corrected::<FORM, WIDE>(parameters.words(x[j]), shift[j], scale[j], rest[j], offset[j])
@@ -392,15 +401,13 @@ impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FO
                 }
                 mapped.map(U::from_f64)
             } else if FORM == FULL {
-                let mut mapped: [f64; L] = std::array::from_fn(plain);
-                if (0..L).fold(false, |any, j| any | is_lost::<FORM>(mapped[j], offset[j])) {
-                    for j in 0..L {
-                        if is_lost::<FORM>(mapped[j], offset[j]) {
-                            mapped[j] = self.parameters.recovered(at + j, x[j]);
-                        }
-                    }
+                let mut mapped = [U::from_f64(0.0); L];
+                for j in 0..L {
+                    let y = plain(j);
+                    any_lost |= is_lost(y, lost[j]);
+                    mapped[j] = U::from_f64(y);
                 }
-                mapped.map(U::from_f64)
+                mapped
             } else {
                 std::array::from_fn(|j| U::from_f64(plain(j)))
             };
@@ -410,6 +417,9 @@ impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FO
                 copy::stream_lanes(&mapped, y);
             } else {
                 *y = mapped;
+            }
+            if any_lost {
+                recover::<T, U, L, WIDE>(parameters, at, &x, y);
             }
             // The corrected map of an infinity is odd.
             if odd {
@@ -421,6 +431,41 @@ impl<T: Element, U: Output, const FORM: u8, const STREAM: bool> Map<'_, T, U, FO
         }
         *lanes_mut(&mut self.largest, L) = largest;
     }
+}
+
+/// The elements `x` of the columns from `at` on whose results `y` have lost too many digits, once more: a kernel by itself,
+/// so that the loop around the plain one stays small.
+struct Recover<'a, T, U, const L: usize, const WIDE: bool> {
+    parameters: &'a Parameters,
+    at: usize,
+    x: &'a [T; L],
+    y: &'a mut [U; L],
+}
+
+impl<T: Element, U: Output, const L: usize, const WIDE: bool> Kernel for Recover<'_, T, U, L, WIDE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Parameters { shift, scale, offset, lost, .. } = self.parameters;
+        for (c, (x, y)) in (self.at..).zip(self.x.iter().zip(self.y)) {
+            let plain = map_plain::<FULL, WIDE>(self.parameters.words(*x), shift[c], scale[c], offset[c]);
+            if is_lost(plain, lost[c]) {
+                *y = U::from_f64(self.parameters.recovered(c, *x));
+            }
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn recover<T: Element, U: Output, const L: usize, const WIDE: bool>(
+    parameters: &Parameters,
+    at: usize,
+    x: &[T; L],
+    y: &mut [U; L],
+) {
+    super::run(Recover::<T, U, L, WIDE> { parameters, at, x, y });
 }
 
 /// The exact map of every element.

@@ -33,9 +33,22 @@ pub const STREAM_ALIGN: usize = 16;
 pub fn stream_lanes<T: Copy, const L: usize>(from: &[T; L], to: &mut [T; L]) {
     #[cfg(target_arch = "x86_64")]
     if (L * size_of::<T>()).is_multiple_of(16) {
-        use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+        use std::arch::x86_64::{
+            __m128i, __m256i, _mm_loadu_si128, _mm_stream_si128, _mm256_loadu_si256, _mm256_stream_si256,
+        };
         let (source, target) = (from.as_ptr().cast::<__m128i>(), to.as_mut_ptr().cast::<__m128i>());
         assert!(target.is_aligned());
+        if const { (L * size_of::<T>()).is_multiple_of(32) }
+            && target.cast::<__m256i>().is_aligned()
+            && super::Level::has_avx()
+        {
+            let (source, target) = (source.cast::<__m256i>(), target.cast::<__m256i>());
+            for i in 0..L * size_of::<T>() / 32 {
+                // SAFETY: 32-byte pieces 0..i of both arrays; the target is aligned; the CPU has AVX.
+                unsafe { _mm256_stream_si256(target.add(i), _mm256_loadu_si256(source.add(i))) };
+            }
+            return;
+        }
         for i in 0..L * size_of::<T>() / 16 {
             // SAFETY: 16-byte pieces 0..i of both arrays; the target is aligned, as just asserted; SSE2 is part of
             // x86-64.

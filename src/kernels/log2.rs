@@ -121,7 +121,7 @@ impl Reduced {
 }
 
 const ONE_64: u64 = 1.0f64.to_bits();
-const ONE_32: u32 = 1.0f32.to_bits();
+const ROOT_64: u64 = std::f64::consts::FRAC_1_SQRT_2.to_bits();
 const EXPONENT_64: u64 = 0x7ff << 52;
 const EXPONENT_32: u32 = 0xff << 23;
 
@@ -131,16 +131,17 @@ pub fn is_odd(x: f64) -> bool {
     x.to_bits().wrapping_sub(f64::MIN_POSITIVE.to_bits()) >= EXPONENT_64 - f64::MIN_POSITIVE.to_bits()
 }
 
-/// As [`is_odd`], for [`reduce_f32`].
+/// As [`is_odd`], and whether it is below the normal range of `f32`.
 #[inline(always)]
 pub fn is_odd_f32(x: f32) -> bool {
     x.to_bits().wrapping_sub(f32::MIN_POSITIVE.to_bits()) >= EXPONENT_32 - f32::MIN_POSITIVE.to_bits()
 }
 
-/// The bits of the biased exponent `k` where `x` is 2^k times a number from `sqrt(1/2)` to `sqrt(2)`.
+/// `x` divided by `sqrt(1/2)`, as far as its exponent goes, which is then that of `x = 2^k m`, and its other bits count from
+/// those of `sqrt(1/2)`.
 #[inline(always)]
-fn exponent(x: f64) -> u64 {
-    x.to_bits().wrapping_add(ONE_64 - std::f64::consts::FRAC_1_SQRT_2.to_bits()) & EXPONENT_64
+fn counted_from_root(x: f64) -> u64 {
+    x.to_bits().wrapping_add(ONE_64 - ROOT_64)
 }
 
 /// A positive, normal number, reduced; anything for others.
@@ -148,9 +149,9 @@ fn exponent(x: f64) -> u64 {
 pub fn reduce(x: f64) -> Reduced {
     /// Its lowest bits are whole numbers.
     const WHOLE: f64 = 4_503_599_627_370_496.0;
-    let exponent = exponent(x);
-    let m = f64::from_bits(x.to_bits().wrapping_sub(exponent).wrapping_add(ONE_64));
-    let k = f64::from_bits((exponent >> 52) | WHOLE.to_bits()) - (WHOLE + 1023.0);
+    let counted = counted_from_root(x);
+    let m = f64::from_bits((counted & !EXPONENT_64).wrapping_add(ROOT_64));
+    let k = f64::from_bits((counted >> 52) | WHOLE.to_bits()) - (WHOLE + 1023.0);
     Reduced { f: (m - 1.0, 0.0), k }
 }
 
@@ -161,22 +162,13 @@ pub fn reduce_subnormal(x: f64) -> Reduced {
     Reduced { f, k: k - UP }
 }
 
-/// As [`reduce`], in half as wide integers.
-#[inline(always)]
-pub fn reduce_f32(x: f32) -> Reduced {
-    let bits = x.to_bits();
-    let exponent = bits.wrapping_add(ONE_32 - std::f32::consts::FRAC_1_SQRT_2.to_bits()) & EXPONENT_32;
-    let m = f32::from_bits(bits.wrapping_sub(exponent).wrapping_add(ONE_32));
-    Reduced { f: (f64::from(m - 1.0), 0.0), k: f64::from((exponent >> 23) as i32 - 127) }
-}
-
 /// `1 + x`, reduced, for a finite `x` above minus one; anything for others.
 #[inline(always)]
 pub fn reduce_one_plus(x: f64) -> Reduced {
     let (sum, error) = two_sum(1.0, x);
     let Reduced { f: (f, _), k } = reduce(sum);
     // Times 2^-k, as long as it counts.
-    let unit = f64::from_bits((2 * ONE_64).wrapping_sub(exponent(sum)));
+    let unit = f64::from_bits((2 * ONE_64).wrapping_sub(counted_from_root(sum) & EXPONENT_64));
     let error = if sum < SWALLOWS_ONE { error * unit } else { 0.0 };
     Reduced { f: normalised(f, error), k }
 }

@@ -7,7 +7,7 @@
 
 use super::columns::{lanes, lanes_mut};
 use super::log2::{
-    LN2, LOG2_FIRST, Reduced, exp2_exact, exp2_fast, is_odd, is_odd_f32, log2_exact, log2_fast, reduce, reduce_f32,
+    LN2, LOG2_FIRST, Reduced, exp2_exact, exp2_fast, is_odd, is_odd_f32, log2_exact, log2_fast, reduce,
     reduce_one_plus, reduce_subnormal,
 };
 use super::{Kernel, copy};
@@ -19,7 +19,7 @@ use crate::tiles::{Rows, RowsMut};
 use std::marker::PhantomData;
 
 /// Elements that are taken together.
-const LANES: usize = 16;
+const LANES: usize = 32;
 /// Part of the offset below which what it leaves of a logarithm is worked out in two words.
 const NEAR: f64 = 1.0 / 2048.0;
 /// Offsets from which on powers are worked out in two words: their errors would show in 32 bits.
@@ -76,6 +76,9 @@ pub struct Parameters {
     scale: Vec<f64>,
     scale_rest: Vec<f64>,
     near: Vec<f64>,
+    /// Of logarithms: the shift times the scale, and results below which it has cancelled too much.
+    summand: Vec<f64>,
+    lost: Vec<f32>,
     far: bool,
 }
 
@@ -86,22 +89,33 @@ impl Parameters {
         columns: impl ExactSizeIterator<Item = (Dd, Dd)> + Clone,
         times: usize,
     ) -> Result<(), Error> {
-        let fill = |values: &mut Vec<f64>, default: f64, part: &dyn Fn((Dd, Dd)) -> f64| {
+        fn repeated<T: Copy>(
+            values: &mut Vec<T>,
+            default: T,
+            columns: impl ExactSizeIterator<Item = T> + Clone,
+            times: usize,
+        ) -> Result<(), Error> {
             values.clear();
             memory::reserve(values, columns.len() * times + LANES)?;
             for _ in 0..times {
-                values.extend(columns.clone().map(part));
+                values.extend(columns.clone());
             }
             // The last chunk of a row is filled up.
             values.extend([default; LANES]);
             Ok(())
+        }
+        let fill = |values: &mut Vec<f64>, default: f64, part: fn((Dd, Dd)) -> f64| {
+            repeated(values, default, columns.clone().map(part), times)
         };
         // Zero is minus zero, which leaves the sign of every zero that it is added to.
-        fill(&mut self.shift, -0.0, &|(shift, _)| if shift.hi == 0.0 { -0.0 } else { shift.hi })?;
-        fill(&mut self.shift_rest, 0.0, &|(shift, _)| shift.lo)?;
-        fill(&mut self.scale, 1.0, &|(_, scale)| scale.hi)?;
-        fill(&mut self.scale_rest, 0.0, &|(_, scale)| scale.lo)?;
-        fill(&mut self.near, 0.0, &|(shift, _)| shift.hi.abs() * NEAR)?;
+        fill(&mut self.shift, -0.0, |(shift, _)| if shift.hi == 0.0 { -0.0 } else { shift.hi })?;
+        fill(&mut self.shift_rest, 0.0, |(shift, _)| shift.lo)?;
+        fill(&mut self.scale, 1.0, |(_, scale)| scale.hi)?;
+        fill(&mut self.scale_rest, 0.0, |(_, scale)| scale.lo)?;
+        fill(&mut self.near, 0.0, |(shift, _)| shift.hi.abs() * NEAR)?;
+        fill(&mut self.summand, -0.0, |(shift, scale)| if shift.hi == 0.0 { -0.0 } else { shift.hi * scale.hi })?;
+        let lost = columns.map(|(shift, scale)| (shift.hi * scale.hi * NEAR).abs() as f32);
+        repeated(&mut self.lost, 0.0, lost, times)?;
         self.far = self.shift.iter().any(|shift| shift.abs() >= FAR);
         Ok(())
     }
@@ -131,6 +145,8 @@ impl Parameters {
             scale: lanes(&self.scale, at),
             scale_rest: lanes(&self.scale_rest, at),
             near: lanes(&self.near, at),
+            summand: lanes(&self.summand, at),
+            lost: lanes(&self.lost, at),
         }
     }
 }
@@ -142,6 +158,8 @@ struct Chunk<'a> {
     scale: &'a [f64; LANES],
     scale_rest: &'a [f64; LANES],
     near: &'a [f64; LANES],
+    summand: &'a [f64; LANES],
+    lost: &'a [f32; LANES],
 }
 
 impl Chunk<'_> {
@@ -206,7 +224,7 @@ impl Operand for f32 {
 
     #[inline(always)]
     fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
-        if ONE_PLUS { f64::from(self).reduced::<true>() } else { (reduce_f32(self), is_odd_f32(self)) }
+        if ONE_PLUS { f64::from(self).reduced::<true>() } else { (reduce(f64::from(self)), is_odd_f32(self)) }
     }
 
     #[inline(always)]
@@ -231,54 +249,79 @@ impl Operand for f64 {
 
 /// What is done with neighbouring columns of one row.
 trait Map<I, U> {
-    fn chunk(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen);
+    /// The results, and whether one of them must be worked out again with care.
+    fn fast(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], bool);
+    /// The results of any elements, and what was met.
+    fn careful(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen);
 }
 
 struct Log<'a, const ONE_PLUS: bool>(&'a Parameters);
 
+impl<const ONE_PLUS: bool> Log<'_, ONE_PLUS> {
+    /// What a reduced element becomes in column `j`, to twice the precision of `f64`.
+    #[inline(always)]
+    fn exact<I: Operand>(parameters: &Chunk<'_>, j: usize, x: I, reduced: Reduced) -> f64 {
+        let log = log2_exact(reduced);
+        parameters.logarithm(j, if ONE_PLUS && x.to_f64() == 0.0 { (x.to_f64(), 0.0) } else { log })
+    }
+
+    /// What an element that cannot be reduced becomes in column `j`.
+    fn odd(parameters: &Chunk<'_>, j: usize, x: f64) -> f64 {
+        if x == f64::INFINITY {
+            x * parameters.scale[j]
+        } else if x > 0.0 {
+            parameters.logarithm(j, log2_exact(reduce_subnormal(x)))
+        } else {
+            f64::NAN
+        }
+    }
+}
+
 impl<I: Operand, U: Output, const ONE_PLUS: bool> Map<I, U> for Log<'_, ONE_PLUS> {
     #[inline(always)]
-    fn chunk(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen) {
+    fn fast(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], bool) {
+        let parameters = self.0.at(at);
+        let mut y = [U::from_f64(0.0); LANES];
+        let mut again = false;
+        for j in 0..LANES {
+            let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
+            again |= odd;
+            if U::NEEDS_EXACT {
+                again |= ONE_PLUS && x[j].to_f64().abs() < TINY && x[j].to_f64() != 0.0;
+                y[j] = U::from_f64(Self::exact(&parameters, j, x[j], reduced));
+            } else {
+                let log = log2_fast(reduced);
+                let log = if ONE_PLUS && x[j].to_f64() == 0.0 { x[j].to_f64() } else { log };
+                let mapped = log.mul_add(parameters.scale[j], parameters.summand[j]);
+                // In `f32`, of which there are more to a vector.
+                again |= (mapped as f32).abs() < parameters.lost[j];
+                y[j] = U::from_f64(mapped);
+            }
+        }
+        (y, again)
+    }
+
+    #[inline(always)]
+    fn careful(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen) {
         let parameters = self.0.at(at);
         let mut y = [U::from_f64(0.0); LANES];
         let mut any_odd = false;
-        let mut inexact = U::NEEDS_EXACT;
-        if !U::NEEDS_EXACT {
-            for j in 0..LANES {
-                let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
-                let log = log2_fast(reduced);
-                let log = if ONE_PLUS && x[j].to_f64() == 0.0 { x[j].to_f64() } else { log };
-                let moved = log + parameters.shift[j];
-                any_odd |= odd;
-                inexact |= moved.abs() < parameters.near[j];
-                y[j] = U::from_f64(moved * parameters.scale[j]);
-            }
-        }
-        if inexact {
-            for j in 0..LANES {
-                let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
-                any_odd |= odd | (ONE_PLUS && U::NEEDS_EXACT && x[j].to_f64().abs() < TINY && x[j].to_f64() != 0.0);
-                let log = log2_exact(reduced);
-                let log = if ONE_PLUS && x[j].to_f64() == 0.0 { (x[j].to_f64(), 0.0) } else { log };
-                y[j] = U::from_f64(parameters.logarithm(j, log));
-            }
+        for j in 0..LANES {
+            let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
+            any_odd |= odd | (ONE_PLUS && U::NEEDS_EXACT);
+            y[j] = U::from_f64(Self::exact(&parameters, j, x[j], reduced));
         }
         let mut seen = Seen::default();
         if any_odd {
             for j in 0..LANES {
-                if x[j].reduced::<ONE_PLUS>().1 {
-                    let x = x[j].to_f64();
+                let (_, odd) = x[j].reduced::<ONE_PLUS>();
+                let x = x[j].to_f64();
+                if odd {
                     seen |= Seen { infinite: x.is_infinite(), outside: x <= if ONE_PLUS { -1.0 } else { 0.0 } };
-                    y[j] = U::from_f64(if x == f64::INFINITY {
-                        x * parameters.scale[j]
-                    } else if x > 0.0 {
-                        parameters.logarithm(j, log2_exact(reduce_subnormal(x)))
-                    } else {
-                        f64::NAN
-                    });
+                    y[j] = U::from_f64(Self::odd(&parameters, j, x));
                 } else if ONE_PLUS
                     && U::NEEDS_EXACT
-                    && let Some(exact) = parameters.tiny_logarithm(j, x[j].to_f64())
+                    && let Some(exact) = parameters.tiny_logarithm(j, x)
                 {
                     y[j] = U::from_f64(exact);
                 }
@@ -292,45 +335,72 @@ struct Power<'a, const LESS_ONE: bool>(&'a Parameters);
 
 impl<I: Operand, U: Output, const LESS_ONE: bool> Map<I, U> for Power<'_, LESS_ONE> {
     #[inline(always)]
-    fn chunk(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen) {
+    fn fast(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], bool) {
         let parameters = self.0.at(at);
         let mut y = [U::from_f64(0.0); LANES];
-        let mut any_odd = false;
-        for x in x {
-            any_odd |= !x.to_f64().is_finite();
-        }
-        let mut inexact = U::NEEDS_EXACT || self.0.far;
-        if !inexact {
-            for j in 0..LANES {
-                let t = x[j].to_f64().mul_add(parameters.scale[j], parameters.shift[j]);
+        let mut again = !U::NEEDS_EXACT && self.0.far;
+        for j in 0..LANES {
+            let z = x[j].to_f64();
+            again |= !z.is_finite();
+            y[j] = U::from_f64(if U::NEEDS_EXACT {
+                let t = parameters.power(j, z);
+                again |= LESS_ONE && t.0.abs() < TINY && t.0 != 0.0;
+                exp2_exact::<LESS_ONE>(t)
+            } else {
+                let t = z.mul_add(parameters.scale[j], parameters.shift[j]);
                 // Less one, what the shift leaves of the exponent shows.
-                inexact |= LESS_ONE && t.abs() < parameters.near[j];
-                y[j] = U::from_f64(exp2_fast::<LESS_ONE>(t));
-            }
+                again |= LESS_ONE && t.abs() < parameters.near[j];
+                exp2_fast::<LESS_ONE>(t)
+            });
         }
-        if inexact {
-            for j in 0..LANES {
-                let t = parameters.power(j, x[j].to_f64());
-                any_odd |= LESS_ONE && U::NEEDS_EXACT && t.0.abs() < TINY && t.0 != 0.0;
-                y[j] = U::from_f64(exp2_exact::<LESS_ONE>(t));
-            }
-        }
+        (y, again)
+    }
+
+    #[inline(always)]
+    fn careful(&self, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen) {
+        let parameters = self.0.at(at);
+        let mut y = [U::from_f64(0.0); LANES];
         let mut seen = Seen::default();
-        if any_odd {
-            for j in 0..LANES {
-                seen.infinite |= x[j].to_f64().is_infinite();
-                if x[j].to_f64().is_nan() {
-                    y[j] = U::from_f64(f64::NAN);
-                } else if LESS_ONE
-                    && U::NEEDS_EXACT
-                    && let Some(exact) = parameters.tiny_power(j, x[j].to_f64())
-                {
-                    y[j] = U::from_f64(exact);
-                }
+        for j in 0..LANES {
+            y[j] = U::from_f64(exp2_exact::<LESS_ONE>(parameters.power(j, x[j].to_f64())));
+        }
+        for j in 0..LANES {
+            let z = x[j].to_f64();
+            seen.infinite |= z.is_infinite();
+            if z.is_nan() {
+                y[j] = U::from_f64(f64::NAN);
+            } else if LESS_ONE
+                && U::NEEDS_EXACT
+                && let Some(exact) = parameters.tiny_power(j, z)
+            {
+                y[j] = U::from_f64(exact);
             }
         }
         (y, seen)
     }
+}
+
+/// One chunk with care: a kernel by itself, so that the loop around the fast one stays small.
+struct Careful<'a, I, U, M> {
+    columns: &'a M,
+    at: usize,
+    x: &'a [I; LANES],
+    element: PhantomData<U>,
+}
+
+impl<I: Operand, U: Output, M: Map<I, U>> Kernel for Careful<'_, I, U, M> {
+    type Output = ([U; LANES], Seen);
+
+    #[inline(always)]
+    fn run(self) -> ([U; LANES], Seen) {
+        self.columns.careful(self.at, self.x)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn careful<I: Operand, U: Output, M: Map<I, U>>(columns: &M, at: usize, x: &[I; LANES]) -> ([U; LANES], Seen) {
+    super::run(Careful { columns, at, x, element: PhantomData })
 }
 
 struct Walk<'a, I, U, M> {
@@ -351,23 +421,32 @@ impl<I: Operand, U: Output, M: Map<I, U>> Kernel for Walk<'_, I, U, M> {
             let (x, y) = (rows.row(index), out.row(index));
             let mut at = 0;
             while at + LANES <= x.len() {
-                let (mapped, met) = columns.chunk(at, lanes(x, at));
+                let elements: [I; LANES] = *lanes(x, at);
+                let (mapped, again) = columns.fast(at, &elements);
                 let target: &mut [U; LANES] = lanes_mut(y, at);
                 if stream {
-                    copy::stream_wide_lanes(mapped, target)
+                    copy::stream_lanes(&mapped, target);
                 } else {
-                    *target = mapped
+                    *target = mapped;
                 }
-                seen |= met;
+                if again {
+                    let (mapped, met) = careful(&columns, at, &elements);
+                    *target = mapped;
+                    seen |= met;
+                }
                 at += LANES;
             }
             let rest = x.len() - at;
             if rest > 0 {
                 let mut filled = [I::ONE; LANES];
                 filled[..rest].copy_from_slice(&x[at..]);
-                let (mapped, met) = columns.chunk(at, &filled);
+                let (mapped, again) = columns.fast(at, &filled);
                 y[at..].copy_from_slice(&mapped[..rest]);
-                seen |= met;
+                if again {
+                    let (mapped, met) = careful(&columns, at, &filled);
+                    y[at..].copy_from_slice(&mapped[..rest]);
+                    seen |= met;
+                }
             }
         }
         seen

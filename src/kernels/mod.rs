@@ -77,6 +77,12 @@ impl Level {
         }
     }
 
+    /// Whether the level in force has vectors of 32 bytes. (Before it is first asked for, none has.)
+    #[inline(always)]
+    pub fn has_avx() -> bool {
+        LEVEL.load(Ordering::Relaxed) > Self::Baseline as u8
+    }
+
     /// The best that this CPU has.
     pub fn best() -> Self {
         Self::ALL.into_iter().rev().find(|level| level.is_supported()).unwrap_or(Self::Baseline)
