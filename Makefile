@@ -74,8 +74,7 @@ test-loaders: $(VENV)/.build $(LOADERS)/.loaders-group
 
 lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
 	cargo fmt --check
-	cargo clippy --quiet --all-targets -- -D warnings
-	cargo clippy --quiet --features python -- -D warnings
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	$(BIN)/ruff format --check python tests benches examples
 	$(BIN)/ruff check python tests benches examples
 	$(BIN)/mypy
@@ -85,7 +84,7 @@ bench: $(VENV)/.build $(VENV)/.bench-group
 	$(BIN)/python benches/peers.py
 
 bench-kernels:
-	cargo bench --bench kernels
+	cargo bench --package planish-benches
 
 format: $(VENV)/.lint-group
 	cargo fmt

@@ -1,5 +1,6 @@
 //! The one error type of the core.
 
+use crate::array::{DType, tuple};
 use thiserror::Error;
 
 /// Why a computation was refused. The Python layer adds the name of the argument where the core cannot know it.
@@ -31,6 +32,34 @@ pub enum Error {
     /// A count, a sum of weights or an exact sum of integers that would no longer fit.
     #[error("would make a count or a sum of weights too large (more than 2**63 - 1 elements)")]
     Overflow,
+    /// An array for results of another dtype.
+    #[error("has dtype {}; the result has dtype {}", got.name(), result.name())]
+    ResultDType {
+        /// The array's.
+        got: DType,
+        /// The result's.
+        result: DType,
+    },
+    /// An array for results of another shape.
+    #[error("has shape {}; the result has shape {}", tuple(got), tuple(result))]
+    ResultShape {
+        /// The array's.
+        got: Vec<usize>,
+        /// The result's.
+        result: Vec<usize>,
+    },
+    /// An array for results that cannot be written.
+    #[error("is read-only; a writeable array is accepted")]
+    ReadOnly,
+    /// An array for results of which several elements are one.
+    #[error("has several elements in the same memory; an array without such overlaps is accepted")]
+    OverlapsItself,
+    /// An array for results that would overwrite elements before they are read.
+    #[error(
+        "overlaps the input and would overwrite elements before they are read; an array of other memory, or the input \
+         itself where it has the dtype of the result, is accepted"
+    )]
+    OverlapsInput,
     /// Memory that could not be had.
     #[error("not enough memory for {count} elements of {size} bytes")]
     OutOfMemory {

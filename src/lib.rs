@@ -12,9 +12,10 @@
 //!
 //! [`sparse`] does the same for compressed sparse matrices. Layers of networks ([`transform::layers`]) take statistic and
 //! map of a group together while it is in the cache. [`element`] is what an array may hold, [`dd`] the double-double
-//! arithmetic that keeps long merges exact, [`parallel`] the fork-aware threads, [`memory`] the vectors that may be too large, and [`error`] the one error type. Python
-//! lives in `python/` alone.
+//! arithmetic that keeps long merges exact, [`parallel`] the fork-aware threads, [`memory`] the vectors that may be too large, and [`error`] the one error type. The
+//! extension for Python is a crate of its own, in `python/`.
 
+pub mod array;
 pub mod dd;
 pub mod element;
 pub mod error;
@@ -27,6 +28,3 @@ pub mod stats;
 pub mod tiles;
 pub mod transform;
 pub mod view;
-
-#[cfg(feature = "python")]
-mod python;

@@ -19,7 +19,7 @@ pub mod quantiles;
 pub mod sketch;
 pub mod sketches;
 pub mod source;
-pub(crate) mod sums;
+pub mod sums;
 pub mod weights;
 
 use crate::element::Element;

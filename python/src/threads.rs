@@ -1,8 +1,8 @@
 //! Thread counts, the GIL and the instruction-set level, as Python sees them.
 
 use super::errors::quoted;
-use crate::kernels::{Level, VARIABLE};
-use crate::parallel;
+use planish::kernels::{Level, VARIABLE};
+use planish::parallel;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -3,26 +3,29 @@
 use super::affine::{result_dtype, target};
 use super::arrays::{Array, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::{infinite, quoted, to_python};
+use super::errors::{Raise, infinite, quoted, to_python};
 use super::results::to_numpy;
 use super::threads;
-use crate::error::Error;
-use crate::kernels::norms::Norm;
-use crate::memory;
-use crate::stats::extrema::Extrema;
-use crate::transform::affine::Target;
-use crate::transform::normalize::{divisor, normalize as normalize_array};
+use planish::error::Error;
+use planish::kernels::norms::Norm;
+use planish::memory;
+use planish::stats::extrema::Extrema;
+use planish::transform::affine::Target;
+use planish::transform::normalize::{divisor, normalize as normalize_array};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-impl FromPyObject<'_, '_> for Norm {
+/// The `norm` of scikit-learn, by its name.
+pub struct NormName(pub Norm);
+
+impl FromPyObject<'_, '_> for NormName {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         match object.extract::<&str>() {
-            Ok("l1") => Ok(Self::L1),
-            Ok("l2") => Ok(Self::L2),
-            Ok("max") => Ok(Self::Max),
+            Ok("l1") => Ok(Self(Norm::L1)),
+            Ok("l2") => Ok(Self(Norm::L2)),
+            Ok("max") => Ok(Self(Norm::Max)),
             _ => Err(PyValueError::new_err(format!(
                 "norm must be 'l1', 'l2' or 'max'; got {}",
                 quoted(&object.repr()?.to_string())
@@ -53,7 +56,7 @@ fn vectors<'py>(x: &Bound<'py, PyAny>) -> PyResult<Array<'py>> {
 pub fn normalize<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
-    norm: Norm,
+    norm: NormName,
     along: &Bound<'py, PyAny>,
     tiny: f64,
     dtype: Option<&Bound<'py, PyAny>>,
@@ -68,14 +71,14 @@ pub fn normalize<'py>(
     let finite = with_float!(x.dtype, T => {
         let (view, along) = (x.view::<T>(), &along);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
-        let (all, len) = (memory::filled(false, x.shape.len())?, x.len() as u64);
+        let (all, len) = (memory::filled(false, x.shape.len()).raise()?, x.len() as u64);
         let finite = target != Target::Input || threads::run(py, bytes, move |threads| {
             let extrema = Extrema::of(view, &all, threads)?;
             Ok::<_, Error>(!extrema.has_infinity() && extrema.cells.iter().all(|cell| cell.count == len))
-        })?;
+        }).raise()?;
         finite && with_float!(dtype, U => {
             let out = result.view_mut::<U>();
-            threads::run(py, bytes, move |threads| normalize_array(norm, view, out, along, tiny, target, threads))?
+            threads::run(py, bytes, move |threads| normalize_array(norm.0, view, out, along, tiny, target, threads)).raise()?
         })
     });
     if !finite {
@@ -89,7 +92,7 @@ pub fn normalize<'py>(
 pub fn norms<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
-    norm: Norm,
+    norm: NormName,
     along: &Bound<'py, PyAny>,
     tiny: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -97,9 +100,9 @@ pub fn norms<'py>(
     let mut kept = ChannelAxes::new(along)?.kept(x.shape.len())?;
     kept.iter_mut().for_each(|kept| *kept = !*kept);
     let (lengths, infinite_found) = with_float!(x.dtype, T => {
-        let (view, kept, all) = (x.view::<T>(), &kept, memory::filled(false, x.shape.len())?);
+        let (view, kept, all) = (x.view::<T>(), &kept, memory::filled(false, x.shape.len()).raise()?);
         threads::run(py, x.bytes(), move |threads| {
-            let lengths = crate::stats::norms::norms(norm, view, kept, threads);
+            let lengths = planish::stats::norms::norms(norm.0, view, kept, threads);
             // A length may be out of range where no element is.
             let suspect =
                 lengths.as_ref().is_ok_and(|lengths| lengths.iter().any(|scaled| scaled.length.hi.is_infinite()));

@@ -1,8 +1,9 @@
 //! `planish.stats.Moments`.
 
-use super::arrays::{DType, doubles, tuple, with_element};
+use super::arrays::{DType, doubles, tuple};
+use planish::with_element;
 use super::axes::{ChannelAxes, Chosen};
-use super::errors::{infinite, quoted, to_python};
+use super::errors::{Raise, infinite, quoted, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
 use super::stream::{
@@ -10,12 +11,12 @@ use super::stream::{
     saved_shape, text,
 };
 use super::threads;
-use crate::dd::Dd;
-use crate::error::Error;
-use crate::memory;
-use crate::stats::MOST_ELEMENTS;
-use crate::stats::moments::{FloatCell, IntegerCell, Moments, scale};
-use crate::stats::source::Masked;
+use planish::dd::Dd;
+use planish::error::Error;
+use planish::memory;
+use planish::stats::MOST_ELEMENTS;
+use planish::stats::moments::{FloatCell, IntegerCell, Moments, scale};
+use planish::stats::source::Masked;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -80,7 +81,7 @@ impl PyMoments {
         values: impl FnOnce(&Moments) -> Result<Vec<f64>, Error>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (shape, statistics) = self.stream.snapshot()?.seen()?;
-        to_numpy(py, values(&statistics)?, &shape)
+        to_numpy(py, values(&statistics).raise()?, &shape)
     }
 
     fn parameters(&self) -> String {
@@ -156,7 +157,7 @@ impl PyMoments {
         }
         let (count_shape, mut counts) = doubles(count, "count")?;
         if count_shape.is_empty() {
-            counts = memory::filled(counts.first().copied().unwrap_or_default(), mean.len())?;
+            counts = memory::filled(counts.first().copied().unwrap_or_default(), mean.len()).raise()?;
         } else if count_shape != shape {
             return Err(PyValueError::new_err(format!(
                 "count has shape {}; a number or shape {} is accepted",
@@ -251,7 +252,7 @@ impl PyMoments {
         let py = slf.py();
         let stream = &slf.get().stream;
         let name = |index: usize| names.get_item(index)?.extract::<String>();
-        let mut batches: Vec<Batch<'py>> = memory::with_room(arrays.len())?;
+        let mut batches: Vec<Batch<'py>> = memory::with_room(arrays.len()).raise()?;
         for (index, x) in arrays.iter().enumerate() {
             let batch = stream.batch(&x, &name(index)?)?;
             if let Some(first) = batches.first() {
@@ -271,10 +272,10 @@ impl PyMoments {
             batches.push(batch);
         }
         let Some(first) = batches.first() else { return Ok(slf) };
-        let (shape, dtype) = (memory::copied(&first.shape)?, first.x.dtype);
+        let (shape, dtype) = (memory::copied(&first.shape).raise()?, first.x.dtype);
         let bytes = batches.iter().map(|batch| batch.x.bytes()).sum();
         let moments = with_element!(dtype, T => {
-            let arrays: Vec<_> = memory::collect(batches.iter().map(|batch| (batch.x.view::<T>(), &batch.kept[..])))?;
+            let arrays: Vec<_> = memory::collect(batches.iter().map(|batch| (batch.x.view::<T>(), &batch.kept[..]))).raise()?;
             let arrays = &arrays[..];
             threads::run(py, bytes, move |threads| Moments::of_each(arrays, threads))
         });
@@ -400,7 +401,7 @@ impl PyMoments {
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let Some((shape, statistics)) = self.stream.snapshot()?.any() else { return to_numpy(py, [0_i64], &[]) };
-        let count = statistics.count()?;
+        let count = statistics.count().raise()?;
         if statistics.weighted {
             return to_numpy(py, count, &shape);
         }
@@ -474,14 +475,14 @@ impl PyMoments {
                 weight: Dd { hi: w, lo: w_lo },
                 mean: Dd { hi: mean, lo: mean_lo },
                 m2: Dd { hi: m2, lo: m2_lo },
-            }))?,
+            })).raise()?,
             integers: memory::collect(integers.into_iter().map(|[count, sum, sum_high, square, square_high]| {
                 IntegerCell {
                     count,
                     sum: i128::from(sum) | (i128::from(sum_high as i64) << 64),
                     square: u128::from(square) | (u128::from(square_high) << 64),
                 }
-            }))?,
+            })).raise()?,
         };
         // Where sums have overflowed, the mean and what goes with it may be anything.
         let sound =

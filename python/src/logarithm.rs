@@ -1,15 +1,16 @@
 //! Logarithms and powers for Python.
 
 use super::affine::{result_dtype, target};
-use super::arrays::{Array, doubles, tuple, with_element, with_float};
+use super::arrays::{Array, doubles, tuple, with_float};
+use planish::with_element;
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::infinite;
+use super::errors::{Raise, infinite};
 use super::threads;
-use crate::kernels::logarithm::{Function, Seen};
-use crate::memory;
-use crate::stats::extrema::Extrema;
-use crate::transform::affine::{Target, map_elements};
-use crate::transform::logarithm::{Base, Logarithm};
+use planish::kernels::logarithm::{Function, Seen};
+use planish::memory;
+use planish::stats::extrema::Extrema;
+use planish::transform::affine::{Target, map_elements};
+use planish::transform::logarithm::{Base, Logarithm};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
@@ -19,7 +20,7 @@ pyo3::create_exception!(planish._core, DomainError, PyValueError, "Numbers outsi
 /// Offset or scale: one for all channels, or as many as there are channels.
 fn parameter(values: &Bound<'_, PyAny>, name: &str, shape: &[usize]) -> PyResult<Vec<f64>> {
     if let Ok(number) = values.cast_exact::<PyFloat>() {
-        return Ok(memory::collect([number.value()])?);
+        return Ok(memory::collect([number.value()]).raise()?);
     }
     let (given, values) = doubles(values, name)?;
     if given.is_empty() || given == shape {
@@ -59,8 +60,8 @@ pub fn logarithm<'py>(
     let mut scale = parameter(scale, "scale", &shape)?;
     let channels = offset.len().max(scale.len());
     let (first_offset, first_scale) = (offset.first().copied().unwrap_or(0.0), scale.first().copied().unwrap_or(1.0));
-    memory::resize(&mut offset, first_offset, channels)?;
-    memory::resize(&mut scale, first_scale, channels)?;
+    memory::resize(&mut offset, first_offset, channels).raise()?;
+    memory::resize(&mut scale, first_scale, channels).raise()?;
     let function = match (inverse, one_plus) {
         (false, false) => Function::Log,
         (false, true) => Function::LogOnePlus,
@@ -68,9 +69,9 @@ pub fn logarithm<'py>(
         (true, true) => Function::PowerLessOne,
     };
     let limit = if one_plus { -1.0 } else { 0.0 };
-    let logarithm = Logarithm::new(function, base.map_or(Base::E, Base::Number), &offset, &scale)?;
+    let logarithm = Logarithm::new(function, base.map_or(Base::E, Base::Number), &offset, &scale).raise()?;
     // One channel in all needs no place for each.
-    let kept = if channels == 1 { memory::filled(false, x.shape.len())? } else { kept };
+    let kept = if channels == 1 { memory::filled(false, x.shape.len()).raise()? } else { kept };
     let dtype = result_dtype(dtype, x.dtype)?;
     let (result, target) = target(&x, dtype, out, copy)?;
     let bytes = x.bytes().max(result.bytes());
@@ -78,21 +79,21 @@ pub fn logarithm<'py>(
     let seen = with_element!(x.dtype, T => {
         let (view, kept, logarithm) = (x.view::<T>(), &kept, &logarithm);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
-        let all = memory::filled(false, x.shape.len())?;
+        let all = memory::filled(false, x.shape.len()).raise()?;
         let found = if target == Target::Input && !(allow_infinity && (inverse || allow_outside)) {
             threads::run(py, bytes, move |threads| {
                 Extrema::of(view, &all, threads).map(|extrema| Seen {
                     infinite: extrema.has_infinity(),
                     outside: !inverse && extrema.cells.iter().any(|cell| cell.count > 0 && cell.min <= limit),
                 })
-            })?
+            }).raise()?
         } else {
             Seen::default()
         };
         if refused(found) { found } else {
             with_float!(dtype, U => {
                 let out = result.view_mut::<U>();
-                threads::run(py, bytes, move |threads| map_elements(logarithm, view, out, kept, target, threads))?
+                threads::run(py, bytes, move |threads| map_elements(logarithm, view, out, kept, target, threads)).raise()?
             })
         }
     });

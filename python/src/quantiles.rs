@@ -1,15 +1,16 @@
 //! Exact quantiles for Python.
 
-use super::arrays::{doubles, unmasked, with_element};
+use super::arrays::{doubles, unmasked};
+use planish::with_element;
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::{infinite, to_python};
+use super::errors::{Raise, infinite, to_python};
 use super::results::to_numpy;
 use super::stream::Mask;
 use super::threads;
-use crate::error::Error;
-use crate::memory;
-use crate::stats::quantiles::{Between, quantiles as exact};
-use crate::stats::source::Masked;
+use planish::error::Error;
+use planish::memory;
+use planish::stats::quantiles::{Between, quantiles as exact};
+use planish::stats::source::Masked;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -34,7 +35,7 @@ pub fn table<'py>(
     };
     let of = |(k, q): (usize, &f64), channel: &Vec<Between>| channel.get(k).map_or(f64::NAN, |found| value(*q, found));
     let values = q.iter().enumerate().flat_map(|q| between.iter().map(move |channel| of(q, channel)));
-    to_numpy(py, values, &memory::collect([q.len()].iter().chain(shape).copied())?)
+    to_numpy(py, values, &memory::collect([q.len()].iter().chain(shape).copied()).raise()?)
 }
 
 /// Exact quantiles `q` of every channel, interpolated linearly, NaN and what `mask` says left out: an array with an axis for

@@ -1,8 +1,8 @@
 //! The `channel_axis` parameter.
 
-use super::errors::{instead, quoted};
-use crate::layout::MAX_AXES;
-use crate::memory;
+use super::errors::{collect_all, Raise, instead, quoted};
+use planish::layout::MAX_AXES;
+use planish::memory;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple};
@@ -55,7 +55,7 @@ impl ChannelAxes {
             Ok(axes) if axes.len() > MAX_AXES => {
                 Err(PyValueError::new_err(format!("{name} names {} axes; an array has at most {MAX_AXES}", axes.len())))
             }
-            Ok(axes) => Ok(Self::Several(memory::collect_all(axes.iter().map(|axis| index(&axis)))?)),
+            Ok(axes) => Ok(Self::Several(collect_all(axes.iter().map(|axis| index(&axis)))?)),
             Err(_) => Ok(Self::One(index(axes)?)),
         }
     }
@@ -67,7 +67,7 @@ impl ChannelAxes {
 
     /// As [`Self::kept`], for the argument `name`.
     pub fn kept_as(&self, name: &str, ndim: usize) -> PyResult<Vec<bool>> {
-        let mut kept = memory::filled(false, ndim)?;
+        let mut kept = memory::filled(false, ndim).raise()?;
         let one = [if let Self::One(axis) = self { *axis } else { 0 }];
         let axes = match self {
             Self::One(_) => &one[..],

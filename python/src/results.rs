@@ -1,7 +1,8 @@
 //! New NumPy arrays; memory that cannot be had is a MemoryError.
 
+use super::errors::Raise;
 use super::arrays::{Array, DType};
-use crate::memory;
+use planish::memory;
 use numpy::npyffi::{NPY_ORDER, PY_ARRAY_API};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -18,7 +19,7 @@ fn descriptor(py: Python<'_>, dtype: DType) -> PyResult<Bound<'_, PyArrayDescr>>
 
 /// A new array in C order.
 pub fn empty<'py>(py: Python<'py>, shape: &[usize], dtype: DType) -> PyResult<Array<'py>> {
-    let mut dims: Vec<isize> = memory::collect(shape.iter().map(|len| *len as isize))?;
+    let mut dims: Vec<isize> = memory::collect(shape.iter().map(|len| *len as isize)).raise()?;
     let descr = descriptor(py, dtype)?.into_dtype_ptr();
     // SAFETY: NumPy's documented call with as many lengths as it is told, and a descriptor whose reference it takes
     // over; the result is a new reference or null with an exception set.
@@ -55,7 +56,7 @@ pub fn to_numpy<'py, T: numpy::Element + Copy>(
     shape: &[usize],
 ) -> PyResult<Bound<'py, PyAny>> {
     let scalar = shape.is_empty();
-    let mut dims: Vec<isize> = memory::collect(if scalar { &[1] } else { shape }.iter().map(|len| *len as isize))?;
+    let mut dims: Vec<isize> = memory::collect(if scalar { &[1] } else { shape }.iter().map(|len| *len as isize)).raise()?;
     let descr = numpy::dtype::<T>(py).into_dtype_ptr();
     // SAFETY: NumPy's documented call with as many lengths as it is told, and a descriptor whose reference it takes
     // over; the result is a new reference or null with an exception set.

@@ -1,16 +1,17 @@
 //! `planish.stats.Extrema`.
 
-use super::arrays::{doubles, tuple, with_element};
+use super::arrays::{doubles, tuple};
+use planish::with_element;
 use super::axes::{ChannelAxes, Chosen};
-use super::errors::{infinite, to_python};
+use super::errors::{Raise, infinite, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
 use super::stream::{Groups, Mask, Reduced, State, Stream, Zero, damaged, html, rows, saved, saved_shape, text};
 use super::threads;
-use crate::memory;
-use crate::stats::MOST_ELEMENTS;
-use crate::stats::extrema::{Cell, Extrema};
-use crate::stats::source::Masked;
+use planish::memory;
+use planish::stats::MOST_ELEMENTS;
+use planish::stats::extrema::{Cell, Extrema};
+use planish::stats::source::Masked;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -219,7 +220,7 @@ impl PyExtrema {
                 tuple(&max_shape)
             )));
         }
-        let cells: Vec<Cell> = memory::collect(min.into_iter().zip(max).map(|(min, max)| Cell { count, min, max }))?;
+        let cells: Vec<Cell> = memory::collect(min.into_iter().zip(max).map(|(min, max)| Cell { count, min, max })).raise()?;
         if !cells.iter().all(|cell| cell.min <= cell.max) {
             return Err(PyValueError::new_err("no min may be above its max"));
         }
@@ -327,7 +328,7 @@ impl PyExtrema {
         let (counts, bounds) = (rows::<u64, 1>(&field("count")?)?, rows::<f64, 2>(&field("bounds")?)?);
         let lengths = [counts.len(), bounds.len()];
         let cells = counts.into_iter().zip(bounds).map(|([count], [min, max])| Cell { count, min, max });
-        let cells: Vec<_> = memory::collect(cells)?;
+        let cells: Vec<_> = memory::collect(cells).raise()?;
         if !cells.iter().all(|cell| cell.count <= MOST_ELEMENTS) {
             return Err(damaged("counts that cannot be"));
         }

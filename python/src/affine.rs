@@ -1,14 +1,15 @@
 //! The affine map for Python.
 
-use super::arrays::{Array, DType, doubles, tuple, with_element, with_float};
+use super::arrays::{dtype_of, Array, DType, doubles, tuple, with_float};
+use planish::with_element;
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::{infinite, quoted};
+use super::errors::{Raise, infinite, quoted};
 use super::results::{empty_like, to_numpy};
 use super::threads;
-use crate::memory;
-use crate::stats::extrema::Extrema;
-use crate::transform::affine::{Affine, Target, map};
-use crate::transform::ranges::RangeMaps;
+use planish::memory;
+use planish::stats::extrema::Extrema;
+use planish::transform::affine::{Affine, Target, map};
+use planish::transform::ranges::RangeMaps;
 use numpy::PyArrayDescr;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -52,7 +53,7 @@ pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DTyp
         Err(error) if error.is_instance_of::<PyTypeError>(dtype.py()) => return Err(refused(&dtype.repr()?)),
         Err(error) => return Err(error),
     };
-    match DType::of(&descr) {
+    match dtype_of(&descr) {
         Some(dtype) if dtype.is_float() => Ok(dtype),
         _ => Err(refused(&PyString::new(dtype.py(), &quoted(&descr.str()?.to_string())))),
     }
@@ -143,13 +144,13 @@ pub fn affine<'py>(
     let spoiled = with_element!(x.dtype, T => {
         let (view, kept) = (x.view::<T>(), &kept);
         // Elements that would be overwritten are looked at first: an error leaves them as they were.
-        let all = memory::filled(false, x.shape.len())?;
+        let all = memory::filled(false, x.shape.len()).raise()?;
         let found = target == Target::Input && !allow_infinity && threads::run(py, bytes, move |threads| {
             Extrema::of(view, &all, threads).map(|extrema| extrema.has_infinity())
-        })?;
+        }).raise()?;
         found || with_float!(dtype, U => {
             let out = result.view_mut::<U>();
-            threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads))?
+            threads::run(py, bytes, move |threads| map(affine, view, out, kept, target, threads)).raise()?
         })
     });
     if spoiled && !allow_infinity {
@@ -176,11 +177,11 @@ pub fn range_maps<'py>(
     let (shape, low) = doubles(low, "low")?;
     let (_, high) = doubles(high, "high")?;
     let (_, constant) = doubles(constant, "constant")?;
-    let constant: Vec<bool> = memory::collect(constant.into_iter().map(|constant| constant != 0.0))?;
+    let constant: Vec<bool> = memory::collect(constant.into_iter().map(|constant| constant != 0.0)).raise()?;
     if high.len() != low.len() || constant.len() != low.len() {
         return Err(PyValueError::new_err("low, high and constant must have one shape"));
     }
-    let Some(maps) = RangeMaps::new(&low, &high, &constant, [a, b])? else {
+    let Some(maps) = RangeMaps::new(&low, &high, &constant, [a, b]).raise()? else {
         return Err(PyValueError::new_err(format!(
             "the range from {a:?} to {b:?} is too narrow or too wide: the ratio of a range of the data to it leaves the \
              range of float64"

@@ -1,7 +1,8 @@
 //! Errors of the core as Python exceptions that name the argument.
 
-use super::arrays::DType;
-use crate::error::Error;
+use planish::array::DType;
+use planish::error::Error;
+use planish::memory;
 use pyo3::exceptions::{PyException, PyMemoryError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -30,15 +31,31 @@ pub fn to_python(error: &Error, argument: &str) -> PyErr {
     match error {
         Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::Duplicates => DuplicateEntriesError::new_err(format!("{argument} {error}")),
+        Error::ResultDType { .. } => PyTypeError::new_err(format!("{argument} {error}")),
         error => PyValueError::new_err(format!("{argument} {error}")),
     }
 }
 
-/// Where no argument is to blame: only memory can be.
-impl From<Error> for PyErr {
-    fn from(error: Error) -> Self {
-        to_python(&error, "the state")
+/// What the core gives, or its error as an exception.
+pub trait Raise<T> {
+    /// The exception where no argument is to blame: only memory can be.
+    fn raise(self) -> PyResult<T>;
+}
+
+impl<T> Raise<T> for Result<T, Error> {
+    fn raise(self) -> PyResult<T> {
+        self.map_err(|error| to_python(&error, "the state"))
     }
+}
+
+/// The items, until one of them is an exception.
+pub fn collect_all<T>(items: impl IntoIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
+    let items = items.into_iter();
+    let mut collected = memory::with_room(items.size_hint().0).raise()?;
+    for item in items {
+        memory::push(&mut collected, item?).raise()?;
+    }
+    Ok(collected)
 }
 
 /// Characters of a caller's text or value that an error quotes.

@@ -5,12 +5,12 @@ use super::errors::{infinite, to_python};
 use super::quantiles::{check_q, table};
 use super::results::empty_like;
 use super::threads;
-use crate::error::Error;
-use crate::kernels::norms::Norm;
-use crate::memory;
-use crate::sparse::{self, Channels, Compressed};
-use crate::stats::extrema::Extrema;
-use crate::stats::moments::Moments;
+use planish::error::Error;
+use super::normalize::NormName;
+use planish::memory;
+use planish::sparse::{self, Channels, Compressed};
+use planish::stats::extrema::Extrema;
+use planish::stats::moments::Moments;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -183,11 +183,11 @@ pub fn sparse_scale<'py>(
 
 /// The data of a sparse matrix with every segment divided by its length.
 #[pyfunction]
-pub fn sparse_normalize<'py>(py: Python<'py>, matrix: Matrix<'py>, norm: Norm) -> PyResult<Bound<'py, PyAny>> {
+pub fn sparse_normalize<'py>(py: Python<'py>, matrix: Matrix<'py>, norm: NormName) -> PyResult<Bound<'py, PyAny>> {
     let (mut result, parts) = (Entries::new(&matrix)?, &matrix);
     let finite = with_matrix!(parts, matrix, T => {
         let out = result.slice::<T>();
-        threads::run(py, parts.bytes(), move |threads| sparse::normalize(norm, matrix, out, threads))
+        threads::run(py, parts.bytes(), move |threads| sparse::normalize(norm.0, matrix, out, threads))
     })
     .map_err(|error| parts.error("Input X", &error))?;
     if !finite {

@@ -1,21 +1,21 @@
 //! `planish.stats.Quantiles`.
 
-use super::arrays::with_element;
+use planish::with_element;
 use super::axes::Chosen;
-use super::errors::{infinite, quoted, to_python};
+use super::errors::{Raise, infinite, quoted, to_python};
 use super::quantiles::{check_q, table};
 use super::results::to_numpy;
 use super::stream::{
     Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, rows, saved, saved_number, saved_shape, text,
 };
 use super::threads;
-use crate::error::Error;
-use crate::memory;
-use crate::stats::channel::Channel;
-use crate::stats::sketch::Sketch;
-use crate::stats::sketches::Sketches;
-use crate::stats::source::Masked;
-use crate::stats::weights::scaled;
+use planish::error::Error;
+use planish::memory;
+use planish::stats::channel::Channel;
+use planish::stats::sketch::Sketch;
+use planish::stats::sketches::Sketches;
+use planish::stats::source::Masked;
+use planish::stats::weights::scaled;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -92,7 +92,7 @@ impl PyQuantiles {
     }
 
     fn try_clone(&self) -> PyResult<Self> {
-        Ok(Self { stream: self.stream.copy()?, q: memory::copied(&self.q)?, single: self.single, error: self.error })
+        Ok(Self { stream: self.stream.copy()?, q: memory::copied(&self.q).raise()?, single: self.single, error: self.error })
     }
 
     fn parameters(&self, py: Python<'_>) -> PyResult<String> {
@@ -302,7 +302,7 @@ impl PyQuantiles {
     fn quantiles<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (shape, statistics) = self.stream.snapshot()?.seen()?;
         let between = statistics.channels.iter().map(|channel| channel.quantiles(&self.q));
-        let between: Vec<_> = memory::collect_all(between)?;
+        let between: Vec<_> = memory::collect_all(between).raise()?;
         let table = table(py, &between, &self.q, &shape)?;
         if self.single { table.get_item(0) } else { Ok(table) }
     }
@@ -323,10 +323,10 @@ impl PyQuantiles {
         let (mut sizes, mut items, mut counted) = (Vec::new(), Vec::new(), Vec::new());
         for (index, Channel { counts, sketch }) in channels.iter().enumerate() {
             for (level, level_items) in sketch.levels.iter().enumerate() {
-                memory::extend(&mut sizes, [index as u64, level as u64, level_items.len() as u64])?;
-                memory::extend(&mut items, level_items.iter().copied())?;
+                memory::extend(&mut sizes, [index as u64, level as u64, level_items.len() as u64]).raise()?;
+                memory::extend(&mut items, level_items.iter().copied()).raise()?;
             }
-            memory::reserve(&mut counted, 3 * counts.len())?;
+            memory::reserve(&mut counted, 3 * counts.len()).raise()?;
             counted.extend(counts.iter().flat_map(|(value, count)| [index as i64, (*value).into(), *count as i64]));
         }
         let coins = channels.iter().flat_map(|channel| channel.sketch.coins);
@@ -354,7 +354,7 @@ impl PyQuantiles {
         let sketch = |(coins, [min, max]): ([u64; 3], [f64; 2])| Sketch { coins, min, max, ..Sketch::default() };
         let sketches = coins.into_iter().zip(bounds).map(sketch);
         let mut channels: Vec<Channel> =
-            memory::collect(sketches.map(|sketch| Channel { counts: Vec::new(), sketch }))?;
+            memory::collect(sketches.map(|sketch| Channel { counts: Vec::new(), sketch })).raise()?;
         let items = rows::<f64, 1>(&field("items")?)?;
         let mut items = items.as_flattened();
         for [index, level, len] in rows::<u64, 3>(&field("levels")?)? {
@@ -372,13 +372,13 @@ impl PyQuantiles {
                 return Err(damaged("items that cannot be"));
             }
             sketch.count += count as u64;
-            memory::push(&mut sketch.levels, memory::copied(taken)?)?;
+            memory::push(&mut sketch.levels, memory::copied(taken).raise()?).raise()?;
             items = rest;
         }
         if !items.is_empty() {
             return Err(damaged("levels that do not fit its items"));
         }
-        let mut totals: Vec<u64> = memory::collect(channels.iter().map(Channel::count))?;
+        let mut totals: Vec<u64> = memory::collect(channels.iter().map(Channel::count)).raise()?;
         for [index, value, count] in rows::<i64, 3>(&field("counts")?)? {
             let channel =
                 usize::try_from(index).ok().and_then(|index| channels.get_mut(index).zip(totals.get_mut(index)));
@@ -391,7 +391,7 @@ impl PyQuantiles {
             if !ascending || *total >= 1 << 62 {
                 return Err(damaged("counts that cannot be"));
             }
-            memory::push(&mut channel.counts, (value, count as u64))?;
+            memory::push(&mut channel.counts, (value, count as u64)).raise()?;
         }
         self.stream.restore(shape, lengths, false, Sketches { channels, unit })
     }

@@ -2,16 +2,16 @@
 
 use super::arrays::{Array, conversions, tuple, unmasked};
 use super::axes::{ChannelAxes, Chosen, kept_shape};
-use super::errors::{instead, quoted, to_python};
+use super::errors::{Raise, instead, quoted, to_python};
 use super::threads;
-use crate::element::Bool;
-use crate::error::Error;
-use crate::layout::MAX_AXES;
-use crate::memory;
-use crate::stats::extrema::Extrema;
-use crate::stats::moments::Moments;
-use crate::stats::sketches::Sketches;
-use crate::view::View;
+use planish::element::Bool;
+use planish::error::Error;
+use planish::layout::MAX_AXES;
+use planish::memory;
+use planish::stats::extrema::Extrema;
+use planish::stats::moments::Moments;
+use planish::stats::sketches::Sketches;
+use planish::view::View;
 use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -124,8 +124,8 @@ impl<S: Statistics> Stream<S> {
     /// A copy of the state.
     pub fn snapshot(&self) -> PyResult<State<S>> {
         let State { shape, statistics } = &*self.lock();
-        let shape = shape.as_deref().map(memory::copied).transpose()?;
-        Ok(State { shape, statistics: statistics.try_clone()? })
+        let shape = shape.as_deref().map(memory::copied).transpose().raise()?;
+        Ok(State { shape, statistics: statistics.try_clone().raise()? })
     }
 
     /// Look at an array before it is taken in.
@@ -143,7 +143,7 @@ impl<S: Statistics> Stream<S> {
 
     /// Join statistics of channels of `shape` to the state, which stays as it was if that fails.
     pub fn join(&self, shape: &[usize], name: &str, merge: impl FnOnce(&mut S) -> Result<(), Error>) -> PyResult<()> {
-        let ours = memory::copied(shape)?;
+        let ours = memory::copied(shape).raise()?;
         let mut state = self.lock();
         check_shape(&state, shape, name)?;
         merge(&mut state.statistics).map_err(|error| to_python(&error, name))?;
@@ -265,7 +265,7 @@ pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_
     let table = table.as_array();
     let mut values = table.iter().copied();
     let row = |_| std::array::from_fn(|_| values.next().unwrap_or_default());
-    Ok(memory::collect((0..table.len() / N).map(row))?)
+    Ok(memory::collect((0..table.len() / N).map(row)).raise()?)
 }
 
 /// The samples of an array, along its first axis, by the code of their group.
@@ -385,7 +385,7 @@ impl<'py> Weights<'py> {
         let x = &batch.x;
         let per_sample = array.shape.len() == 1 && x.shape.first() == array.shape.first();
         let strides = if array.shape == x.shape {
-            memory::copied(&array.strides)?
+            memory::copied(&array.strides).raise()?
         } else if per_sample {
             if batch.kept.first() == Some(&true) {
                 return Err(PyValueError::new_err(
@@ -393,7 +393,7 @@ impl<'py> Weights<'py> {
                      of the shape of x are accepted",
                 ));
             }
-            let mut strides = memory::filled(0, x.shape.len())?;
+            let mut strides = memory::filled(0, x.shape.len()).raise()?;
             strides.iter_mut().zip(&array.strides).for_each(|(stride, step)| *stride = *step);
             strides
         } else {
@@ -404,15 +404,15 @@ impl<'py> Weights<'py> {
                 tuple(&x.shape)
             )));
         };
-        let (view, all) = (array.view::<f64>(), memory::filled(false, array.shape.len())?);
+        let (view, all) = (array.view::<f64>(), memory::filled(false, array.shape.len()).raise()?);
         let extrema = threads::run(py, array.bytes(), move |threads| Extrema::of(view, &all, threads));
-        let good = |c: &crate::stats::extrema::Cell| {
+        let good = |c: &planish::stats::extrema::Cell| {
             c.count == array.len() as u64 && (c.count == 0 || c.min >= 0.0 && c.max.is_finite())
         };
-        if !extrema?.cells.iter().all(good) {
+        if !extrema.raise()?.cells.iter().all(good) {
             return Err(to_python(&Error::BadWeight, "weights"));
         }
-        Ok(Self { shape: memory::copied(&x.shape)?, strides, array })
+        Ok(Self { shape: memory::copied(&x.shape).raise()?, strides, array })
     }
 
     /// To read along with `x`.

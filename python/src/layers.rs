@@ -1,15 +1,15 @@
 //! Normalisation layers for Python.
 
 use super::affine::target;
-use super::arrays::{Array, DType, doubles, tuple, with_float};
+use super::arrays::{dtype_of, Array, DType, doubles, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
-use super::errors::{instead, quoted};
+use super::errors::{Raise, instead, quoted};
 use super::results::{empty_like, to_numpy};
 use super::threads;
-use crate::kernels::lines::Mean;
-use crate::transform::affine::Target;
-use crate::transform::layer_gradients::{Gradients, Point, differentiate};
-use crate::transform::layers::{Layer, Statistics, normalize};
+use planish::kernels::lines::Mean;
+use planish::transform::affine::Target;
+use planish::transform::layer_gradients::{Gradients, Point, differentiate};
+use planish::transform::layers::{Layer, Statistics, normalize};
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ type WithTwo<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<
 fn floats<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Array<'py>> {
     if let Ok(array) = object.cast::<PyUntypedArray>() {
         let descr = array.dtype();
-        if DType::of(&descr).is_none_or(|dtype| !dtype.is_float()) {
+        if dtype_of(&descr).is_none_or(|dtype| !dtype.is_float()) {
             return Err(PyTypeError::new_err(format!(
                 "{name} has dtype {}; float16, bfloat16, float32 and float64 in native byte order are accepted",
                 quoted(&descr.str()?.to_string())
@@ -124,7 +124,7 @@ pub fn layer<'py>(
     let found = with_float!(x.dtype, T => {
         let (view, out) = (x.view::<T>(), result.view_mut::<T>());
         threads::run(py, x.bytes(), move |threads| normalize(layer, view, out, target, statistics, threads))
-    })?;
+    }).raise()?;
     let result = out.cloned().unwrap_or_else(|| result.object.into_any());
     if !statistics {
         return Ok((result, None, None));
@@ -198,7 +198,7 @@ pub fn layer_gradient<'py>(
         let point = Point { x: x.view::<T>(), dy: dy.view::<T>(), known: known.as_ref() };
         let dx = result.view_mut::<T>();
         threads::run(py, x.bytes(), move |threads| differentiate(layer, point, dx, target, threads))
-    })?;
+    }).raise()?;
     let shape = kept_shape(&x.shape, &roles.own);
     let result = out.cloned().unwrap_or_else(|| result.object.into_any());
     Ok((result, to_numpy(py, dgamma, &shape)?, to_numpy(py, dbeta, &shape)?))

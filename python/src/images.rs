@@ -1,15 +1,17 @@
 //! Pictures for Python: from pixels to network input.
 
+use super::errors::{Raise, collect_all};
 use super::affine::result_dtype;
-use super::arrays::{Array, DType, doubles, tuple, with_element, with_float};
+use super::arrays::{Array, DType, doubles, tuple, with_float};
+use planish::with_element;
 use super::axes::ChannelAxes;
 use super::results::empty;
 use super::threads;
-use crate::error::Error;
-use crate::memory;
-use crate::transform::affine::{Affine, Target};
-use crate::transform::images::{Normalization, Picture, map_pictures};
-use crate::view::{View, ViewMut};
+use planish::error::Error;
+use planish::memory;
+use planish::transform::affine::{Affine, Target};
+use planish::transform::images::{Normalization, Picture, map_pictures};
+use planish::view::{View, ViewMut};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -24,8 +26,8 @@ struct Pictures<'py> {
 impl<'py> Pictures<'py> {
     fn new(images: &Bound<'py, PyAny>) -> PyResult<Self> {
         let items: Option<Vec<_>> = match images.cast::<PyList>() {
-            Ok(list) => Some(memory::collect(list.iter())?),
-            Err(_) => images.cast::<PyTuple>().ok().map(|tuple| memory::collect(tuple.iter())).transpose()?,
+            Ok(list) => Some(memory::collect(list.iter()).raise()?),
+            Err(_) => images.cast::<PyTuple>().ok().map(|tuple| memory::collect(tuple.iter())).transpose().raise()?,
         };
         let Some(items) = items else {
             if images.hasattr("__next__")? {
@@ -33,7 +35,7 @@ impl<'py> Pictures<'py> {
             }
             let array = Array::new(images, "X")?;
             return match array.shape.len() {
-                3 | 4 => Ok(Self { arrays: memory::collect([array])?, listed: false }),
+                3 | 4 => Ok(Self { arrays: memory::collect([array]).raise()?, listed: false }),
                 2 => Err(PyValueError::new_err(format!(
                     "X has shape {}; an image has 3 axes: X[..., None] (or X[None] for CHW) gives a grey one its channel",
                     tuple(&array.shape)
@@ -47,7 +49,7 @@ impl<'py> Pictures<'py> {
         if items.is_empty() {
             return Err(PyValueError::new_err("X is an empty list; at least one image is needed"));
         }
-        let mut arrays: Vec<Array<'py>> = memory::with_room(items.len())?;
+        let mut arrays: Vec<Array<'py>> = memory::with_room(items.len()).raise()?;
         for (index, item) in items.iter().enumerate() {
             let array = Array::new(item, &format!("X[{index}]"))?;
             if array.shape.len() != 3 {
@@ -81,7 +83,7 @@ impl<'py> Pictures<'py> {
     /// Shape of all of them as one array.
     fn shape(&self) -> PyResult<Vec<usize>> {
         let listed = self.listed.then_some(self.arrays.len());
-        Ok(memory::collect(listed.into_iter().chain(self.first()?.shape.iter().copied()))?)
+        Ok(memory::collect(listed.into_iter().chain(self.first()?.shape.iter().copied())).raise()?)
     }
 }
 
@@ -105,14 +107,14 @@ fn pictures<'a, T, U>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> P
     };
     match &x.arrays[..] {
         [only] if !x.listed && apart && out.shape.len() == 4 => {
-            memory::collect_all((0..only.shape.first().copied().unwrap_or_default()).map(|index| {
+            collect_all((0..only.shape.first().copied().unwrap_or_default()).map(|index| {
                 let (start, shape, strides) = only.part(index)?;
                 // SAFETY: one image of the input's memory, which `view` may read.
                 one(unsafe { View::new(start.cast_const(), shape, strides) }, index)
             }))
         }
-        [only] if !x.listed => Ok(memory::collect([Picture { x: only.view(), out: out.view_mut() }])?),
-        several => memory::collect_all(several.iter().enumerate().map(|(index, x)| one(x.view(), index))),
+        [only] if !x.listed => Ok(memory::collect([Picture { x: only.view(), out: out.view_mut() }]).raise()?),
+        several => collect_all(several.iter().enumerate().map(|(index, x)| one(x.view(), index))),
     }
 }
 
@@ -152,7 +154,7 @@ pub fn normalize_images<'py>(
         return Err(PyValueError::new_err("the channel axes of images are -1 and -3"));
     }
     let place = |axis: isize| axes.wrapping_add_signed(axis);
-    let mut out_shape = memory::copied(&shape)?;
+    let mut out_shape = memory::copied(&shape).raise()?;
     let channels = out_shape.remove(place(source));
     out_shape.insert(place(target), channels);
     let (result, mut kind) = match out {
@@ -175,7 +177,7 @@ pub fn normalize_images<'py>(
         kind = Target::Input;
     }
 
-    let bytes = x.arrays.iter().map(Array::bytes).sum::<usize>().max(result.bytes());
+    let bytes = x.arrays.iter().map(|x| x.bytes()).sum::<usize>().max(result.bytes());
     let (_, image) = shape.split_at(axes - 3);
     let batch = !apart && !x.listed && axes == 4;
     let mut kept = ChannelAxes::new(channel_axis)?.kept(3)?;
@@ -241,7 +243,7 @@ fn constants(
         for values in [&mut shift, &mut divisor] {
             if values.len() == 1 {
                 let value = values.first().copied().unwrap_or_default();
-                memory::resize(values, value, wanted)?;
+                memory::resize(values, value, wanted).raise()?;
             }
         }
     }
