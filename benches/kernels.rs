@@ -13,7 +13,7 @@ use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
 use planish::kernels::normalize::normalize_rows;
 use planish::kernels::norms::Norm;
-use planish::tiles::{Rows, RowsMut};
+use planish::rows::{Rows, RowsMut};
 use std::hint::black_box;
 
 const WIDTH: usize = 192;

@@ -16,15 +16,18 @@
 //! extension for Python is a crate of its own, in `python/`.
 
 pub mod array;
+pub mod axes;
+pub mod blocks;
 pub mod dd;
 pub mod element;
 pub mod error;
+pub mod groups;
 pub mod kernels;
-pub mod layout;
 pub mod memory;
 pub mod parallel;
+pub mod plan;
+pub mod rows;
 pub mod sparse;
 pub mod stats;
-pub mod tiles;
 pub mod transform;
 pub mod view;

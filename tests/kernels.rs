@@ -12,7 +12,7 @@ use planish::kernels::narrow::Narrow;
 use planish::kernels::normalize::normalize_rows;
 use planish::kernels::norms::Norm;
 use planish::kernels::{Level, reference};
-use planish::tiles::{Rows, RowsMut};
+use planish::rows::{Rows, RowsMut};
 use std::sync::{Mutex, PoisonError};
 
 /// The level is the process's: tests that force it take turns.

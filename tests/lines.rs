@@ -147,7 +147,8 @@ fn check<T: LayerElement>(shape: &[usize], shared: &[bool], own: &[bool], values
         shape.iter().zip(flags).filter(|(_, flag)| **flag == wanted).map(|(len, _)| *len).product()
     };
     let gamma: Vec<f64> = (0..number(own, true)).map(|i| 1.0 + i as f64 / 8.0).collect();
-    let layer = Layer { shared, own, gamma: Some(&gamma), beta: None, epsilon: 0.5, centred: true };
+    let kept: Vec<bool> = shared.iter().map(|shared| !shared).collect();
+    let layer = Layer { kept: &kept, own, gamma: Some(&gamma), beta: None, epsilon: 0.5, centred: true };
     let mut y = vec![T::from_f64(0.0); x.len()];
     // SAFETY: vectors of as many elements as the shape says, in C order, which outlive the views.
     let (view, out) = unsafe {

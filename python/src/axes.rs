@@ -1,7 +1,7 @@
 //! The `channel_axis` parameter.
 
 use super::errors::{collect_all, Raise, instead, quoted};
-use planish::layout::MAX_AXES;
+use planish::axes::MAX_AXES;
 use planish::memory;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;

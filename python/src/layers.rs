@@ -51,16 +51,17 @@ fn check_apart(out: &Array<'_>, input: &Array<'_>, name: &str) -> PyResult<()> {
 
 /// The axes of a layer, for each axis of its input.
 struct Roles {
-    shared: Vec<bool>,
+    kept: Vec<bool>,
     own: Vec<bool>,
 }
 
 impl Roles {
     /// `axis` shares a statistic; `own` are the axes of gamma and beta.
     fn new(axis: &Bound<'_, PyAny>, own: &Bound<'_, PyAny>, ndim: usize) -> PyResult<Self> {
-        let shared = ChannelAxes::named(axis, "axis")?.kept_as("axis", ndim)?;
+        let mut kept = ChannelAxes::named(axis, "axis")?.kept_as("axis", ndim)?;
+        kept.iter_mut().for_each(|shared| *shared = !*shared);
         let own = ChannelAxes::named(own, "axis")?.kept_as("axis", ndim)?;
-        Ok(Self { shared, own })
+        Ok(Self { kept, own })
     }
 
     /// Gamma or beta, in C order of the own axes of `x`.
@@ -114,7 +115,7 @@ pub fn layer<'py>(
     }
     let (result, target) = target(&x, x.dtype, out, true)?;
     let layer = Layer {
-        shared: &roles.shared,
+        kept: &roles.kept,
         own: &roles.own,
         gamma: gamma.as_deref(),
         beta: beta.as_deref(),
@@ -129,8 +130,8 @@ pub fn layer<'py>(
     if !statistics {
         return Ok((result, None, None));
     }
-    let kept: Vec<bool> = roles.shared.iter().map(|shared| !shared).collect();
-    let shape = kept_shape(&x.shape, &kept);
+    let kept = &roles.kept;
+    let shape = kept_shape(&x.shape, kept);
     let mean = found.mean.into_iter().map(|mean| mean.value);
     Ok((result, Some(to_numpy(py, mean, &shape)?), Some(to_numpy(py, found.var, &shape)?)))
 }
@@ -171,7 +172,7 @@ pub fn layer_gradient<'py>(
     }
     let roles = Roles::new(axis, own, x.shape.len())?;
     let gamma = roles.parameter(gamma, "gamma", &x)?;
-    let groups = Roles { own: roles.shared.iter().map(|shared| !shared).collect(), shared: Vec::new() };
+    let groups = Roles { own: roles.kept.clone(), kept: Vec::new() };
     let mean = groups.parameter(mean, "mean", &x)?;
     let var = groups.parameter(var, "var", &x)?;
     let exact = |mean: Vec<f64>| mean.into_iter().map(|value| Mean { value, rest: 0.0 }).collect();
@@ -193,7 +194,7 @@ pub fn layer_gradient<'py>(
         None => (empty_like(&x, x.dtype)?, Target::Fresh),
     };
     let layer =
-        Layer { shared: &roles.shared, own: &roles.own, gamma: gamma.as_deref(), beta: None, epsilon: eps, centred };
+        Layer { kept: &roles.kept, own: &roles.own, gamma: gamma.as_deref(), beta: None, epsilon: eps, centred };
     let Gradients { gamma: dgamma, beta: dbeta } = with_float!(x.dtype, T => {
         let point = Point { x: x.view::<T>(), dy: dy.view::<T>(), known: known.as_ref() };
         let dx = result.view_mut::<T>();

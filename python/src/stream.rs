@@ -6,7 +6,7 @@ use super::errors::{Raise, instead, quoted, to_python};
 use super::threads;
 use planish::element::Bool;
 use planish::error::Error;
-use planish::layout::MAX_AXES;
+use planish::axes::MAX_AXES;
 use planish::memory;
 use planish::stats::extrema::Extrema;
 use planish::stats::moments::Moments;

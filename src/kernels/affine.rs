@@ -13,7 +13,7 @@ use crate::dd::two_sum;
 use crate::element::{Element, Key, Output};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 use std::marker::PhantomData;
 
 const LANES: usize = 16;

@@ -8,7 +8,7 @@ use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 
 /// Rows whose elements inside the brackets are marked, a bit each, before they are collected.
 const GROUP: usize = 16;

@@ -6,7 +6,7 @@
 //! chunked, nor on the instruction set.
 
 use super::Kernel;
-use crate::tiles::{Group, GroupMut, Rows, RowsMut};
+use crate::rows::{Group, GroupMut, Rows, RowsMut};
 
 /// What a kernel does with a chunk of `L` neighbouring columns, `at` being the first, in `U` rows from `row` on.
 pub trait Columns<T> {

@@ -4,7 +4,7 @@ use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Element, Key};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 
 const LANES: usize = 32;
 const GROUP: usize = 4;

@@ -15,7 +15,7 @@ use crate::dd::{Dd, two_sum};
 use crate::element::{Element, Output};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 use std::marker::PhantomData;
 
 /// Elements that are taken together.

@@ -5,7 +5,7 @@ use super::columns::{Columns, Walk, WalkGroups, lanes, lanes_mut};
 use crate::element::{Bool, Element};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 
 /// Columns whose accumulators share the registers.
 const LANES: usize = 16;

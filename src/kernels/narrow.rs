@@ -19,7 +19,7 @@ use super::{Kernel, copy};
 use crate::element::{Element, Output};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 use std::marker::PhantomData;
 
 const LANES: usize = 16;

@@ -7,7 +7,7 @@ use crate::dd::Dd;
 use crate::element::{Element, Output};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 use std::ops::Range;
 
 /// Parts of a vector that are summed side by side.

@@ -9,7 +9,7 @@ use crate::dd::{Dd, two_sum};
 use crate::element::Element;
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 use std::marker::PhantomData;
 
 const LANES: usize = 16;

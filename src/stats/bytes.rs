@@ -6,7 +6,7 @@ use super::{Accumulator, Slots, Tile};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::memory;
-use crate::tiles::Rows;
+use crate::rows::Rows;
 
 /// Bytes that are counted at a time, each by counters of its own: equal ones in a row do not wait for each other.
 const LANES: usize = 8;

@@ -7,7 +7,7 @@ use crate::element::{Element, Key};
 use crate::error::Error;
 use crate::kernels::extrema::Bounds;
 use crate::memory;
-use crate::tiles::Rows;
+use crate::rows::Rows;
 use crate::view::View;
 
 /// Extrema of one channel. Infinite values are values like any other.

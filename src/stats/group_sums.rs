@@ -12,7 +12,7 @@ use crate::kernels::moments::FloatSums;
 use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::parallel;
-use crate::tiles::Rows;
+use crate::rows::Rows;
 use crate::view::View;
 use std::ops::Range;
 

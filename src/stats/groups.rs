@@ -7,10 +7,12 @@ use super::source::{OPERANDS, Source, nothing};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::columns::prefetch_at;
-use crate::layout::{MAX_AXES, Plan};
+use crate::axes::MAX_AXES;
+use crate::plan::Plan;
 use crate::memory;
 use crate::parallel;
-use crate::tiles::{Access, Rows, access, block, each_column};
+use crate::blocks::{Access, access, block, each_column};
+use crate::rows::Rows;
 use crate::view::View;
 use std::ops::Range;
 

@@ -6,7 +6,7 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::norms::{L1, L2, Length, Lengths, Max, Norm, UNITS};
 use crate::memory;
-use crate::tiles::Rows;
+use crate::rows::Rows;
 use crate::view::View;
 
 /// The length of a vector, multiplied by a power of two where it would be out of range.

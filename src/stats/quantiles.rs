@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::kernels::brackets::Brackets;
 use crate::memory;
 use crate::parallel;
-use crate::tiles::Rows;
+use crate::rows::Rows;
 use std::cmp::Ordering;
 
 /// What the elements of a source are compared as.

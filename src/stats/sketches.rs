@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::kernels::{self, Kernel, radix};
 use crate::memory;
 use crate::parallel;
-use crate::tiles::Rows;
+use crate::rows::Rows;
 use crate::view::View;
 
 /// Elements of a block at most: those that are sorted stay in the first-level cache.

@@ -4,9 +4,11 @@ use super::weights::Counts;
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
-use crate::layout::{MAX_AXES, Plan};
+use crate::axes::MAX_AXES;
+use crate::plan::Plan;
 use crate::memory;
-use crate::tiles::{Access, Rows, access, block};
+use crate::blocks::{Access, access, block};
+use crate::rows::Rows;
 use crate::view::View;
 
 /// The operands of a plan for statistics: the elements, their weights and their mask.

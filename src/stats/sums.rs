@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
 use crate::kernels::{self, Kernel};
 use crate::memory;
-use crate::tiles::Rows;
+use crate::rows::Rows;
 
 /// Elements whose median is the pivot.
 const PIVOT_ELEMENTS: usize = 16;

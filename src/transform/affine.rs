@@ -7,10 +7,11 @@ use crate::kernels::copy;
 use crate::kernels::gather::planes;
 use crate::kernels::logarithm::Seen;
 use crate::kernels::narrow::Narrow;
-use crate::layout::{MAX_INTERLEAVED, Place, Plan, Task};
+use crate::plan::{MAX_INTERLEAVED, Place, Plan, Task};
 use crate::memory;
 use crate::parallel;
-use crate::tiles::{Access, Rows, RowsMut, access, block, scatter, widening};
+use crate::blocks::{Access, access, block, scatter};
+use crate::rows::{Rows, RowsMut, widening};
 use crate::view::{View, ViewMut};
 
 /// Bytes of output that a kernel writes at a time: with its input they stay in the first-level cache.

@@ -3,7 +3,9 @@
 
 use super::layer_gradients::{Gradients, MAX_PARTIAL, Point, linear};
 use super::layers::{Cells, Layer, LayerElement, Statistics, numbers};
-use super::lines::{Axes, Lines, line, write_line};
+use crate::axes::Roles;
+use crate::blocks::{line, write_line};
+use crate::groups::{Axes, Lines};
 use crate::error::Error;
 use crate::kernels::line_gradients::{AddColumns, ColumnSlopes, MapColumns};
 use crate::kernels::lines::Mean;
@@ -37,10 +39,10 @@ impl<'a> ByColumns<'a> {
         let Point { x, dy, known } = point;
         let (of, statistics, kept) = match known {
             Some(known) => {
-                let kept = layer.shared.iter().zip(layer.own).map(|(shared, own)| !shared || *own);
+                let kept = layer.kept.iter().zip(layer.own).map(|(kept, own)| *kept || *own);
                 let kept: Vec<bool> = memory::collect(kept)?;
                 let statistics = Statistics { mean: memory::copied(&known.mean)?, var: memory::copied(&known.var)? };
-                (numbers(x.shape(), layer.shared, layer.own, &kept)?, statistics, kept)
+                (numbers(x.shape(), layer.kept, layer.own, &kept)?, statistics, kept)
             }
             None => {
                 let Cells { of, statistics, kept } = Cells::of(layer, x, threads)?;
@@ -48,13 +50,12 @@ impl<'a> ByColumns<'a> {
             }
         };
         // Cells take the place of the groups.
-        let reduced: Vec<bool> = memory::collect(kept.iter().map(|kept| !kept))?;
-        let axes = Axes::new(x.shape(), &reduced, layer.own, [dx.strides(), x.strides(), dy.strides()])?;
-        let lines = axes.lines(Some(0), |axis| !axis.shared);
-        let (len, step) = (lines.line.len as isize, lines.line.group);
+        let axes = Axes::new(x.shape(), Roles { kept: &kept, own: Some(layer.own) }, [dx.strides(), x.strides(), dy.strides()])?;
+        let lines = axes.lines(Some(0), |axis| axis.kept);
+        let (len, step) = (lines.line.len as isize, lines.line.channel);
         let mut of_columns = memory::with_room(lines.groups() * lines.line.len)?;
         for index in 0..lines.groups() {
-            let first = lines.group(index).group;
+            let first = lines.group(index).channel;
             of_columns.extend((0..len).map(|j| of[(first + j * step) as usize]));
         }
         Ok(Self { layer, lines, of: of_columns, statistics, known: known.is_some() })

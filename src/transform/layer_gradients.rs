@@ -11,7 +11,9 @@
 
 use super::column_gradients::ByColumns;
 use super::layers::{Layer, LayerElement, Statistics, statistics};
-use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
+use crate::axes::Position;
+use crate::blocks::{line, parameters, write_line};
+use crate::groups::{Axes, Lines, MOST_PIECES};
 use crate::error::Error;
 use crate::kernels::line_gradients::{MapGradient, Products, ProductsByElement, Slope};
 use crate::kernels::lines::Totals;
@@ -63,13 +65,13 @@ pub fn differentiate<T: LayerElement>(
     if shape.contains(&0) {
         return Ok(gradients);
     }
-    let axes = Axes::new(shape, layer.shared, layer.own, strides)?;
-    let inner_kept = axes.axes.first().is_some_and(|axis| !axis.shared || axis.own);
+    let axes = Axes::new(shape, layer.roles(), strides)?;
+    let inner_kept = axes.axes.first().is_some_and(|axis| axis.kept || axis.own);
     match layer.line_axis(&axes, size_of::<T>()) {
         None if inner_kept => ByColumns::new(layer, point, &dx, threads)?.run(point, dx, gradients, threads),
         _ => {
-            let axis = axes.axes.iter().position(|axis| axis.shared);
-            by_lines(layer, point, dx, axes.lines(axis, |axis| !axis.shared), target, gradients, threads)
+            let axis = axes.axes.iter().position(|axis| !axis.kept);
+            by_lines(layer, point, dx, axes.lines(axis, |axis| axis.kept), target, gradients, threads)
         }
     }
 }
@@ -178,11 +180,11 @@ struct Groups<'a, 'm, T> {
 
 impl<T: LayerElement> Groups<'_, '_, T> {
     #[inline(always)]
-    fn run<const STREAM: bool>(&mut self, place: &Place<3>, scratch: &mut Scratch<T>) -> Result<(), Error> {
+    fn run<const STREAM: bool>(&mut self, place: &Position<3>, scratch: &mut Scratch<T>) -> Result<(), Error> {
         let Self { layer, lines, point, first, .. } = *self;
         let Scratch { x: x_scratch, dy: dy_scratch, dx: dx_scratch, gamma: gamma_scratch, sums } = scratch;
         let (mean, var) = match point.known {
-            Some(known) => (known.mean[place.group as usize], known.var[place.group as usize]),
+            Some(known) => (known.mean[place.channel as usize], known.var[place.channel as usize]),
             None => statistics(lines, point.x, 1, place, layer.centred, x_scratch)?,
         };
         let (mean, scale) = layer.shift_and_scale(mean, var);
@@ -190,7 +192,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
         let [_, x_stride, dy_stride] = lines.line.stride;
         let mut totals = Totals::default();
         for index in 0..lines.lines() {
-            let Place { offset, parameter, .. } = lines.line(place, index);
+            let Position { offset, parameter, .. } = lines.line(place, index);
             // SAFETY: these lines are elements of the views, which promise that they can be read.
             let x = unsafe { line(point.x.at(offset[1]), x_stride, len, false, x_scratch) }?;
             // SAFETY: as above.
@@ -223,7 +225,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
         }
         let [slope, offset] = linear(layer, point.known.is_some(), scale, totals.get(), lines.group_len() as f64);
         for index in 0..lines.lines() {
-            let Place { offset: at, parameter, .. } = lines.line(place, index);
+            let Position { offset: at, parameter, .. } = lines.line(place, index);
             let slope = if lines.line.own {
                 let gamma = parameters(layer.gamma.unwrap_or_default(), parameter, step, len, gamma_scratch)?;
                 Slope { factor: scale, gamma: Some(gamma), mean, slope, offset }

@@ -9,7 +9,9 @@
 //! and the map of whole arrays do it. Not-a-number and infinity spoil their group, and no other.
 
 use super::affine::{Affine, Target, map};
-use super::lines::{Axes, Lines, MOST_PIECES, Place, line, parameters, write_line};
+use crate::axes::{Position, Roles};
+use crate::blocks::{line, parameters, write_line};
+use crate::groups::{Axes, Lines, MOST_PIECES};
 use crate::element::{Element, Output};
 use crate::error::Error;
 use crate::kernels::lines::{Line, MapLine, Mean, Sums, Totals};
@@ -37,7 +39,7 @@ impl<T: Output + MomentsElement + Maskable<Float: MomentsElement>> LayerElement 
 #[derive(Debug, Clone, Copy)]
 pub struct Layer<'a> {
     /// Axes along which elements share a statistic.
-    pub shared: &'a [bool],
+    pub kept: &'a [bool],
     /// Axes along which they have parameters of their own; none where there are no parameters.
     pub own: &'a [bool],
     /// Factors of the own axes in C order; nothing is one.
@@ -51,6 +53,11 @@ pub struct Layer<'a> {
 }
 
 impl Layer<'_> {
+    /// Of the axes.
+    pub fn roles(&self) -> Roles<'_> {
+        Roles { kept: self.kept, own: Some(self.own) }
+    }
+
     /// Gamma number `index`.
     pub fn gamma(&self, index: isize) -> f64 {
         self.gamma.map_or(1.0, |gamma| gamma[index as usize])
@@ -70,15 +77,15 @@ impl Layer<'_> {
     /// The axis to take lines along, so that a group is read at once; nothing where columns suit better.
     pub fn line_axis<const N: usize>(&self, axes: &Axes<N>, size: usize) -> Option<Option<usize>> {
         let product = |wanted: &dyn Fn(bool, bool) -> bool| -> usize {
-            axes.axes.iter().filter(|axis| wanted(axis.shared, axis.own)).map(|axis| axis.len).product()
+            axes.axes.iter().filter(|axis| wanted(!axis.kept, axis.own)).map(|axis| axis.len).product()
         };
         let group_bytes = product(&|shared, _| shared) * size;
         let cell = product(&|shared, own| shared && !own);
-        let columns = axes.axes.first().is_some_and(|axis| !axis.shared || axis.len < SHORT);
+        let columns = axes.axes.first().is_some_and(|axis| axis.kept || axis.len < SHORT);
         if cell >= SHORT && (columns || group_bytes > MOST_CACHED) {
             return None;
         }
-        Some(axes.axes.iter().position(|axis| axis.shared))
+        Some(axes.axes.iter().position(|axis| !axis.kept))
     }
 }
 
@@ -118,18 +125,18 @@ pub fn normalize<T: LayerElement>(
     threads: usize,
 ) -> Result<Statistics, Error> {
     assert_eq!(x.shape(), out.shape(), "one result for each element");
-    let axes = Axes::new(x.shape(), layer.shared, layer.own, [out.strides(), x.strides()])?;
+    let axes = Axes::new(x.shape(), layer.roles(), [out.strides(), x.strides()])?;
     if x.shape().contains(&0) {
-        return Statistics::unknown(if wanted { groups(x.shape(), layer.shared) } else { 0 });
+        return Statistics::unknown(if wanted { groups(x.shape(), layer.kept) } else { 0 });
     }
     match layer.line_axis(&axes, size_of::<T>()) {
-        Some(axis) => by_lines(layer, x, out, axes.lines(axis, |axis| !axis.shared), target, wanted, threads),
+        Some(axis) => by_lines(layer, x, out, axes.lines(axis, |axis| axis.kept), target, wanted, threads),
         None => by_cells(layer, x, out, target, threads),
     }
 }
 
-fn groups(shape: &[usize], shared: &[bool]) -> usize {
-    shape.iter().zip(shared).filter(|(_, shared)| !**shared).map(|(len, _)| *len).product()
+fn groups(shape: &[usize], kept: &[bool]) -> usize {
+    shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product()
 }
 
 /// Sums over the group at `place` of the differences from `pivot`, and of their squares.
@@ -138,7 +145,7 @@ fn sums<T: Element, const N: usize>(
     lines: &Lines<N>,
     x: View<'_, T>,
     k: usize,
-    place: &Place<N>,
+    place: &Position<N>,
     pivot: f64,
     scratch: &mut Vec<T>,
 ) -> Result<[f64; 2], Error> {
@@ -158,7 +165,7 @@ pub fn statistics<T: Element, const N: usize>(
     lines: &Lines<N>,
     x: View<'_, T>,
     k: usize,
-    place: &Place<N>,
+    place: &Position<N>,
     centred: bool,
     scratch: &mut Vec<T>,
 ) -> Result<(Mean, f64), Error> {
@@ -194,7 +201,7 @@ fn large_statistics<T: Element, const N: usize>(
     lines: &Lines<N>,
     x: View<'_, T>,
     k: usize,
-    place: &Place<N>,
+    place: &Position<N>,
     centred: bool,
     scratch: &mut Vec<T>,
 ) -> Result<(Mean, f64), Error> {
@@ -296,7 +303,7 @@ impl<T: LayerElement, const STREAM: bool> Kernel for Piece<'_, '_, T, STREAM> {
             let (mean, var) = statistics(lines, x, 1, &place, layer.centred, &mut scratch.x)?;
             self.groups.map::<STREAM>(&place, layer.shift_and_scale(mean, var), scratch)?;
             if wanted {
-                found.push((place.group as usize, mean, var));
+                found.push((place.channel as usize, mean, var));
             }
         }
         Ok(found)
@@ -308,7 +315,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
     #[inline(always)]
     fn map<const STREAM: bool>(
         &self,
-        place: &Place<2>,
+        place: &Position<2>,
         (mean, scale): (Mean, f64),
         scratch: &mut Scratch<T>,
     ) -> Result<(), Error> {
@@ -316,7 +323,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
         let Scratch { x, y, gamma, beta } = scratch;
         let (len, stride) = (lines.line.len, lines.line.stride);
         for index in 0..lines.lines() {
-            let Place { offset, parameter, .. } = lines.line(place, index);
+            let Position { offset, parameter, .. } = lines.line(place, index);
             let line_map = if lines.line.own {
                 let step = lines.line.parameter;
                 let all = [layer.gamma, layer.beta].map(Option::unwrap_or_default);
@@ -361,11 +368,10 @@ pub struct Cells {
 impl Cells {
     /// Of `x`.
     pub fn of<T: LayerElement>(layer: Layer<'_>, x: View<'_, T>, threads: usize) -> Result<Self, Error> {
-        let Layer { shared, own, .. } = layer;
-        let kept: Vec<bool> = memory::collect(shared.iter().zip(own).map(|(shared, own)| !shared || *own))?;
-        let of = numbers(x.shape(), shared, own, &kept)?;
+        let kept: Vec<bool> = memory::collect(layer.kept.iter().zip(layer.own).map(|(kept, own)| *kept || *own))?;
+        let of = numbers(x.shape(), layer.kept, layer.own, &kept)?;
         let (means, vars) = moments(x, &kept, threads)?;
-        let count = groups(x.shape(), shared);
+        let count = groups(x.shape(), layer.kept);
         // Cells have equally many elements (Chan, Golub, LeVeque, eq. 2.1, for more than two parts).
         let share = count as f64 / of.len() as f64;
         let mean = memory::filled(Mean::default(), count)?;
@@ -389,12 +395,17 @@ impl Cells {
 }
 
 /// For each position of the kept axes, in C order, the numbers of its group and of its parameter.
-pub fn numbers(shape: &[usize], shared: &[bool], own: &[bool], kept: &[bool]) -> Result<Vec<(usize, usize)>, Error> {
+pub fn numbers(
+    shape: &[usize],
+    groups: &[bool],
+    own: &[bool],
+    kept: &[bool],
+) -> Result<Vec<(usize, usize)>, Error> {
     let mut numbers = memory::filled((0, 0), 1)?;
     for axis in (0..shape.len()).filter(|axis| kept[*axis]) {
         let len = shape[axis];
         let next = |(group, parameter): (usize, usize), i: usize| {
-            let group = if shared[axis] { group } else { group * len + i };
+            let group = if groups[axis] { group * len + i } else { group };
             (group, if own[axis] { parameter * len + i } else { parameter })
         };
         let mut finer = memory::with_room(numbers.len() * len)?;

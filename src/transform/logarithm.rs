@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::kernels::log2::{LOG2_FIRST, reduce, reduce_subnormal};
 use crate::kernels::logarithm::{Function, Operand, Parameters, Seen, converted};
 use crate::memory;
-use crate::tiles::{Rows, RowsMut};
+use crate::rows::{Rows, RowsMut};
 
 /// `log2(e)` and `log2(10)`, to twice the precision of `f64`.
 const LOG2_E: Dd = Dd { hi: std::f64::consts::LOG2_E, lo: 2.035_527_374_093_103_3e-17 };

@@ -16,7 +16,6 @@ pub mod column_gradients;
 pub mod images;
 pub mod layer_gradients;
 pub mod layers;
-pub mod lines;
 pub mod logarithm;
 pub mod normalize;
 pub mod ranges;

@@ -7,11 +7,12 @@ use crate::error::Error;
 use crate::kernels::copy;
 use crate::kernels::normalize::normalize_rows;
 use crate::kernels::norms::Norm;
-use crate::layout::Plan;
+use crate::plan::Plan;
 use crate::memory;
 use crate::parallel;
 use crate::stats::norms::{Scaled, norms};
-use crate::tiles::{Access, RowsMut, access, block, scatter};
+use crate::blocks::{Access, access, block, scatter};
+use crate::rows::RowsMut;
 use crate::view::{View, ViewMut};
 
 /// Bytes of output that a kernel writes at a time.

@@ -11,42 +11,14 @@
 //! *Rows* run along one reduced axis; *columns* are the innermost elements, each with its own accumulator, and a map
 //! from columns to channels says which of them belong together. A table in C order has its features as columns; an
 //! NCHW batch has long runs of one channel, which are rows of a single column; an NHWC batch has three columns. Short
-//! inner axes are drawn into the columns, so that no loop is short. Axes of length one disappear, negative strides
-//! are turned round, and neighbours that step evenly are merged first, so that views cost nothing.
+//! inner axes are drawn into the columns, so that no loop is short.
 //!
 //! A plan is made of shapes and strides alone. Work is cut by it alone too: never by the number of threads.
 
+use crate::axes::{Axis, Position, Roles, ordered};
 use crate::error::Error;
 use crate::memory;
 use std::ops::Range;
-
-/// The most axes that an array may have (NumPy's limit).
-pub const MAX_AXES: usize = 64;
-
-/// One axis with its step in every operand, in bytes, and in the numbering of the channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Axis<const N: usize> {
-    /// Number of steps.
-    pub len: usize,
-    /// Step of each operand in bytes.
-    pub stride: [isize; N],
-    /// Step in channels; zero along reduced axes.
-    pub channel: isize,
-    /// Whether positions along this axis have channels of their own.
-    pub kept: bool,
-}
-
-impl<const N: usize> Axis<N> {
-    const ONE: Self = Self { len: 1, stride: [0; N], channel: 0, kept: false };
-
-    /// Whether `self`, the outer of two axes, continues where `inner` ends, in every operand.
-    fn continues(&self, inner: &Self) -> bool {
-        let len = inner.len as isize;
-        self.kept == inner.kept
-            && self.channel == inner.channel * len
-            && self.stride.iter().zip(&inner.stride).all(|(outer, inner)| *outer == inner * len)
-    }
-}
 
 /// How an array with `N` operands of equal shape is walked. The first operand decides the order.
 #[derive(Debug, Clone)]
@@ -67,8 +39,7 @@ pub struct Plan<const N: usize> {
     block: usize,
     width: usize,
     unit_rows: usize,
-    start: [isize; N],
-    channel_start: isize,
+    start: Position<N>,
 }
 
 /// A contiguous piece of the work: some kept positions, and for each of them some units.
@@ -133,50 +104,13 @@ impl<const N: usize> Plan<N> {
             block: 0,
             width: 1,
             unit_rows: 1,
-            start: [0; N],
-            channel_start: 0,
+            start: Position::ZERO,
         };
-        let axes = plan.ordered_axes(shape, kept, strides)?;
+        let (axes, start) = ordered(shape, Roles { kept, own: None }, strides)?;
+        plan.start = start;
         plan.choose_block(&axes, sizes)?;
         plan.unit_rows = plan.rows_for(unit_elements);
         Ok(plan)
-    }
-
-    /// Axes longer than one, innermost first, turned to step forwards, evenly stepping neighbours merged.
-    fn ordered_axes(&mut self, shape: &[usize], kept: &[bool], strides: [&[isize]; N]) -> Result<Vec<Axis<N>>, Error> {
-        let mut axes: Vec<Axis<N>> = memory::with_room(shape.len())?;
-        let mut channel = 1;
-        for i in (0..shape.len()).rev() {
-            let len = shape[i];
-            let step = if kept[i] { channel } else { 0 };
-            if kept[i] {
-                channel *= len as isize;
-            }
-            if len == 1 {
-                continue;
-            }
-            let mut axis = Axis { len, stride: strides.map(|s| s[i]), channel: step, kept: kept[i] };
-            if axis.stride[0] < 0 && len > 0 {
-                let last = len as isize - 1;
-                for (start, stride) in self.start.iter_mut().zip(&mut axis.stride) {
-                    *start += *stride * last;
-                    *stride = -*stride;
-                }
-                self.channel_start += axis.channel * last;
-                axis.channel = -axis.channel;
-            }
-            axes.push(axis);
-        }
-        // A broadcast axis (step zero) repeats what lies within it: it belongs outside.
-        axes.sort_by_key(|axis| if axis.stride[0] == 0 { isize::MAX } else { axis.stride[0] });
-        let mut merged: Vec<Axis<N>> = memory::with_room(axes.len())?;
-        for axis in axes {
-            match merged.last_mut() {
-                Some(inner) if axis.continues(inner) => inner.len *= axis.len,
-                _ => merged.push(axis),
-            }
-        }
-        Ok(merged)
     }
 
     /// Split the axes into columns, rows and the outer rest.
@@ -226,7 +160,7 @@ impl<const N: usize> Plan<N> {
     /// Rows whose elements number about `elements`, as a multiple of what a kernel reads at once.
     fn rows_for(&self, elements: usize) -> usize {
         let rows = (elements / self.block.max(1)).max(1);
-        let step = crate::tiles::widening(self.block, rows);
+        let step = crate::rows::widening(self.block, rows);
         (rows / step * step).clamp(1, self.rows.len.max(1))
     }
 
@@ -291,32 +225,26 @@ impl<const N: usize> Plan<N> {
     /// Where kept position `index` lies.
     pub fn place(&self, index: usize) -> Place<N> {
         let blocks = self.width.div_ceil(self.block.max(1));
-        let mut place = Place { offset: self.start, channel: self.channel_start, width: self.max_width() };
-        let (mut rest, block) = (index / blocks, index % blocks);
+        let (mut at, mut width) = (self.start, self.max_width());
+        let (outer, block) = (index / blocks, index % blocks);
         if blocks > 1 {
             let first = block * self.block;
-            place.width = self.block.min(self.width - first);
-            step(&mut place, &self.cols[0], first);
+            width = self.block.min(self.width - first);
+            at.step(&self.cols[0], first);
         }
-        for axis in self.kept.iter().rev() {
-            step(&mut place, axis, rest % axis.len);
-            rest /= axis.len;
-        }
-        place
+        at.step_to(&self.kept, outer);
+        Place { offset: at.offset, channel: at.channel, width }
     }
 
     /// Byte offsets and number of rows of unit `index` at `place`.
     pub fn unit(&self, place: &Place<N>, index: usize) -> ([isize; N], usize) {
         let per_position = self.rows.len.div_ceil(self.unit_rows);
-        let (mut rest, group) = (index / per_position, index % per_position);
+        let (outer, group) = (index / per_position, index % per_position);
         let first = group * self.unit_rows;
-        let mut place = *place;
-        step(&mut place, &self.rows, first);
-        for axis in self.reduced.iter().rev() {
-            step(&mut place, axis, rest % axis.len);
-            rest /= axis.len;
-        }
-        (place.offset, self.unit_rows.min(self.rows.len - first))
+        let mut at = Position { offset: place.offset, channel: place.channel, parameter: 0 };
+        at.step(&self.rows, first);
+        at.step_to(&self.reduced, outer);
+        (at.offset, self.unit_rows.min(self.rows.len - first))
     }
 
     /// Whether the columns of operand `k` lie side by side.
@@ -339,16 +267,8 @@ impl<const N: usize> Plan<N> {
     pub fn aligned(&self, k: usize, align: usize) -> bool {
         let align = align as isize;
         let axes = self.kept.iter().chain(&self.reduced).chain(&self.cols).chain([&self.rows]);
-        self.start[k] % align == 0 && axes.into_iter().all(|axis| axis.stride[k] % align == 0)
+        self.start.offset[k] % align == 0 && axes.into_iter().all(|axis| axis.stride[k] % align == 0)
     }
-}
-
-fn step<const N: usize>(place: &mut Place<N>, axis: &Axis<N>, count: usize) {
-    let count = count as isize;
-    for (offset, stride) in place.offset.iter_mut().zip(&axis.stride) {
-        *offset += stride * count;
-    }
-    place.channel += axis.channel * count;
 }
 
 #[cfg(test)]
