@@ -23,8 +23,13 @@ const SHORTEST_STRIDED: usize = 16;
 
 /// How operand `k` of `plan`, of type `T` and based at `start`, can be used.
 pub fn access<T, const N: usize>(plan: &Plan<N>, k: usize, start: *const u8) -> Access {
-    let size = size_of::<T>();
-    let aligned = (start as usize).is_multiple_of(align_of::<T>()) && plan.aligned(k, align_of::<T>());
+    const { assert!(size_of::<T>() == align_of::<T>()) };
+    access_of_size(plan, k, start, size_of::<T>())
+}
+
+/// How operand `k` of `plan`, of elements of `size` bytes and based at `start`, can be used.
+pub fn access_of_size<const N: usize>(plan: &Plan<N>, k: usize, start: *const u8, size: usize) -> Access {
+    let aligned = (start as usize).is_multiple_of(size) && plan.aligned(k, size);
     if aligned && plan.flat(k, size) {
         Access::Flat
     } else if aligned && plan.contiguous_cols(k, size) && plan.max_width() >= SHORTEST_STRIDED {
@@ -68,6 +73,80 @@ pub unsafe fn block<'a, T: Copy, const N: usize>(
     })
 }
 
+/// Memory for elements of any type.
+#[derive(Debug, Default)]
+pub struct Scratch(Vec<u64>);
+
+impl Scratch {
+    /// Room for `len` elements of `size` bytes.
+    pub fn reserve(&mut self, len: usize, size: usize) -> Result<*mut u8, Error> {
+        let words = len.saturating_mul(size).div_ceil(size_of::<u64>());
+        if words > self.0.len() {
+            memory::resize(&mut self.0, 0, words)?;
+        }
+        Ok(self.0.as_mut_ptr().cast())
+    }
+}
+
+/// Evaluate an expression with `$T` being an integer of `$size` bytes, as which elements of that size are moved.
+macro_rules! of_size {
+    ($size:expr, $T:ident => $body:expr) => {
+        match $size {
+            1 => {
+                type $T = u8;
+                $body
+            }
+            2 => {
+                type $T = u16;
+                $body
+            }
+            4 => {
+                type $T = u32;
+                $body
+            }
+            _ => {
+                type $T = u64;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use of_size;
+
+/// As [`block`], of elements of `size` bytes.
+///
+/// # Safety
+/// As for that.
+#[allow(clippy::too_many_arguments)] // A block is that many things.
+pub unsafe fn block_of_size<'a, const N: usize>(
+    plan: &Plan<N>,
+    k: usize,
+    access: Access,
+    at: *const u8,
+    rows: usize,
+    width: usize,
+    times: usize,
+    size: usize,
+    scratch: &'a mut Scratch,
+) -> Result<Rows<'a, ()>, Error> {
+    Ok(match access {
+        // SAFETY: the caller's promise; `access` saw that the elements are contiguous and aligned.
+        Access::Flat => unsafe { Rows::contiguous(at.cast(), rows * width, width * times) },
+        Access::Strided => {
+            let stride = plan.rows.stride[k] as usize / size;
+            // SAFETY: as above, with gaps between the rows; `times` is one.
+            unsafe { Rows::new(at.cast(), rows, stride, width, 0) }
+        }
+        Access::Gather => {
+            let target = scratch.reserve(rows * width, size)?;
+            // SAFETY: the caller's promise; there is room.
+            of_size!(size, T => unsafe { gather_to::<T, N>(plan, k, at, rows, width, target.cast()) });
+            // SAFETY: the scratch memory, aligned for every type, now holds them.
+            unsafe { Rows::contiguous(target.cast_const().cast(), rows * width, width * times) }
+        }
+    })
+}
+
 /// Call `visit` with the byte offset of each element of a row of `width` columns, in order.
 #[inline(always)]
 pub(crate) fn each_column<const N: usize>(plan: &Plan<N>, k: usize, width: usize, mut visit: impl FnMut(isize)) {
@@ -102,7 +181,26 @@ pub unsafe fn gather<T: Copy, const N: usize>(
 ) -> Result<(), Error> {
     scratch.clear();
     memory::reserve(scratch, rows * width)?;
-    let target = scratch.as_mut_ptr();
+    // SAFETY: the caller's promise; there is room, and then all elements are written.
+    unsafe {
+        of_size!(const { size_of::<T>() }, S => gather_to::<S, N>(plan, k, at, rows, width, scratch.as_mut_ptr().cast()));
+        scratch.set_len(rows * width);
+    }
+    Ok(())
+}
+
+/// [`gather`] to `target`.
+///
+/// # Safety
+/// As for that, and `rows * width` elements can be written at `target`.
+unsafe fn gather_to<T: Copy, const N: usize>(
+    plan: &Plan<N>,
+    k: usize,
+    at: *const u8,
+    rows: usize,
+    width: usize,
+    target: *mut T,
+) {
     let size = size_of::<T>();
     if plan.contiguous_cols(k, size) && width * size >= 32 {
         for r in 0..rows {
@@ -110,9 +208,7 @@ pub unsafe fn gather<T: Copy, const N: usize>(
             // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
             unsafe { std::ptr::copy_nonoverlapping(row, target.add(r * width).cast::<u8>(), width * size) };
         }
-        // SAFETY: all of them were written.
-        unsafe { scratch.set_len(rows * width) };
-        return Ok(());
+        return;
     }
     let step = plan.rows.stride[k];
     if width > 1 && plan.cols.iter().all(|axis| axis.stride[k] == 0) {
@@ -123,16 +219,11 @@ pub unsafe fn gather<T: Copy, const N: usize>(
                 (0..width).for_each(|c| target.add(r * width + c).write(value));
             }
         }
-        // SAFETY: all of them were written.
-        unsafe { scratch.set_len(rows * width) };
-        return Ok(());
+        return;
     }
     // SAFETY: the caller promises the source; the target has room for `rows * width` elements.
-    let done = unsafe { gather_pixels(plan, k, at, rows, width, target) };
-    if done {
-        // SAFETY: all of them were written.
-        unsafe { scratch.set_len(rows * width) };
-        return Ok(());
+    if unsafe { gather_pixels(plan, k, at, rows, width, target) } {
+        return;
     }
     let mut copied = 0;
     let mut copy = |from: *const u8| {
@@ -149,9 +240,6 @@ pub unsafe fn gather<T: Copy, const N: usize>(
             each_column(plan, k, width, |offset| copy(row.wrapping_offset(offset)));
         }
     }
-    // SAFETY: exactly `copied` elements were written, from the start.
-    unsafe { scratch.set_len(copied) };
-    Ok(())
 }
 
 /// [`gather`] by the loops for the patterns of pictures; `false`, and nothing done, for others.

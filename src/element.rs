@@ -4,6 +4,7 @@
 //! to a [`Key`] of its own kind for comparisons. All conversions are branch-free, so that the loops over them
 //! vectorise on every instruction set.
 
+use crate::array::DType;
 pub use half::{bf16, f16};
 
 /// NumPy's one-byte truth value. Any byte but zero is true, as when NumPy casts it.
@@ -13,8 +14,12 @@ pub struct Bool(pub u8);
 
 /// A value that can be read from an array.
 pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
+    /// Its dtype; of a type that no array has, the nearest.
+    const DTYPE: DType;
     /// The type in which elements are compared.
     type Key: Key;
+    /// The type that holds every value and that maps are compiled for: the others are converted to it, exactly.
+    type Wide: Wide;
     /// Whether it is an integer of at most 16 bits.
     const IS_SMALL: bool = false;
     /// Whether every value is one of `f32`.
@@ -34,6 +39,56 @@ pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
     #[inline(always)]
     fn as_sum(self) -> [f64; 2] {
         [self.to_f64(), 0.0]
+    }
+}
+
+/// An element that others are converted to before they are mapped.
+pub trait Wide: Element {
+    /// The value of `element`, which it holds.
+    fn of<T: Element>(element: T) -> Self;
+}
+
+impl Wide for f32 {
+    #[inline(always)]
+    fn of<T: Element>(element: T) -> Self {
+        element.to_f32()
+    }
+}
+
+impl Wide for f64 {
+    #[inline(always)]
+    fn of<T: Element>(element: T) -> Self {
+        element.to_f64()
+    }
+}
+
+/// The sum of two doubles, which holds every integer of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sum(pub [f64; 2]);
+
+impl Wide for Sum {
+    #[inline(always)]
+    fn of<T: Element>(element: T) -> Self {
+        Self(element.as_sum())
+    }
+}
+
+impl Element for Sum {
+    const DTYPE: DType = DType::F64;
+    type Key = f64;
+    type Wide = Self;
+    const IS_WIDE: bool = true;
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self.0[0] + self.0[1]
+    }
+    #[inline(always)]
+    fn key(self) -> f64 {
+        self.to_f64()
+    }
+    #[inline(always)]
+    fn as_sum(self) -> [f64; 2] {
+        self.0
     }
 }
 
@@ -99,7 +154,7 @@ pub trait Output: Element {
 }
 
 macro_rules! integer_key {
-    ($($t:ty, $count:ty, $small:expr, $wide:expr);*) => {$(
+    ($($t:ty, $dtype:ident, $count:ty, $via:ty, $small:expr, $wide:expr);*) => {$(
         impl Key for $t {
             type Count = $count;
             const TOP: Self = <$t>::MAX;
@@ -117,7 +172,9 @@ macro_rules! integer_key {
             fn from_ordered(ordered: $count) -> Self { Self::MIN.wrapping_add(ordered as Self) }
         }
         impl Element for $t {
+            const DTYPE: DType = DType::$dtype;
             type Key = $t;
+            type Wide = $via;
             const IS_SMALL: bool = $small;
             const IS_WIDE: bool = $wide;
             #[inline(always)]
@@ -139,12 +196,12 @@ macro_rules! integer_key {
     )*};
 }
 integer_key!(
-    u8, u32, true, false; u16, u32, true, false; u32, u32, false, false; u64, u64, false, true;
-    i8, u32, true, false; i16, u32, true, false; i32, u32, false, false; i64, u64, false, true
+    u8, U8, u32, f32, true, false; u16, U16, u32, f32, true, false; u32, U32, u32, f64, false, false; u64, U64, u64, Sum, false, true;
+    i8, I8, u32, f32, true, false; i16, I16, u32, f32, true, false; i32, I32, u32, f64, false, false; i64, I64, u64, Sum, false, true
 );
 
 macro_rules! float_key {
-    ($($t:ty, $count:ty, $sign:expr, $fits:expr);*) => {$(
+    ($($t:ty, $dtype:ident, $count:ty, $sign:expr, $fits:expr);*) => {$(
         impl Key for $t {
             type Count = $count;
             const TOP: Self = <$t>::INFINITY;
@@ -168,7 +225,9 @@ macro_rules! float_key {
             }
         }
         impl Element for $t {
+            const DTYPE: DType = DType::$dtype;
             type Key = $t;
+            type Wide = $t;
             const FITS_F32: bool = $fits;
             #[inline(always)]
             fn to_f64(self) -> f64 { f64::from(self) }
@@ -177,10 +236,12 @@ macro_rules! float_key {
         }
     )*};
 }
-float_key!(f32, u32, 1 << 31, true; f64, u64, 1 << 63, false);
+float_key!(f32, F32, u32, 1 << 31, true; f64, F64, u64, 1 << 63, false);
 
 impl Element for Bool {
+    const DTYPE: DType = DType::Bool;
     type Key = u8;
+    type Wide = f32;
     const IS_SMALL: bool = true;
     #[inline(always)]
     fn to_f64(self) -> f64 {
@@ -193,7 +254,9 @@ impl Element for Bool {
 }
 
 impl Element for f16 {
+    const DTYPE: DType = DType::F16;
     type Key = f32;
+    type Wide = f32;
     const FITS_F32: bool = true;
     #[inline(always)]
     fn to_f64(self) -> f64 {
@@ -206,7 +269,9 @@ impl Element for f16 {
 }
 
 impl Element for bf16 {
+    const DTYPE: DType = DType::BF16;
     type Key = f32;
+    type Wide = f32;
     const FITS_F32: bool = true;
     #[inline(always)]
     fn to_f64(self) -> f64 {

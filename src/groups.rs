@@ -110,4 +110,3 @@ impl<const N: usize> Lines<N> {
             && self.groups.iter().chain(&self.inner).all(|axis| multiple(axis.stride[k]))
     }
 }
-

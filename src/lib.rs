@@ -19,6 +19,7 @@ pub mod array;
 pub mod axes;
 pub mod blocks;
 pub mod dd;
+pub mod drive;
 pub mod element;
 pub mod error;
 pub mod groups;

@@ -72,6 +72,16 @@ impl<'a, T> Rows<'a, T> {
         (TypeId::of::<T>() == TypeId::of::<U>()).then(|| unsafe { Rows::new(start.cast(), count, stride, width, tail) })
     }
 
+    /// The same rows as elements of type `U`.
+    ///
+    /// # Safety
+    /// That is what they are: the type of the elements was only forgotten.
+    pub unsafe fn cast<U>(self) -> Rows<'a, U> {
+        let Self { start, count, stride, width, tail, .. } = self;
+        // SAFETY: what `new` was promised of the same elements.
+        unsafe { Rows::new(start.cast(), count, stride, width, tail) }
+    }
+
     /// Bytes from one row to that `count` rows later.
     pub fn bytes(&self, count: usize) -> usize {
         count * self.stride * size_of::<T>()
@@ -136,6 +146,16 @@ impl<'a, T> RowsMut<'a, T> {
     pub unsafe fn contiguous(start: *mut T, len: usize, width: usize) -> Self {
         // SAFETY: the caller's promise; rows and tail are all `len` elements.
         unsafe { Self::new(start, len / width, width, width, len % width) }
+    }
+
+    /// The same rows as elements of type `U`.
+    ///
+    /// # Safety
+    /// That is what they are: the type of the elements was only forgotten.
+    pub unsafe fn cast<U>(self) -> RowsMut<'a, U> {
+        let Self { start, count, stride, width, tail, .. } = self;
+        // SAFETY: what `new` was promised of the same elements.
+        unsafe { RowsMut::new(start.cast(), count, stride, width, tail) }
     }
 
     /// All elements in one, if there are no gaps between the rows.
@@ -233,4 +253,3 @@ pub fn widening(width: usize, rows: usize) -> usize {
     }
     times
 }
-

@@ -24,6 +24,11 @@ impl<'a, T> View<'a, T> {
         Self { start, shape, strides, memory: PhantomData }
     }
 
+    /// The same elements, of a type that is told elsewhere.
+    pub fn untyped(self) -> View<'a, ()> {
+        View { start: self.start, shape: self.shape, strides: self.strides, memory: PhantomData }
+    }
+
     /// The element at index zero of every axis.
     pub fn start(&self) -> *const u8 {
         self.start
@@ -65,6 +70,11 @@ impl<'a, T> ViewMut<'a, T> {
     /// except a [`View`] of exactly the same elements where the caller of the view's consumer is told so.
     pub unsafe fn new(start: *mut u8, shape: &'a [usize], strides: &'a [isize]) -> Self {
         Self { start, shape, strides, memory: PhantomData }
+    }
+
+    /// The same elements, of a type that is told elsewhere.
+    pub fn untyped(self) -> ViewMut<'a, ()> {
+        ViewMut { start: self.start, shape: self.shape, strides: self.strides, memory: PhantomData }
     }
 
     /// The element at index zero of every axis.

@@ -3,10 +3,10 @@
 
 #![allow(clippy::expect_used)] // A failed expectation is a failed test.
 
+use planish::drive::{Target, map_elements};
 use planish::element::{Element, Output, bf16, f16};
 use planish::kernels::Level;
 use planish::kernels::logarithm::{Function, Seen};
-use planish::transform::affine::{Target, map_elements};
 use planish::transform::logarithm::{Base, Logarithm};
 use planish::view::{View, ViewMut};
 use std::sync::{Mutex, PoisonError};
@@ -26,7 +26,7 @@ fn map<T: Element, U: Output>(map: &Logarithm, x: &[T], width: usize) -> (Vec<U>
     let (x, out) = unsafe {
         (View::<T>::new(x.as_ptr().cast(), &shape, &from), ViewMut::<U>::new(y.as_mut_ptr().cast(), &shape, &to))
     };
-    let seen = map_elements(map, x, out, &[false, true], Target::Fresh, 1).expect("memory");
+    let seen = map_elements(&map, x, out, &[false, true], Target::Fresh, 1).expect("memory");
     (y, seen)
 }
 

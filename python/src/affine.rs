@@ -1,16 +1,16 @@
 //! The affine map for Python.
 
-use super::arrays::{dtype_of, Array, DType, doubles, tuple, with_float};
-use planish::with_element;
+use super::arrays::{Array, DType, doubles, dtype_of, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{Raise, infinite, quoted};
 use super::results::{empty_like, to_numpy};
 use super::threads;
+use numpy::PyArrayDescr;
 use planish::memory;
 use planish::stats::extrema::Extrema;
 use planish::transform::affine::{Affine, Target, map};
 use planish::transform::ranges::RangeMaps;
-use numpy::PyArrayDescr;
+use planish::with_element;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;

@@ -2,13 +2,13 @@
 //! is released, dtypes are matched once, alignment is left to the core.
 
 use super::errors::{Raise, quoted, to_python};
+use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 pub use planish::array::{ACCEPTED, DType, tuple};
 use planish::array::{Array as Described, Overlap};
 use planish::error::Error;
 use planish::memory;
 use planish::view::{View, ViewMut};
-use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
-use numpy::{PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;

@@ -1,6 +1,6 @@
 //! The `channel_axis` parameter.
 
-use super::errors::{collect_all, Raise, instead, quoted};
+use super::errors::{Raise, collect_all, instead, quoted};
 use planish::axes::MAX_AXES;
 use planish::memory;
 use pyo3::exceptions::{PyTypeError, PyValueError};

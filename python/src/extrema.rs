@@ -1,7 +1,6 @@
 //! `planish.stats.Extrema`.
 
 use super::arrays::{doubles, tuple};
-use planish::with_element;
 use super::axes::{ChannelAxes, Chosen};
 use super::errors::{Raise, infinite, to_python};
 use super::results::to_numpy;
@@ -12,6 +11,7 @@ use planish::memory;
 use planish::stats::MOST_ELEMENTS;
 use planish::stats::extrema::{Cell, Extrema};
 use planish::stats::source::Masked;
+use planish::with_element;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -220,7 +220,8 @@ impl PyExtrema {
                 tuple(&max_shape)
             )));
         }
-        let cells: Vec<Cell> = memory::collect(min.into_iter().zip(max).map(|(min, max)| Cell { count, min, max })).raise()?;
+        let cells: Vec<Cell> =
+            memory::collect(min.into_iter().zip(max).map(|(min, max)| Cell { count, min, max })).raise()?;
         if !cells.iter().all(|cell| cell.min <= cell.max) {
             return Err(PyValueError::new_err("no min may be above its max"));
         }

@@ -1,10 +1,9 @@
 //! Pictures for Python: from pixels to network input.
 
-use super::errors::{Raise, collect_all};
 use super::affine::result_dtype;
 use super::arrays::{Array, DType, doubles, tuple, with_float};
-use planish::with_element;
 use super::axes::ChannelAxes;
+use super::errors::{Raise, collect_all};
 use super::results::empty;
 use super::threads;
 use planish::error::Error;
@@ -12,6 +11,7 @@ use planish::memory;
 use planish::transform::affine::{Affine, Target};
 use planish::transform::images::{Normalization, Picture, map_pictures};
 use planish::view::{View, ViewMut};
+use planish::with_element;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};

@@ -1,16 +1,16 @@
 //! Normalisation layers for Python.
 
 use super::affine::target;
-use super::arrays::{dtype_of, Array, DType, doubles, tuple, with_float};
+use super::arrays::{Array, DType, doubles, dtype_of, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{Raise, instead, quoted};
 use super::results::{empty_like, to_numpy};
 use super::threads;
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use planish::kernels::lines::Mean;
 use planish::transform::affine::Target;
 use planish::transform::layer_gradients::{Gradients, Point, differentiate};
 use planish::transform::layers::{Layer, Statistics, normalize};
-use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -125,7 +125,8 @@ pub fn layer<'py>(
     let found = with_float!(x.dtype, T => {
         let (view, out) = (x.view::<T>(), result.view_mut::<T>());
         threads::run(py, x.bytes(), move |threads| normalize(layer, view, out, target, statistics, threads))
-    }).raise()?;
+    })
+    .raise()?;
     let result = out.cloned().unwrap_or_else(|| result.object.into_any());
     if !statistics {
         return Ok((result, None, None));
@@ -199,7 +200,8 @@ pub fn layer_gradient<'py>(
         let point = Point { x: x.view::<T>(), dy: dy.view::<T>(), known: known.as_ref() };
         let dx = result.view_mut::<T>();
         threads::run(py, x.bytes(), move |threads| differentiate(layer, point, dx, target, threads))
-    }).raise()?;
+    })
+    .raise()?;
     let shape = kept_shape(&x.shape, &roles.own);
     let result = out.cloned().unwrap_or_else(|| result.object.into_any());
     Ok((result, to_numpy(py, dgamma, &shape)?, to_numpy(py, dbeta, &shape)?))

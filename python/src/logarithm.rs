@@ -2,15 +2,16 @@
 
 use super::affine::{result_dtype, target};
 use super::arrays::{Array, doubles, tuple, with_float};
-use planish::with_element;
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{Raise, infinite};
 use super::threads;
-use planish::kernels::logarithm::{Function, Seen};
+use planish::drive::{Target, map_elements};
+use planish::kernels::Seen;
+use planish::kernels::logarithm::Function;
 use planish::memory;
 use planish::stats::extrema::Extrema;
-use planish::transform::affine::{Target, map_elements};
 use planish::transform::logarithm::{Base, Logarithm};
+use planish::with_element;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;

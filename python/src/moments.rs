@@ -1,7 +1,6 @@
 //! `planish.stats.Moments`.
 
 use super::arrays::{DType, doubles, tuple};
-use planish::with_element;
 use super::axes::{ChannelAxes, Chosen};
 use super::errors::{Raise, infinite, quoted, to_python};
 use super::results::to_numpy;
@@ -17,6 +16,7 @@ use planish::memory;
 use planish::stats::MOST_ELEMENTS;
 use planish::stats::moments::{FloatCell, IntegerCell, Moments, scale};
 use planish::stats::source::Masked;
+use planish::with_element;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -475,14 +475,16 @@ impl PyMoments {
                 weight: Dd { hi: w, lo: w_lo },
                 mean: Dd { hi: mean, lo: mean_lo },
                 m2: Dd { hi: m2, lo: m2_lo },
-            })).raise()?,
+            }))
+            .raise()?,
             integers: memory::collect(integers.into_iter().map(|[count, sum, sum_high, square, square_high]| {
                 IntegerCell {
                     count,
                     sum: i128::from(sum) | (i128::from(sum_high as i64) << 64),
                     square: u128::from(square) | (u128::from(square_high) << 64),
                 }
-            })).raise()?,
+            }))
+            .raise()?,
         };
         // Where sums have overflowed, the mean and what goes with it may be anything.
         let sound =

@@ -1,7 +1,6 @@
 //! Exact quantiles for Python.
 
 use super::arrays::{doubles, unmasked};
-use planish::with_element;
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{Raise, infinite, to_python};
 use super::results::to_numpy;
@@ -11,6 +10,7 @@ use planish::error::Error;
 use planish::memory;
 use planish::stats::quantiles::{Between, quantiles as exact};
 use planish::stats::source::Masked;
+use planish::with_element;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

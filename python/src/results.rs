@@ -1,10 +1,10 @@
 //! New NumPy arrays; memory that cannot be had is a MemoryError.
 
-use super::errors::Raise;
 use super::arrays::{Array, DType};
-use planish::memory;
+use super::errors::Raise;
 use numpy::npyffi::{NPY_ORDER, PY_ARRAY_API};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use planish::memory;
 use pyo3::prelude::*;
 
 /// NumPy's description of a floating-point dtype.
@@ -56,7 +56,8 @@ pub fn to_numpy<'py, T: numpy::Element + Copy>(
     shape: &[usize],
 ) -> PyResult<Bound<'py, PyAny>> {
     let scalar = shape.is_empty();
-    let mut dims: Vec<isize> = memory::collect(if scalar { &[1] } else { shape }.iter().map(|len| *len as isize)).raise()?;
+    let mut dims: Vec<isize> =
+        memory::collect(if scalar { &[1] } else { shape }.iter().map(|len| *len as isize)).raise()?;
     let descr = numpy::dtype::<T>(py).into_dtype_ptr();
     // SAFETY: NumPy's documented call with as many lengths as it is told, and a descriptor whose reference it takes
     // over; the result is a new reference or null with an exception set.

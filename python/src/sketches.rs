@@ -1,6 +1,5 @@
 //! `planish.stats.Quantiles`.
 
-use planish::with_element;
 use super::axes::Chosen;
 use super::errors::{Raise, infinite, quoted, to_python};
 use super::quantiles::{check_q, table};
@@ -16,6 +15,7 @@ use planish::stats::sketch::Sketch;
 use planish::stats::sketches::Sketches;
 use planish::stats::source::Masked;
 use planish::stats::weights::scaled;
+use planish::with_element;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -92,7 +92,12 @@ impl PyQuantiles {
     }
 
     fn try_clone(&self) -> PyResult<Self> {
-        Ok(Self { stream: self.stream.copy()?, q: memory::copied(&self.q).raise()?, single: self.single, error: self.error })
+        Ok(Self {
+            stream: self.stream.copy()?,
+            q: memory::copied(&self.q).raise()?,
+            single: self.single,
+            error: self.error,
+        })
     }
 
     fn parameters(&self, py: Python<'_>) -> PyResult<String> {

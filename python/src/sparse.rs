@@ -2,11 +2,11 @@
 
 use super::arrays::{Array, DType, doubles};
 use super::errors::{infinite, to_python};
+use super::normalize::NormName;
 use super::quantiles::{check_q, table};
 use super::results::empty_like;
 use super::threads;
 use planish::error::Error;
-use super::normalize::NormName;
 use planish::memory;
 use planish::sparse::{self, Channels, Compressed};
 use planish::stats::extrema::Extrema;

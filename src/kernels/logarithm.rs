@@ -10,9 +10,9 @@ use super::log2::{
     LN2, LOG2_FIRST, Reduced, exp2_exact, exp2_fast, is_odd, is_odd_f32, log2_exact, log2_fast, reduce,
     reduce_one_plus, reduce_subnormal,
 };
-use super::{Kernel, copy};
+use super::{Kernel, Seen, copy};
 use crate::dd::{Dd, two_sum};
-use crate::element::{Element, Output};
+use crate::element::{Output, Wide};
 use crate::error::Error;
 use crate::memory;
 use crate::rows::{Rows, RowsMut};
@@ -48,22 +48,6 @@ impl Function {
     /// Whether it is a logarithm.
     pub fn is_logarithm(self) -> bool {
         matches!(self, Self::Log | Self::LogOnePlus)
-    }
-}
-
-/// What has been met among the elements of a map.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// An infinity.
-    pub infinite: bool,
-    /// A number outside of the domain of the function.
-    pub outside: bool,
-}
-
-impl std::ops::BitOrAssign for Seen {
-    fn bitor_assign(&mut self, other: Self) {
-        self.infinite |= other.infinite;
-        self.outside |= other.outside;
     }
 }
 
@@ -210,13 +194,11 @@ fn product(a: f64, a_rest: f64, b: (f64, f64)) -> (f64, f64) {
 }
 
 /// What the kernels read: other elements are converted first, exactly.
-pub trait Operand: Element {
+pub trait Operand: Wide {
     /// Any number with a logarithm.
     const ONE: Self;
     /// Itself, or one more, reduced; and whether it cannot be, in which case the first is anything.
     fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool);
-    /// The nearest value to an element.
-    fn from_element<T: Element>(element: T) -> Self;
 }
 
 impl Operand for f32 {
@@ -226,11 +208,6 @@ impl Operand for f32 {
     fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
         if ONE_PLUS { f64::from(self).reduced::<true>() } else { (reduce(f64::from(self)), is_odd_f32(self)) }
     }
-
-    #[inline(always)]
-    fn from_element<T: Element>(element: T) -> Self {
-        element.to_f32()
-    }
 }
 
 impl Operand for f64 {
@@ -239,11 +216,6 @@ impl Operand for f64 {
     #[inline(always)]
     fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
         if ONE_PLUS { (reduce_one_plus(self), is_odd(1.0 + self)) } else { (reduce(self), is_odd(self)) }
-    }
-
-    #[inline(always)]
-    fn from_element<T: Element>(element: T) -> Self {
-        element.to_f64()
     }
 }
 
@@ -450,36 +422,5 @@ impl<I: Operand, U: Output, M: Map<I, U>> Kernel for Walk<'_, I, U, M> {
             }
         }
         seen
-    }
-}
-
-/// `rows` in another type: as they are if it is theirs, else converted into `scratch`.
-pub fn converted<'a, T: Element, I: Operand>(rows: Rows<'a, T>, scratch: &'a mut Vec<I>) -> Result<Rows<'a, I>, Error> {
-    if let Some(rows) = rows.of_type::<I>() {
-        return Ok(rows);
-    }
-    let width = rows.width();
-    memory::resize(scratch, I::ONE, rows.count() * width + rows.tail())?;
-    super::run(Convert { rows, to: scratch, element: PhantomData::<T> });
-    Ok(Rows::flat(scratch, width))
-}
-
-struct Convert<'a, T, I> {
-    rows: Rows<'a, T>,
-    to: &'a mut [I],
-    element: PhantomData<T>,
-}
-
-impl<T: Element, I: Operand> Kernel for Convert<'_, T, I> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { rows, to, .. } = self;
-        for (index, to) in to.chunks_mut(rows.width().max(1)).enumerate() {
-            for (x, y) in rows.row(index).iter().zip(to) {
-                *y = I::from_element(*x);
-            }
-        }
     }
 }

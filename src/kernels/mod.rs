@@ -10,6 +10,7 @@
 pub mod affine;
 pub mod brackets;
 pub mod columns;
+pub mod convert;
 pub mod copy;
 mod exact_map;
 pub mod extrema;
@@ -127,6 +128,22 @@ impl Level {
             Self::Avx512 if self == Self::current() || self.is_supported() => unsafe { avx512(kernel) },
             _ => baseline(kernel),
         }
+    }
+}
+
+/// What maps have met among the elements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// An infinity.
+    pub infinite: bool,
+    /// A number outside of the domain of the function.
+    pub outside: bool,
+}
+
+impl std::ops::BitOrAssign for Seen {
+    fn bitor_assign(&mut self, other: Self) {
+        self.infinite |= other.infinite;
+        self.outside |= other.outside;
     }
 }
 

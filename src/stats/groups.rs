@@ -4,14 +4,14 @@
 //! array it can make of them. Nobody copies more than a tile of them at a time.
 
 use super::source::{OPERANDS, Source, nothing};
+use crate::axes::MAX_AXES;
+use crate::blocks::{Access, access, block, each_column};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::columns::prefetch_at;
-use crate::axes::MAX_AXES;
-use crate::plan::Plan;
 use crate::memory;
 use crate::parallel;
-use crate::blocks::{Access, access, block, each_column};
+use crate::plan::Plan;
 use crate::rows::Rows;
 use crate::view::View;
 use std::ops::Range;

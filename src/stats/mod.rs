@@ -22,13 +22,13 @@ pub mod source;
 pub mod sums;
 pub mod weights;
 
+use crate::blocks::{Access, block};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
-use crate::plan::{Place, Plan, Task};
 use crate::memory;
 use crate::parallel;
-use crate::blocks::{Access, block};
+use crate::plan::{Place, Plan, Task};
 use crate::rows::{Rows, widening};
 use crate::view::View;
 use source::{OPERANDS, Source};

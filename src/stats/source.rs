@@ -1,13 +1,13 @@
 //! Where statistics take their elements from: an array as it is, or one of which a mask leaves elements out.
 
 use super::weights::Counts;
+use crate::axes::MAX_AXES;
+use crate::blocks::{Access, access, block};
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
-use crate::axes::MAX_AXES;
-use crate::plan::Plan;
 use crate::memory;
-use crate::blocks::{Access, access, block};
+use crate::plan::Plan;
 use crate::rows::Rows;
 use crate::view::View;
 

@@ -5,8 +5,8 @@ use super::layer_gradients::{Gradients, MAX_PARTIAL, Point, linear};
 use super::layers::{Cells, Layer, LayerElement, Statistics, numbers};
 use crate::axes::Roles;
 use crate::blocks::{line, write_line};
-use crate::groups::{Axes, Lines};
 use crate::error::Error;
+use crate::groups::{Axes, Lines};
 use crate::kernels::line_gradients::{AddColumns, ColumnSlopes, MapColumns};
 use crate::kernels::lines::Mean;
 use crate::kernels::{self, Kernel};
@@ -50,7 +50,11 @@ impl<'a> ByColumns<'a> {
             }
         };
         // Cells take the place of the groups.
-        let axes = Axes::new(x.shape(), Roles { kept: &kept, own: Some(layer.own) }, [dx.strides(), x.strides(), dy.strides()])?;
+        let axes = Axes::new(
+            x.shape(),
+            Roles { kept: &kept, own: Some(layer.own) },
+            [dx.strides(), x.strides(), dy.strides()],
+        )?;
         let lines = axes.lines(Some(0), |axis| axis.kept);
         let (len, step) = (lines.line.len as isize, lines.line.channel);
         let mut of_columns = memory::with_room(lines.groups() * lines.line.len)?;

@@ -11,9 +11,9 @@
 use super::affine::{Affine, Target, map};
 use crate::axes::{Position, Roles};
 use crate::blocks::{line, parameters, write_line};
-use crate::groups::{Axes, Lines, MOST_PIECES};
 use crate::element::{Element, Output};
 use crate::error::Error;
+use crate::groups::{Axes, Lines, MOST_PIECES};
 use crate::kernels::lines::{Line, MapLine, Mean, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
 use crate::memory;
@@ -395,12 +395,7 @@ impl Cells {
 }
 
 /// For each position of the kept axes, in C order, the numbers of its group and of its parameter.
-pub fn numbers(
-    shape: &[usize],
-    groups: &[bool],
-    own: &[bool],
-    kept: &[bool],
-) -> Result<Vec<(usize, usize)>, Error> {
+pub fn numbers(shape: &[usize], groups: &[bool], own: &[bool], kept: &[bool]) -> Result<Vec<(usize, usize)>, Error> {
     let mut numbers = memory::filled((0, 0), 1)?;
     for axis in (0..shape.len()).filter(|axis| kept[*axis]) {
         let len = shape[axis];

@@ -1,11 +1,13 @@
 //! Logarithms to any base and powers of it, moved and scaled per channel, in one pass.
 
-use super::affine::ElementMap;
 use crate::dd::Dd;
+use crate::drive::ElementMap;
 use crate::element::{Element, Output};
 use crate::error::Error;
+use crate::kernels::Seen;
+use crate::kernels::convert::converted;
 use crate::kernels::log2::{LOG2_FIRST, reduce, reduce_subnormal};
-use crate::kernels::logarithm::{Function, Operand, Parameters, Seen, converted};
+use crate::kernels::logarithm::{Function, Operand, Parameters};
 use crate::memory;
 use crate::rows::{Rows, RowsMut};
 
@@ -72,7 +74,7 @@ pub struct Columns {
     wide: Vec<f64>,
 }
 
-impl<T: Element, U: Output> ElementMap<T, U> for &Logarithm {
+impl<T: Element, U: Output> ElementMap<T, U> for Logarithm {
     type Columns = Columns;
 
     fn prepare(&self, first: isize, channels: &[isize], times: usize, columns: &mut Columns) -> Result<(), Error> {

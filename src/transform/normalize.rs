@@ -1,22 +1,20 @@
 //! Vectors divided by their length: a statistic within the array and the map that it gives, in one pass.
 
-use super::affine::{Affine, Target, map};
+use super::affine::{Affine, map};
 use crate::dd::Dd;
+use crate::drive::{ElementMap, Target, map_elements, plan};
 use crate::element::{Element, Output};
 use crate::error::Error;
-use crate::kernels::copy;
+use crate::kernels::convert::converted;
 use crate::kernels::normalize::normalize_rows;
 use crate::kernels::norms::Norm;
-use crate::plan::Plan;
+use crate::kernels::{Seen, copy};
 use crate::memory;
 use crate::parallel;
+use crate::rows::{Rows, RowsMut};
 use crate::stats::norms::{Scaled, norms};
-use crate::blocks::{Access, access, block, scatter};
-use crate::rows::RowsMut;
 use crate::view::{View, ViewMut};
 
-/// Bytes of output that a kernel writes at a time.
-const TILE_BYTES: usize = 16 << 10;
 /// Bytes of vectors that are measured and divided before the next ones are read: they stay in the second-level cache.
 const CACHED_BYTES: usize = 256 << 10;
 
@@ -32,68 +30,44 @@ pub fn normalize<T: Element, U: Output>(
     threads: usize,
 ) -> Result<bool, Error> {
     assert_eq!(x.shape(), out.shape(), "one result for each element");
-    let sizes = [size_of::<U>(), size_of::<T>()];
-    let plan = Plan::new(x.shape(), along, [out.strides(), x.strides()], sizes, TILE_BYTES / size_of::<U>())?;
+    let plan = plan::<T, U>(x, &out, along)?;
     let inner = plan.cols.last().is_some_and(|axis| axis.kept && axis.len == plan.channels);
     if inner && plan.kept_positions() == 1 {
-        normalize_inner(norm, x, out, plan, tiny, target, threads)
+        let map = Neighbours { norm, len: plan.channels, tiny };
+        Ok(!map_elements(&map, x, out, along, target, threads)?.infinite)
     } else {
         normalize_outer(norm, x, out, along, tiny, target, threads)
     }
 }
 
-/// Vectors of neighbouring elements, or of elements that a scratch tile makes neighbours.
-fn normalize_inner<T: Element, U: Output>(
+/// Vectors of `len` neighbouring elements (or of elements that a scratch tile makes neighbours), divided by their length.
+struct Neighbours {
     norm: Norm,
-    x: View<'_, T>,
-    out: ViewMut<'_, U>,
-    plan: Plan<2>,
+    len: usize,
     tiny: f64,
-    target: Target,
-    threads: usize,
-) -> Result<bool, Error> {
-    let (len, size) = (plan.channels, size_of::<U>());
-    let out_access = access::<U, 2>(&plan, 0, out.start());
-    // Elements that are overwritten are read into a tile of their own first.
-    let x_access = if target == Target::Input { Access::Gather } else { access::<T, 2>(&plan, 1, x.start()) };
-    let stream = target == Target::Warm
-        && copy::exceeds_cache(plan.elements * size)
-        && out_access == Access::Flat
-        && (len * size).is_multiple_of(copy::STREAM_ALIGN)
-        && (out.start() as usize).wrapping_add_signed(plan.place(0).offset[0]).is_multiple_of(copy::STREAM_ALIGN);
-    let tasks = plan.tasks()?;
-    let finite = parallel::map(
-        tasks.len(),
-        threads,
-        || (Vec::<T>::new(), Vec::<U>::new()),
-        |(elements, results), task| {
-            let mut spoiled = false;
-            let place = plan.place(0);
-            for unit in tasks[task].units.clone() {
-                let (offset, rows) = plan.unit(&place, unit);
-                let (to, from) = (out.at(offset[0]), x.at(offset[1]));
-                // SAFETY: the plan visits elements of the view only, which promises that they can be read.
-                let elements = unsafe { block(&plan, 1, x_access, from, rows, place.width, 1, elements) }?;
-                if out_access == Access::Gather {
-                    memory::resize(results, U::from_f64(0.0), rows * place.width)?;
-                    let target = RowsMut::flat(results, place.width);
-                    spoiled |= normalize_rows(norm, elements, target, len, tiny, false)?;
-                    // SAFETY: the plan visits elements of the output only, each once: this block is this task's alone.
-                    unsafe { scatter(&plan, 0, to, place.width, results) };
-                    continue;
-                }
-                let stride = if out_access == Access::Flat { place.width } else { plan.rows.stride[0] as usize / size };
-                // SAFETY: as above; `access` saw that rows are contiguous, aligned and this far apart.
-                let target = unsafe { RowsMut::new(to.cast::<U>(), rows, stride, place.width, 0) };
-                spoiled |= normalize_rows(norm, elements, target, len, tiny, stream)?;
-            }
-            if stream {
-                copy::fence();
-            }
-            Ok::<_, Error>(!spoiled)
-        },
-    )?;
-    Ok(finite.into_iter().all(|finite| finite))
+}
+
+impl<T: Element, U: Output> ElementMap<T, U> for Neighbours {
+    type Columns = Vec<T::Wide>;
+    const WIDENS: bool = false;
+
+    fn prepare(&self, _: isize, _: &[isize], _: usize, _: &mut Vec<T::Wide>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        wide: &mut Vec<T::Wide>,
+        rows: Rows<'_, T>,
+        out: RowsMut<'_, U>,
+        _next: Option<*const T>,
+        stream: bool,
+    ) -> Result<Seen, Error> {
+        let rows = converted::<T, T::Wide>(rows, wide)?;
+        let stream = stream && (self.len * size_of::<U>()).is_multiple_of(copy::STREAM_ALIGN);
+        let infinite = normalize_rows(self.norm, rows, out, self.len, self.tiny, stream)?;
+        Ok(Seen { infinite, outside: false })
+    }
 }
 
 /// Vectors whose elements lie apart: the statistics and the map of the engine, some vectors at a time.
