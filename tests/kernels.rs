@@ -3,16 +3,20 @@
 
 #![allow(clippy::expect_used)] // A failed expectation ends the run, as it should.
 
-use planish::element::{Bool, Count, Element, Key, Output, bf16, f16};
+use planish::drive::Target;
+use planish::element::{Bool, Count, Element, Key, Output, Sum, bf16, f16};
 use planish::kernels::affine::{Form, NO_OFFSET, Parameters};
 use planish::kernels::brackets::Brackets;
+use planish::kernels::convert::converted;
 use planish::kernels::extrema::Bounds;
 use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
 use planish::kernels::narrow::Narrow;
 use planish::kernels::normalize::normalize_rows;
 use planish::kernels::norms::Norm;
 use planish::kernels::{Level, reference};
+use planish::maps::affine::{Affine, map};
 use planish::rows::{Rows, RowsMut};
+use planish::view::{View, ViewMut};
 use std::sync::{Mutex, PoisonError};
 
 /// The level is the process's: tests that force it take turns.
@@ -195,6 +199,73 @@ fn affine<T: Element, U: Output>(make: impl Fn(u64) -> T) {
     });
 }
 
+/// Maps are compiled for these types; elements of the others are converted to them.
+fn affine_to_every_float<T: Element>(make: impl Fn(u64) -> T + Copy) {
+    affine::<T, f32>(make);
+    affine::<T, f64>(make);
+    affine::<T, f16>(make);
+    affine::<T, bf16>(make);
+}
+
+#[test]
+fn maps_of_single_precision() {
+    affine_to_every_float(|bits| number(bits) as f32);
+}
+
+#[test]
+fn maps_of_double_precision() {
+    affine_to_every_float(number);
+}
+
+#[test]
+fn maps_of_sums_of_doubles() {
+    affine_to_every_float(|bits| Sum(if bits.is_multiple_of(2) { bits.as_sum() } else { (bits as i64).as_sum() }));
+}
+
+/// Elements in a wider type hold the same values, in rows with and without gaps and a tail.
+fn converts<T: Element>(make: impl Fn(u64) -> T) {
+    let x: Vec<T> = noise(8).take(700).map(make).collect();
+    let same = |rows: Rows<'_, T>| {
+        let mut scratch = Vec::new();
+        let wide = converted::<T, T::Wide>(rows, &mut scratch).expect("memory");
+        for index in 0..rows.count() + usize::from(rows.tail() > 0) {
+            assert_eq!(wide.row(index).len(), rows.row(index).len());
+            for (wide, x) in wide.row(index).iter().zip(rows.row(index)) {
+                assert_eq!(wide.as_sum().map(f64::to_bits), x.as_sum().map(f64::to_bits), "{x:?}");
+            }
+        }
+    };
+    for width in [1, 3, 64, 65, 129] {
+        same(Rows::flat(&x, width));
+        // SAFETY: rows of the slice, with gaps of two elements.
+        same(unsafe { Rows::new(x.as_ptr(), x.len() / (width + 2), width + 2, width, 0) });
+    }
+}
+
+/// The map of a whole array, every other row backwards, as the twin of the kernel has it.
+fn map_array<T: Element, U: Output>(make: impl Fn(u64) -> T) {
+    const WIDTH: usize = 7;
+    let x: Vec<T> = noise(11).take(150 * WIDTH).map(make).collect();
+    let (shift, scale, offset) = ([0.25; WIDTH], [3.0; WIDTH], [-0.75; WIDTH]);
+    let affine = Affine { shift: Some(&shift), scale: Some(&scale), offset: Some(&offset), ..Affine::default() };
+    let mut parameters = Parameters::new(shift.to_vec(), scale.to_vec(), offset.to_vec()).expect("memory");
+    parameters.prepare(false);
+    let rows: Vec<&[T]> = x.chunks_exact(WIDTH).rev().step_by(2).collect();
+    let (theirs, infinite) = reference::map::<T, U>(&parameters, &rows.concat(), Form::Full);
+    let mut ours = vec![U::from_f64(0.0); rows.len() * WIDTH];
+    let row = |elements: usize, size: usize| (elements * WIDTH * size) as isize;
+    let (size, result) = (size_of::<T>(), size_of::<U>());
+    let (shape, steps, to) = ([rows.len(), WIDTH], [-row(2, size), size as isize], [row(1, result), result as isize]);
+    // SAFETY: every other row of the slice from the last on, and all elements of the vector.
+    let found = unsafe {
+        let (x, out) = (View::<T>::new(rows[0].as_ptr().cast(), &shape, &steps), ours.as_mut_ptr().cast());
+        map(affine, x, ViewMut::<U>::new(out, &shape, &to), &[false, true], Target::Fresh, 1).expect("memory")
+    };
+    let widen = |values: &[U]| values.iter().map(|y| y.to_f64()).collect::<Vec<_>>();
+    assert!(equal(&widen(&ours), &widen(&theirs)));
+    assert_eq!(found, infinite);
+}
+
 /// The map in `f32` arithmetic: as its twin, and within 0.6 ulp of the exact value.
 fn narrow<T: Element, U: Output>(make: impl Fn(u64) -> T) {
     let x: Vec<T> = noise(6).take(8000).map(make).collect();
@@ -233,12 +304,12 @@ fn narrow<T: Element, U: Output>(make: impl Fn(u64) -> T) {
 
 #[test]
 fn narrow_maps() {
+    // Pixels as they are, other small integers by way of f32.
     narrow::<u8, f32>(|bits| (bits >> 9) as u8);
-    narrow::<i8, f16>(|bits| (bits >> 9) as i8);
     narrow::<u16, f32>(|bits| (bits >> 9) as u16);
-    narrow::<u16, bf16>(|bits| (bits >> 9) as u8 as u16);
-    narrow::<i16, f32>(|bits| (bits >> 9) as i16);
-    narrow::<Bool, f32>(|bits| Bool((bits % 3) as u8));
+    narrow::<f32, f16>(|bits| f32::from((bits >> 9) as i8));
+    narrow::<f32, bf16>(|bits| f32::from((bits >> 9) as u8));
+    narrow::<f32, f32>(|bits| f32::from((bits >> 9) as i16));
 }
 
 #[test]
@@ -273,11 +344,16 @@ macro_rules! every_dtype {
             }
 
             #[test]
-            fn map_to_every_float() {
-                affine::<$t, f32>($make);
-                affine::<$t, f64>($make);
-                affine::<$t, f16>($make);
-                affine::<$t, bf16>($make);
+            fn converts_exactly() {
+                converts::<$t>($make);
+            }
+
+            #[test]
+            fn maps_to_every_float() {
+                map_array::<$t, f32>($make);
+                map_array::<$t, f64>($make);
+                map_array::<$t, f16>($make);
+                map_array::<$t, bf16>($make);
             }
         }
     )*};

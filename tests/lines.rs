@@ -10,8 +10,8 @@ use planish::kernels::line_gradients::{
 };
 use planish::kernels::lines::{Line, MapLine, Mean, Sums};
 use planish::kernels::{self, Level};
-use planish::transform::affine::Target;
-use planish::transform::layers::{Layer, LayerElement, normalize};
+use planish::layers::{Layer, LayerElement, normalize};
+use planish::maps::affine::Target;
 use planish::view::{View, ViewMut};
 use proptest::prelude::*;
 

@@ -7,7 +7,7 @@ use planish::drive::{Target, map_elements};
 use planish::element::{Element, Output, bf16, f16};
 use planish::kernels::Level;
 use planish::kernels::logarithm::{Function, Seen};
-use planish::transform::logarithm::{Base, Logarithm};
+use planish::maps::logarithm::{Base, Logarithm};
 use planish::view::{View, ViewMut};
 use std::sync::{Mutex, PoisonError};
 

@@ -8,9 +8,9 @@ use super::results::{empty_like, to_numpy};
 use super::threads;
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use planish::kernels::lines::Mean;
-use planish::transform::affine::Target;
-use planish::transform::layer_gradients::{Gradients, Point, differentiate};
-use planish::transform::layers::{Layer, Statistics, normalize};
+use planish::layers::gradients::{Gradients, Point, differentiate};
+use planish::layers::{Layer, Statistics, normalize};
+use planish::maps::affine::Target;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 

@@ -11,11 +11,11 @@ use super::stream::{
 };
 use super::threads;
 use planish::dd::Dd;
+use planish::drive::source::Masked;
 use planish::error::Error;
 use planish::memory;
 use planish::stats::MOST_ELEMENTS;
 use planish::stats::moments::{FloatCell, IntegerCell, Moments, scale};
-use planish::stats::source::Masked;
 use planish::with_element;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;

@@ -8,10 +8,10 @@ use super::results::to_numpy;
 use super::threads;
 use planish::error::Error;
 use planish::kernels::norms::Norm;
+use planish::maps::affine::Target;
+use planish::maps::normalize::{divisor, normalize as normalize_array};
 use planish::memory;
 use planish::stats::extrema::Extrema;
-use planish::transform::affine::Target;
-use planish::transform::normalize::{divisor, normalize as normalize_array};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 

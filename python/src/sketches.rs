@@ -8,12 +8,12 @@ use super::stream::{
     Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, rows, saved, saved_number, saved_shape, text,
 };
 use super::threads;
+use planish::drive::source::Masked;
 use planish::error::Error;
 use planish::memory;
 use planish::stats::channel::Channel;
 use planish::stats::sketch::Sketch;
 use planish::stats::sketches::Sketches;
-use planish::stats::source::Masked;
 use planish::stats::weights::scaled;
 use planish::with_element;
 use pyo3::exceptions::PyValueError;

@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::sketch::Sketch;
-use super::{Accumulator, Slots, Tile};
+use crate::drive::{Accumulator, Slots, Tile};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::memory;

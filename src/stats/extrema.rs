@@ -1,8 +1,9 @@
 //! Minimum and maximum.
 
 use super::groups::Groups;
-use super::source::Source;
-use super::{Accumulator, Slots, Tile, joined, reduce};
+use super::joined;
+use crate::drive::source::Source;
+use crate::drive::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Element, Key};
 use crate::error::Error;
 use crate::kernels::extrema::Bounds;

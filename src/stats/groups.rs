@@ -3,9 +3,9 @@
 //! The rows of a group, by number, are one more [`Source`]: whatever an [`Accumulator`](super::Accumulator) can make of an
 //! array it can make of them. Nobody copies more than a tile of them at a time.
 
-use super::source::{OPERANDS, Source, nothing};
 use crate::axes::MAX_AXES;
 use crate::blocks::{Access, access, block, each_column};
+use crate::drive::source::{OPERANDS, Source, nothing};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::columns::prefetch_at;

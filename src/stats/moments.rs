@@ -9,10 +9,11 @@
 use super::exact::scaled_variance;
 use super::group_sums::{self, Cells};
 use super::groups::Groups;
-use super::source::Source;
 use super::sums::{FloatAccumulator, IntegerAccumulator};
-use super::{MOST_ELEMENTS, joined, reduce};
+use super::{MOST_ELEMENTS, joined};
 use crate::dd::Dd;
+use crate::drive::reduce;
+use crate::drive::source::Source;
 use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::{self, Kernel};

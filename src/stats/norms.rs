@@ -1,7 +1,7 @@
 //! Lengths of the vectors that the elements of a channel make.
 
-use super::{Accumulator, Slots, Tile, reduce};
 use crate::dd::Dd;
+use crate::drive::{Accumulator, Slots, Tile, reduce};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::norms::{L1, L2, Length, Lengths, Max, Norm, UNITS};

@@ -6,8 +6,9 @@
 //! the sample has about `3 n^(2/3)` and a bracket misses in one of some ten thousand cases, which the counts show: a wider
 //! one, of another sample, then takes its place. The result is exact in any case, and does not depend on the sample.
 
-use super::source::Source;
-use super::{Accumulator, Slots, Tile, reduce, sums::has_infinity};
+use super::sums::has_infinity;
+use crate::drive::source::Source;
+use crate::drive::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::kernels::brackets::Brackets;

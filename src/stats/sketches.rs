@@ -8,9 +8,9 @@
 use super::bytes::Counter;
 use super::channel::Channel;
 use super::sketch::Sketch;
-use super::source::{Digit, Maskable, Source};
-use super::weights::{Counts, Digits};
-use super::{Accumulator, Slots, Tile, reduce};
+use super::weights::{Counts, Digit, Digits};
+use crate::drive::source::{Maskable, Source};
+use crate::drive::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Bool, Element, Key};
 use crate::error::Error;
 use crate::kernels::{self, Kernel, radix};

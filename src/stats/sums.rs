@@ -1,8 +1,8 @@
 //! From tiles to moments: sums around a pivot for floats, exact sums for integers.
 
 use super::moments::{FloatCell, IntegerCell};
-use super::{Accumulator, Slots, Tile};
 use crate::dd::{Dd, two_sum};
+use crate::drive::{Accumulator, Slots, Tile};
 use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::moments::{FloatSums, Integer, IntegerSums};

@@ -3,8 +3,13 @@
 //! Whole numbers count as they are, others as multiples of a small part of their mean. Weights lie where the caller has
 //! them: they are looked at as often as it takes, and never copied.
 
+use crate::blocks::{Access, block};
+use crate::drive::source::{Maskable, OPERANDS, Source, nothing, plan};
 use crate::element::Bool;
 use crate::error::Error;
+use crate::memory;
+use crate::plan::Plan;
+use crate::rows::Rows;
 use crate::view::View;
 
 /// Binary digits of weights that are no whole numbers, below their mean; the largest weights that count as they are.
@@ -124,4 +129,90 @@ fn factors(power: i32) -> [f64; 2] {
 pub fn scaled(value: f64, power: i32) -> f64 {
     let [first, second] = factors(power);
     value * first * second
+}
+
+/// An array whose elements count where the binary digit number `digit` of how often their weights count is one.
+#[derive(Debug, Clone, Copy)]
+pub struct Digit<'m, T> {
+    /// The elements.
+    pub x: View<'m, T>,
+    /// How often they count.
+    pub counts: Counts<'m>,
+    /// The number of the digit, from zero on.
+    pub digit: u32,
+}
+
+impl<T: Maskable> Source for Digit<'_, T> {
+    type Element = T::Float;
+    type Scratch = (Vec<T>, Vec<f64>, Vec<Bool>, Vec<T::Float>);
+    const HAS_MISSING: bool = true;
+    const IS_SMALL: bool = T::IS_SMALL;
+
+    fn shape(&self) -> &[usize] {
+        self.x.shape()
+    }
+
+    fn plan(
+        &self,
+        kept: &[bool],
+        _weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error> {
+        let mask = self.counts.mask.as_ref().map_or(nothing(self.x.shape().len()), |mask| mask.strides());
+        plan(self.x, kept, Some(self.counts.weights), mask, unit_elements)
+    }
+
+    fn access(&self, _plan: &Plan<OPERANDS>) -> Access {
+        // The elements that are read lie side by side.
+        Access::Flat
+    }
+
+    unsafe fn block<'s>(
+        &'s self,
+        plan: &Plan<OPERANDS>,
+        _access: Access,
+        offset: [isize; OPERANDS],
+        rows: usize,
+        width: usize,
+        times: usize,
+        (elements, weights, mask, floats): &'s mut Self::Scratch,
+    ) -> Result<Rows<'s, T::Float>, Error> {
+        let Self { x: view, counts, digit } = self;
+        // SAFETY: the caller's promise; views promise that their elements can be read.
+        let x = unsafe { block(plan, 0, view.access(plan), view.at(offset[0]), rows, width, 1, elements) }?;
+        floats.clear();
+        memory::reserve(floats, rows * width)?;
+        let is_one = |weight: f64| counts.of(weight) >> digit & 1 == 1;
+        let at = counts.weights.at(offset[1]);
+        if counts.mask.is_none() && plan.cols.iter().all(|axis| axis.stride[1] == 0) {
+            // One weight for all of a row.
+            for row in 0..rows {
+                let at = at.wrapping_offset(row as isize * plan.rows.stride[1]);
+                // SAFETY: as above.
+                if is_one(unsafe { at.cast::<f64>().read_unaligned() }) {
+                    floats.extend(x.row(row).iter().map(|x| x.to_float()));
+                } else {
+                    floats.resize(floats.len() + width, T::MISSING);
+                }
+            }
+            return Ok(Rows::flat(floats, width * times));
+        }
+        // SAFETY: as above.
+        let weights = unsafe { block(plan, 1, Access::Gather, at, rows, width, 1, weights) }?;
+        let counted = counts.mask.map(|view| {
+            // SAFETY: as above.
+            unsafe { block(plan, 2, Access::Gather, view.at(offset[2]), rows, width, 1, mask) }
+        });
+        let counted = counted.transpose()?;
+        for row in 0..rows {
+            let pairs = x.row(row).iter().zip(weights.row(row));
+            floats.extend(pairs.map(|(x, weight)| if is_one(*weight) { x.to_float() } else { T::MISSING }));
+            if let Some(counted) = counted {
+                let first = floats.len() - width;
+                let masked = floats.iter_mut().skip(first).zip(counted.row(row));
+                masked.for_each(|(x, counts)| *x = if counts.0 != 0 { *x } else { T::MISSING });
+            }
+        }
+        Ok(Rows::flat(floats, width * times))
+    }
 }

@@ -1,8 +1,8 @@
 //! Gradients of normalisation layers whose lines in memory run across groups: columns, in two passes, one for the sums and
-//! one for the gradients (the formulas are those of [`super::layer_gradients`]).
+//! one for the gradients (the formulas are those of [`super::gradients`]).
 
-use super::layer_gradients::{Gradients, MAX_PARTIAL, Point, linear};
-use super::layers::{Cells, Layer, LayerElement, Statistics, numbers};
+use super::gradients::{Gradients, MAX_PARTIAL, Point, linear};
+use super::{Cells, Layer, LayerElement, Statistics, numbers};
 use crate::axes::Roles;
 use crate::blocks::{line, write_line};
 use crate::error::Error;

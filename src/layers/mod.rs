@@ -8,18 +8,18 @@
 //! and its lines mapped before the next group. Where groups are large, or lie as columns side by side, the statistics
 //! and the map of whole arrays do it. Not-a-number and infinity spoil their group, and no other.
 
-use super::affine::{Affine, Target, map};
 use crate::axes::{Position, Roles};
 use crate::blocks::{line, parameters, write_line};
+use crate::drive::source::{Finite, Maskable};
 use crate::element::{Element, Output};
 use crate::error::Error;
 use crate::groups::{Axes, Lines, MOST_PIECES};
 use crate::kernels::lines::{Line, MapLine, Mean, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
+use crate::maps::affine::{Affine, Target, map};
 use crate::memory;
 use crate::parallel;
 use crate::stats::moments::{Moments, MomentsElement};
-use crate::stats::source::{Finite, Maskable};
 use crate::view::{View, ViewMut};
 use std::ops::Range;
 

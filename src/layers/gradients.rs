@@ -9,8 +9,8 @@
 //!
 //! Without centring `mean(g)` is left out; of constant statistics both means are.
 
-use super::column_gradients::ByColumns;
-use super::layers::{Layer, LayerElement, Statistics, statistics};
+use super::columns::ByColumns;
+use super::{Layer, LayerElement, Statistics, statistics};
 use crate::axes::Position;
 use crate::blocks::{line, parameters, write_line};
 use crate::error::Error;
@@ -20,12 +20,12 @@ use crate::kernels::lines::Totals;
 use crate::kernels::{self, Kernel, copy};
 use crate::memory;
 use crate::parallel;
-use crate::transform::affine::Target;
+use crate::maps::affine::Target;
 use crate::view::{View, ViewMut};
 use std::ops::Range;
 
 /// Sums of one column that are held at once, in columns.
-pub(super) const MAX_PARTIAL: usize = 1 << 20;
+pub(crate) const MAX_PARTIAL: usize = 1 << 20;
 /// Fewest pieces of work that many parameters may leave.
 const LEAST_PIECES: usize = 4;
 
@@ -77,7 +77,7 @@ pub fn differentiate<T: LayerElement>(
 }
 
 /// The slope and the offset of a group of `n` elements: `sum` is that of `g`, `products` that of `g * u`.
-pub(super) fn linear(layer: Layer<'_>, known: bool, scale: f64, [sum, products]: [f64; 2], n: f64) -> [f64; 2] {
+pub(crate) fn linear(layer: Layer<'_>, known: bool, scale: f64, [sum, products]: [f64; 2], n: f64) -> [f64; 2] {
     // One factor after the other: the square of the scale may leave the range of `f64`.
     let slope = if known { 0.0 } else { -(products / n * scale) * scale };
     let offset = if known || !layer.centred { 0.0 } else { -scale * (sum / n) };
