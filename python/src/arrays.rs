@@ -9,7 +9,7 @@ use planish::array::{Array as Described, Overlap};
 use planish::error::Error;
 use planish::memory;
 use planish::view::{View, ViewMut};
-use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

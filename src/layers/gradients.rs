@@ -18,9 +18,9 @@ use crate::groups::{Axes, Lines, MOST_PIECES};
 use crate::kernels::line_gradients::{MapGradient, Products, ProductsByElement, Slope};
 use crate::kernels::lines::Totals;
 use crate::kernels::{self, Kernel, copy};
+use crate::maps::affine::Target;
 use crate::memory;
 use crate::parallel;
-use crate::maps::affine::Target;
 use crate::view::{View, ViewMut};
 use std::ops::Range;
 

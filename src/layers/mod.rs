@@ -8,6 +8,9 @@
 //! and its lines mapped before the next group. Where groups are large, or lie as columns side by side, the statistics
 //! and the map of whole arrays do it. Not-a-number and infinity spoil their group, and no other.
 
+pub mod columns;
+pub mod gradients;
+
 use crate::axes::{Position, Roles};
 use crate::blocks::{line, parameters, write_line};
 use crate::drive::source::{Finite, Maskable};
