@@ -130,3 +130,36 @@ pub fn ordered<const N: usize>(
     }
     Ok((merged, start))
 }
+
+/// The law of both cuts: every element is visited once, with the number of its statistic.
+#[cfg(test)]
+pub mod law {
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// Every (byte offset, number of the statistic) pair of an array, with how often it occurs: an odometer over the axes.
+    pub fn expected(shape: &[usize], kept: &[bool], strides: &[isize]) -> BTreeMap<(isize, isize), usize> {
+        let mut seen = BTreeMap::new();
+        let total: usize = shape.iter().product();
+        for flat in 0..total {
+            let (mut rest, mut offset, mut channel, mut scale) = (flat, 0, 0, 1);
+            for i in (0..shape.len()).rev() {
+                let index = (rest % shape[i]) as isize;
+                rest /= shape[i];
+                offset += index * strides[i];
+                if kept[i] {
+                    channel += index * scale;
+                    scale *= shape[i] as isize;
+                }
+            }
+            *seen.entry((offset, channel)).or_insert(0) += 1;
+        }
+        seen
+    }
+
+    /// The length, the role and the step (in elements) of an axis.
+    pub fn axis() -> impl Strategy<Value = (usize, bool, isize)> {
+        let len = prop_oneof![0usize..4, 1usize..9, Just(70), Just(700)];
+        (len, any::<bool>(), prop_oneof![-3isize..4, -40isize..40])
+    }
+}

@@ -110,3 +110,40 @@ impl<const N: usize> Lines<N> {
             && self.groups.iter().chain(&self.inner).all(|axis| multiple(axis.stride[k]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axes::law::{axis, expected};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// Every (byte offset, number of the group) pair that the lines visit, with how often they do.
+    fn visits(lines: &Lines<1>) -> BTreeMap<(isize, isize), usize> {
+        let mut seen = BTreeMap::new();
+        for group in 0..lines.groups() {
+            let place = lines.group(group);
+            for index in 0..lines.lines() {
+                let mut at = lines.line(&place, index);
+                for _ in 0..lines.line.len {
+                    *seen.entry((at.offset[0], at.channel)).or_insert(0) += 1;
+                    at.step(&lines.line, 1);
+                }
+            }
+        }
+        seen
+    }
+
+    proptest! {
+        #[test]
+        fn visits_every_element_once(axes in prop::collection::vec(axis(), 0..5), line in 0usize..5) {
+            let shape: Vec<_> = axes.iter().map(|a| a.0).collect();
+            prop_assume!(shape.iter().product::<usize>() < 60_000);
+            let kept: Vec<_> = axes.iter().map(|a| a.1).collect();
+            let strides: Vec<_> = axes.iter().map(|a| a.2 * 4).collect();
+            let axes = Axes::new(&shape, Roles { kept: &kept, own: None }, [&strides]).unwrap();
+            let line = (!axes.axes.is_empty()).then(|| line % axes.axes.len());
+            prop_assert_eq!(visits(&axes.lines(line, |axis| axis.kept)), expected(&shape, &kept, &strides));
+        }
+    }
+}

@@ -274,6 +274,7 @@ impl<const N: usize> Plan<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axes::law::{axis, expected};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -302,31 +303,6 @@ mod tests {
             }
         }
         seen
-    }
-
-    /// The same from the definition: an odometer over the axes.
-    fn expected(shape: &[usize], kept: &[bool], strides: &[isize]) -> BTreeMap<(isize, isize), usize> {
-        let mut seen = BTreeMap::new();
-        let total: usize = shape.iter().product();
-        for flat in 0..total {
-            let (mut rest, mut offset, mut channel, mut scale) = (flat, 0, 0, 1);
-            for i in (0..shape.len()).rev() {
-                let index = (rest % shape[i]) as isize;
-                rest /= shape[i];
-                offset += index * strides[i];
-                if kept[i] {
-                    channel += index * scale;
-                    scale *= shape[i] as isize;
-                }
-            }
-            *seen.entry((offset, channel)).or_insert(0) += 1;
-        }
-        seen
-    }
-
-    fn axis() -> impl Strategy<Value = (usize, bool, isize)> {
-        let len = prop_oneof![0usize..4, 1usize..9, Just(70), Just(700)];
-        (len, any::<bool>(), prop_oneof![-3isize..4, -40isize..40])
     }
 
     proptest! {

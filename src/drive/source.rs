@@ -2,8 +2,9 @@
 
 use crate::axes::MAX_AXES;
 use crate::blocks::{Access, access, block};
-use crate::element::{Bool, Element, bf16, f16};
+use crate::element::{Bool, Element, Wide, bf16, f16};
 use crate::error::Error;
+use crate::kernels::convert::converted;
 use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::plan::Plan;
@@ -114,7 +115,7 @@ impl<T: Element> Source for View<'_, T> {
 /// An element type that can be told to be missing.
 pub trait Maskable: Element {
     /// A floating-point type that holds its values: exactly up to 32 bits, else rounded to `f64`.
-    type Float: Element;
+    type Float: Wide + Maskable<Float = Self::Float>;
     /// What is left out.
     const MISSING: Self::Float;
     /// The value.
@@ -196,6 +197,48 @@ impl<T: Maskable> Source for Masked<'_, T> {
         memory::reserve(floats, rows * width)?;
         kernels::run(Combine { x, counts, floats: &mut *floats });
         Ok(Rows::flat(floats, width * times))
+    }
+}
+
+/// The elements of a source as floats: kernels are compiled for those of 32 and 64 bits.
+#[derive(Debug, Clone, Copy)]
+pub struct Floats<S>(pub S);
+
+impl<S: Source<Element: Maskable>> Source for Floats<S> {
+    type Element = <S::Element as Maskable>::Float;
+    type Scratch = (S::Scratch, Vec<Self::Element>);
+    const HAS_MISSING: bool = S::HAS_MISSING;
+    const IS_SMALL: bool = S::IS_SMALL;
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error> {
+        self.0.plan(kept, weights, unit_elements)
+    }
+
+    fn access(&self, plan: &Plan<OPERANDS>) -> Access {
+        self.0.access(plan)
+    }
+
+    unsafe fn block<'s>(
+        &'s self,
+        plan: &Plan<OPERANDS>,
+        access: Access,
+        offset: [isize; OPERANDS],
+        rows: usize,
+        width: usize,
+        times: usize,
+        (elements, floats): &'s mut Self::Scratch,
+    ) -> Result<Rows<'s, Self::Element>, Error> {
+        // SAFETY: the caller's promise.
+        converted(unsafe { self.0.block(plan, access, offset, rows, width, times, elements) }?, floats)
     }
 }
 

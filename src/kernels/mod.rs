@@ -25,6 +25,8 @@ pub mod normalize;
 pub mod norms;
 pub mod radix;
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

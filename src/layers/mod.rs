@@ -10,6 +10,8 @@
 
 pub mod columns;
 pub mod gradients;
+#[cfg(test)]
+mod tests;
 
 use crate::axes::{Position, Roles};
 use crate::blocks::{line, parameters, write_line};

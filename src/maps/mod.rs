@@ -13,3 +13,5 @@ pub mod images;
 pub mod logarithm;
 pub mod normalize;
 pub mod ranges;
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub mod quantiles;
 pub mod sketch;
 pub mod sketches;
 pub mod sums;
+#[cfg(test)]
+mod tests;
 pub mod weights;
 
 use crate::error::Error;

@@ -13,8 +13,8 @@ use super::sums::{FloatAccumulator, IntegerAccumulator};
 use super::{MOST_ELEMENTS, joined};
 use crate::dd::Dd;
 use crate::drive::reduce;
-use crate::drive::source::Source;
-use crate::element::{Bool, Element, bf16, f16};
+use crate::drive::source::{Floats, Maskable, Source};
+use crate::element::{Bool, bf16, f16};
 use crate::error::Error;
 use crate::kernels::{self, Kernel};
 use crate::memory;
@@ -107,7 +107,7 @@ pub struct Moments {
 }
 
 /// An element type together with the accumulator that suits it.
-pub trait MomentsElement: Element {
+pub trait MomentsElement: Maskable {
     /// Moments of `x` along the axes that are not kept.
     fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error>;
     /// Moments of groups of rows, where there is a quick way.
@@ -126,7 +126,7 @@ fn channels(shape: &[usize], kept: &[bool]) -> usize {
     shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product()
 }
 
-fn float_moments<S: Source>(
+fn float_moments<S: Source<Element: Maskable>>(
     x: S,
     weights: Option<View<'_, f64>>,
     kept: &[bool],
@@ -135,7 +135,7 @@ fn float_moments<S: Source>(
     let mut floats: Vec<FloatCell> = memory::filled(FloatCell::default(), channels(x.shape(), kept))?;
     let weighted = weights.is_some();
     let accumulator = || FloatAccumulator::new(S::HAS_MISSING);
-    reduce(x, weights, kept, threads, accumulator, |channel, cell| {
+    reduce(Floats(x), weights, kept, threads, accumulator, |channel, cell| {
         if let Some(whole) = floats.get_mut(channel) {
             whole.merge(&cell);
         }
@@ -251,7 +251,7 @@ impl Moments {
     /// Moments of elements that may have a mask or weights: those have the shape of `x` (by broadcasting strides) and
     /// hold finite values >= 0. Integers are summed as floats.
     pub fn of_weighted(
-        x: impl Source,
+        x: impl Source<Element: Maskable>,
         weights: Option<View<'_, f64>>,
         kept: &[bool],
         threads: usize,

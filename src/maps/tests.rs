@@ -1,14 +1,15 @@
 //! Logarithms and powers: the digits that are promised, for all 16-bit numbers and many others, and the same bits at every
 //! level, width and place.
 
-#![allow(clippy::expect_used)] // A failed expectation is a failed test.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // A failed expectation is a failed test.
 
-use planish::drive::{Target, map_elements};
-use planish::element::{Element, Output, bf16, f16};
-use planish::kernels::Level;
-use planish::kernels::logarithm::{Function, Seen};
-use planish::maps::logarithm::{Base, Logarithm};
-use planish::view::{View, ViewMut};
+use crate::drive::{Target, map_elements};
+use crate::element::{Element, Output, bf16, f16};
+use crate::kernels::Level;
+use crate::kernels::Seen;
+use crate::kernels::logarithm::Function;
+use crate::maps::logarithm::{Base, Logarithm};
+use crate::view::{View, ViewMut};
 use std::sync::{Mutex, PoisonError};
 
 /// The level is the process's: tests that force it take turns.
@@ -26,7 +27,7 @@ fn map<T: Element, U: Output>(map: &Logarithm, x: &[T], width: usize) -> (Vec<U>
     let (x, out) = unsafe {
         (View::<T>::new(x.as_ptr().cast(), &shape, &from), ViewMut::<U>::new(y.as_mut_ptr().cast(), &shape, &to))
     };
-    let seen = map_elements(&map, x, out, &[false, true], Target::Fresh, 1).expect("memory");
+    let seen = map_elements(map, x, out, &[false, true], Target::Fresh, 1).expect("memory");
     (y, seen)
 }
 

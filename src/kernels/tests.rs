@@ -1,22 +1,22 @@
 //! Every kernel at every instruction-set level that this CPU has, for every dtype, over awkward lengths, widths and
 //! alignments, against its naive twin: equal to the last bit.
 
-#![allow(clippy::expect_used)] // A failed expectation ends the run, as it should.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // A failed expectation ends the run, as it should.
 
-use planish::drive::Target;
-use planish::element::{Bool, Count, Element, Key, Output, Sum, bf16, f16};
-use planish::kernels::affine::{Form, NO_OFFSET, Parameters};
-use planish::kernels::brackets::Brackets;
-use planish::kernels::convert::converted;
-use planish::kernels::extrema::Bounds;
-use planish::kernels::moments::{FloatSums, Integer, IntegerSums};
-use planish::kernels::narrow::Narrow;
-use planish::kernels::normalize::normalize_rows;
-use planish::kernels::norms::Norm;
-use planish::kernels::{Level, reference};
-use planish::maps::affine::{Affine, map};
-use planish::rows::{Rows, RowsMut};
-use planish::view::{View, ViewMut};
+use crate::drive::Target;
+use crate::element::{Bool, Count, Element, Key, Output, Sum, bf16, f16};
+use crate::kernels::affine::{Form, NO_OFFSET, Parameters};
+use crate::kernels::brackets::Brackets;
+use crate::kernels::convert::converted;
+use crate::kernels::extrema::Bounds;
+use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
+use crate::kernels::narrow::Narrow;
+use crate::kernels::normalize::normalize_rows;
+use crate::kernels::norms::Norm;
+use crate::kernels::{Level, reference};
+use crate::maps::affine::{Affine, map};
+use crate::rows::{Rows, RowsMut};
+use crate::view::{View, ViewMut};
 use std::sync::{Mutex, PoisonError};
 
 /// The level is the process's: tests that force it take turns.

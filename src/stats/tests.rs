@@ -1,12 +1,12 @@
 //! The laws of the states: empty is the identity of merge, merging is what streaming is, and neither the order of
 //! batches nor the number of threads matters beyond the bound (at all, for integers).
 
-#![allow(clippy::expect_used)] // A failed expectation is a failed test, in functions that tests share as well.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // A failed expectation is a failed test, in functions that tests share as well.
 
-use planish::error::Error;
-use planish::stats::extrema::Extrema;
-use planish::stats::moments::{Moments, MomentsElement, scale};
-use planish::view::View;
+use crate::error::Error;
+use crate::stats::extrema::Extrema;
+use crate::stats::moments::{Moments, MomentsElement, scale};
+use crate::view::View;
 use proptest::prelude::*;
 
 /// Rows of `width` columns, in C order.

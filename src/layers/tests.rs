@@ -1,18 +1,18 @@
 //! The kernels of normalisation layers at every instruction-set level that this CPU has, over awkward lengths and
 //! alignments, against their naive twins: equal to the last bit. And layers of whole arrays against the plain formula.
 
-#![allow(clippy::expect_used)] // A failed expectation ends the run, as it should.
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // A failed expectation ends the run, as it should.
 
-use planish::dd::two_sum;
-use planish::element::{Output, bf16, f16};
-use planish::kernels::line_gradients::{
+use crate::dd::two_sum;
+use crate::element::{Output, bf16, f16};
+use crate::kernels::line_gradients::{
     AddColumns, ColumnSlopes, MapColumns, MapGradient, Products, ProductsByElement, Slope,
 };
-use planish::kernels::lines::{Line, MapLine, Mean, Sums};
-use planish::kernels::{self, Level};
-use planish::layers::{Layer, LayerElement, normalize};
-use planish::maps::affine::Target;
-use planish::view::{View, ViewMut};
+use crate::kernels::lines::{Line, MapLine, Mean, Sums};
+use crate::kernels::{self, Level};
+use crate::layers::{Layer, LayerElement, normalize};
+use crate::maps::affine::Target;
+use crate::view::{View, ViewMut};
 use proptest::prelude::*;
 
 /// Lanes of the kernels: element `i` is added to lane `i % LANES`, and lanes to each other half by half.
