@@ -94,7 +94,8 @@ impl Parameters {
         self.lost.extend(self.offset.iter().map(|offset| (offset.abs() * CANCELLED_PLAIN) as f32));
         let out_of_range = |value: &f64| value.abs() >= LARGEST;
         let wide = |(scale, rest): (&f64, &f64)| *rest != 0.0 && !(scale + rest).is_finite();
-        self.extreme = self.shift.iter().any(out_of_range)
+        self.extreme = self.lost.iter().any(|lost| lost.is_infinite())
+            || self.shift.iter().any(out_of_range)
             || self.offset.iter().any(out_of_range)
             || self.scale.iter().zip(&self.scale_rest).any(wide)
             || self.unit.iter().any(|unit| *unit != 1.0);

@@ -98,7 +98,9 @@ impl Parameters {
         fill(&mut self.scale_rest, 0.0, |(_, scale)| scale.lo)?;
         fill(&mut self.near, 0.0, |(shift, _)| shift.hi.abs() * NEAR)?;
         fill(&mut self.summand, -0.0, |(shift, scale)| if shift.hi == 0.0 { -0.0 } else { shift.hi * scale.hi })?;
-        let lost = columns.map(|(shift, scale)| (shift.hi * scale.hi * NEAR).abs() as f32);
+        // Not-a-number where no float is as large.
+        let finite = |lost: f32| if lost.is_finite() { lost } else { f32::NAN };
+        let lost = columns.map(|(shift, scale)| finite((shift.hi * scale.hi * NEAR).abs() as f32));
         repeated(&mut self.lost, 0.0, lost, times)?;
         self.far = self.shift.iter().any(|shift| shift.abs() >= FAR);
         Ok(())
@@ -265,8 +267,10 @@ impl<I: Operand, U: Output, const ONE_PLUS: bool> Map<I, U> for Log<'_, ONE_PLUS
                 let log = log2_fast(reduced);
                 let log = if ONE_PLUS && x[j].to_f64() == 0.0 { x[j].to_f64() } else { log };
                 let mapped = log.mul_add(parameters.scale[j], parameters.summand[j]);
-                // In `f32`, of which there are more to a vector.
-                again |= (mapped as f32).abs() < parameters.lost[j];
+                // In `f32`, of which there are more to a vector. Nothing is at least not-a-number.
+                #[allow(clippy::neg_cmp_op_on_partial_ord)]
+                let lost = !((mapped as f32).abs() >= parameters.lost[j]);
+                again |= lost;
                 y[j] = U::from_f64(mapped);
             }
         }

@@ -19,6 +19,7 @@ use crate::drive::source::{Finite, Maskable};
 use crate::element::{Element, Output};
 use crate::error::Error;
 use crate::groups::{Axes, Lines, MOST_PIECES};
+use crate::kernels::affine::NO_OFFSET;
 use crate::kernels::lines::{Line, MapLine, Mean, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
 use crate::maps::affine::{Affine, Target, map};
@@ -249,7 +250,8 @@ fn by_lines<T: LayerElement>(
     // Elements of a line are mapped with gamma and beta both.
     let number = layer.gamma.or(layer.beta).map_or(0, <[f64]>::len);
     let number = if lines.line.own { number } else { 0 };
-    let (ones, zeros) = (memory::filled(1.0, number)?, memory::filled(0.0, number)?);
+    // Minus zero leaves the sign of every zero that it is added to.
+    let (ones, zeros) = (memory::filled(1.0, number)?, memory::filled(NO_OFFSET, number)?);
     let layer = if lines.line.own {
         Layer { gamma: layer.gamma.or(Some(&ones)), beta: layer.beta.or(Some(&zeros)), ..layer }
     } else {
@@ -336,7 +338,7 @@ impl<T: LayerElement> Groups<'_, '_, T> {
                 let beta = parameters(all[1], parameter, step, len, beta)?;
                 Line { mean, scale, parameters: Some((gamma, beta)), offset: 0.0 }
             } else {
-                let offset = layer.beta.map_or(0.0, |beta| beta[parameter as usize]);
+                let offset = layer.beta.map_or(NO_OFFSET, |beta| beta[parameter as usize]);
                 Line { mean, scale: scale * layer.gamma(parameter), parameters: None, offset }
             };
             // SAFETY: these lines are elements of the view, which promises that they can be read; those that are
