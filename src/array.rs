@@ -246,9 +246,9 @@ impl Array {
     /// The elements, to be read.
     ///
     /// # Safety
-    /// As for [`View::new`], and `T` is the type of `dtype`.
+    /// As for [`View::new`], and `T` is the type of `dtype`, or `()` for a type that is told elsewhere.
     pub unsafe fn view<T>(&self) -> View<'_, T> {
-        debug_assert_eq!(size_of::<T>(), self.dtype.size());
+        debug_assert!(size_of::<T>() == self.dtype.size() || size_of::<T>() == 0);
         // SAFETY: the caller's promise.
         unsafe { View::new(self.start, &self.shape, &self.strides) }
     }
@@ -256,9 +256,9 @@ impl Array {
     /// The elements, to be written.
     ///
     /// # Safety
-    /// As for [`ViewMut::new`], and `T` is the type of `dtype`.
+    /// As for [`ViewMut::new`], and `T` is the type of `dtype`, or `()`.
     pub unsafe fn view_mut<T>(&self) -> ViewMut<'_, T> {
-        debug_assert_eq!(size_of::<T>(), self.dtype.size());
+        debug_assert!(size_of::<T>() == self.dtype.size() || size_of::<T>() == 0);
         // SAFETY: the caller's promise.
         unsafe { ViewMut::new(self.start, &self.shape, &self.strides) }
     }

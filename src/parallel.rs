@@ -123,18 +123,18 @@ pub fn map<W, R: Send, E: From<Error> + Send>(
 ) -> Result<Vec<R>, E> {
     let mut results: Vec<Mutex<Option<Result<R, E>>>> = memory::with_room(count)?;
     results.resize_with(count, || Mutex::new(None));
-    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let take_tasks = || {
-        let mut own = None;
-        while !failed.load(Ordering::Relaxed) {
-            let task = next.fetch_add(1, Ordering::Relaxed);
-            let Some(slot) = results.get(task) else { break };
-            let result = work(own.get_or_insert_with(&worker), task);
-            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+    let (slots, work, worker) = (&results, &work, &worker);
+    let worker = || -> Box<dyn FnMut(usize) -> bool + '_> {
+        let mut own = worker();
+        Box::new(move |task| {
+            let Some(slot) = slots.get(task) else { return false };
+            let result = work(&mut own, task);
+            let done = result.is_ok();
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        }
+            done
+        })
     };
-    on_threads(threads.min(count), &take_tasks);
+    each(count, threads, &worker);
     let mut values = memory::with_room(count)?;
     for slot in results {
         // Tasks are begun in order: what was not begun comes after an error.
@@ -142,6 +142,23 @@ pub fn map<W, R: Send, E: From<Error> + Send>(
         values.push(result?);
     }
     Ok(values)
+}
+
+/// Have the workers, which `worker` makes, do each of `count` tasks on up to `threads` threads, until one returns `false`.
+fn each<'w>(count: usize, threads: usize, worker: &(dyn Fn() -> Box<dyn FnMut(usize) -> bool + 'w> + Sync)) {
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let take_tasks = || {
+        let mut own = None;
+        while !failed.load(Ordering::Relaxed) {
+            let task = next.fetch_add(1, Ordering::Relaxed);
+            if task >= count {
+                break;
+            }
+            let done = own.get_or_insert_with(worker)(task);
+            failed.fetch_or(!done, Ordering::Relaxed);
+        }
+    };
+    on_threads(threads.min(count), &take_tasks);
 }
 
 /// Call `take_tasks` on up to `threads` threads at once, this one among them, until all have returned.

@@ -29,6 +29,14 @@ impl<'a, T> View<'a, T> {
         View { start: self.start, shape: self.shape, strides: self.strides, memory: PhantomData }
     }
 
+    /// The same elements as of type `U`.
+    ///
+    /// # Safety
+    /// That is what they are: the type was only forgotten.
+    pub unsafe fn typed<U>(self) -> View<'a, U> {
+        View { start: self.start, shape: self.shape, strides: self.strides, memory: PhantomData }
+    }
+
     /// The element at index zero of every axis.
     pub fn start(&self) -> *const u8 {
         self.start

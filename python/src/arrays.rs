@@ -93,7 +93,7 @@ impl<'py> Array<'py> {
         unsafe { (*self.object.as_array_ptr()).fields.flags & NPY_ARRAY_WRITEABLE != 0 }
     }
 
-    /// To read. `T` must be the type of `dtype`.
+    /// To read. `T` must be the type of `dtype`, or `()` for a type that is told elsewhere.
     pub fn view<T>(&self) -> View<'_, T> {
         // SAFETY: NumPy vouches for the memory that shape and strides reach, and `object` keeps it alive. Another
         // thread may write it meanwhile, as with any NumPy function: the values then are unspecified. Every bit
@@ -101,7 +101,7 @@ impl<'py> Array<'py> {
         unsafe { self.lies.view() }
     }
 
-    /// To write. `T` must be the type of `dtype`, and the array writeable and free of overlaps.
+    /// To write. `T` must be the type of `dtype`, or `()`, and the array writeable and free of overlaps.
     pub fn view_mut<T>(&self) -> ViewMut<'_, T> {
         // SAFETY: as for `view`; `check_target` has seen that the array is writeable and that no two elements overlap.
         unsafe { self.lies.view_mut() }

@@ -99,8 +99,8 @@ fn largest_pixel(dtype: DType) -> f64 {
 }
 
 /// The pictures of `x` (one array, or several that make a batch) in `out`, whose axes are in the order of theirs.
-fn pictures<'a, T, U>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> PyResult<Vec<Picture<'a, T, U>>> {
-    let one = |x: View<'a, T>, index: usize| {
+fn pictures<'a>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> PyResult<Vec<Picture<'a>>> {
+    let one = |x: View<'a, ()>, index: usize| {
         let (start, shape, strides) = out.part(index)?;
         // SAFETY: one image of the output's memory, which `view_mut` may write.
         Ok(Picture { x, out: unsafe { ViewMut::new(start, shape, strides) } })
@@ -113,8 +113,10 @@ fn pictures<'a, T, U>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> P
                 one(unsafe { View::new(start.cast_const(), shape, strides) }, index)
             }))
         }
-        [only] if !x.listed => Ok(memory::collect([Picture { x: only.view(), out: out.view_mut() }]).raise()?),
-        several => collect_all(several.iter().enumerate().map(|(index, x)| one(x.view(), index))),
+        [only] if !x.listed => {
+            Ok(memory::collect([Picture { x: only.view::<()>(), out: out.view_mut::<()>() }]).raise()?)
+        }
+        several => collect_all(several.iter().enumerate().map(|(index, x)| one(x.view::<()>(), index))),
     }
 }
 
@@ -199,10 +201,13 @@ pub fn normalize_images<'py>(
             ..Affine::default()
         }),
     };
+    let pictures = pictures(&x, &result, apart)?;
+    let (pictures, kept) = (&pictures[..], &kept[..]);
     let done = with_element!(pixel, T => with_float!(dtype, U => {
-        let pictures = pictures::<T, U>(&x, &result, apart)?;
-        let (pictures, kept) = (&pictures[..], &kept[..]);
-        threads::run(py, bytes, move |threads| map_pictures(normalization, pictures, kept, clip, kind, threads))
+        // SAFETY: all arrays have the dtype `pixel`, and the result has `dtype`.
+        threads::run(py, bytes, move |threads| unsafe {
+            map_pictures::<T, U>(normalization, pictures, kept, clip, kind, threads)
+        })
     }));
     done.map_err(|(index, error)| picture_error(index, &error, &x))?;
     // What the caller gave, of whatever subclass.

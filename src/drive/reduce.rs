@@ -8,7 +8,6 @@ use super::source::{OPERANDS, Source};
 use crate::blocks::{Access, block};
 use crate::element::Element;
 use crate::error::Error;
-use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::parallel;
 use crate::plan::{Place, Plan, Task};
@@ -217,6 +216,46 @@ impl<T: Element> Tile<'_, '_, T> {
     }
 }
 
+/// A source whose kind only it knows.
+trait AnySource<T>: Sync {
+    /// See [`Source::shape`].
+    fn shape(&self) -> &[usize];
+    /// See [`Source::plan`].
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error>;
+    /// See [`Source::access`].
+    fn access(&self, plan: &Plan<OPERANDS>) -> Access;
+    /// The source with memory for its blocks.
+    fn reader(&self, access: Access) -> Box<dyn Blocks<T> + '_>;
+}
+
+impl<S: Source> AnySource<S::Element> for S {
+    fn shape(&self) -> &[usize] {
+        Source::shape(self)
+    }
+
+    fn plan(
+        &self,
+        kept: &[bool],
+        weights: Option<View<'_, f64>>,
+        unit_elements: usize,
+    ) -> Result<Plan<OPERANDS>, Error> {
+        Source::plan(self, kept, weights, unit_elements)
+    }
+
+    fn access(&self, plan: &Plan<OPERANDS>) -> Access {
+        Source::access(self, plan)
+    }
+
+    fn reader(&self, access: Access) -> Box<dyn Blocks<S::Element> + '_> {
+        Box::new(Reader { source: *self, access, scratch: S::Scratch::default() })
+    }
+}
+
 /// Accumulate every channel of `source`. `cell` receives each channel's cells in a fixed order. `weights`, broadcast to the
 /// shape of the source by its strides, goes along with the elements.
 pub fn reduce<S: Source, A: Accumulator<S::Element>>(
@@ -225,12 +264,24 @@ pub fn reduce<S: Source, A: Accumulator<S::Element>>(
     kept: &[bool],
     threads: usize,
     accumulator: impl Fn() -> A + Sync,
-    cell: impl FnMut(usize, A::Cell) -> Result<(), Error>,
+    mut cell: impl FnMut(usize, A::Cell) -> Result<(), Error>,
+) -> Result<(), Error> {
+    reduce_any(&source, weights, kept, threads, &accumulator, &mut cell)
+}
+
+/// What [`reduce`] is compiled to: once for each accumulator and type of elements, whatever source they come from.
+fn reduce_any<T: Element, A: Accumulator<T>>(
+    source: &dyn AnySource<T>,
+    weights: Option<View<'_, f64>>,
+    kept: &[bool],
+    threads: usize,
+    accumulator: &(dyn Fn() -> A + Sync),
+    cell: &mut dyn FnMut(usize, A::Cell) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if let Some(weights) = &weights {
         assert_eq!(weights.shape(), source.shape(), "one weight for each element");
     }
-    let tile_elements = TILE_BYTES / size_of::<S::Element>();
+    let tile_elements = TILE_BYTES / size_of::<T>();
     let plan = source.plan(kept, weights, tile_elements)?;
     let access = source.access(&plan);
     let times = if access == Access::Strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
@@ -239,41 +290,25 @@ pub fn reduce<S: Source, A: Accumulator<S::Element>>(
     let grouped = (tile_elements / unit_elements.max(1)).max(1);
     let array = Array { plan, weights };
     let tasks = array.plan.tasks()?;
-    let run = |(accumulator, reader, weights): &mut (A, Reader<S>, Vec<f64>), task: usize| match tasks.get(task) {
-        Some(task) => run_task(&array, task, &slots, grouped, accumulator, reader, weights),
+    let run = |(accumulator, reader, weights): &mut (A, Box<dyn Blocks<T> + '_>, Vec<f64>), task: usize| match tasks
+        .get(task)
+    {
+        Some(task) => run_task(&array, task, &slots, grouped, accumulator, &mut **reader, weights),
         None => Ok(Vec::new()),
     };
-    let worker = || (accumulator(), Reader { source, access, scratch: S::Scratch::default() }, Vec::new());
+    let worker = || (accumulator(), source.reader(access), Vec::new());
     let results = parallel::map(tasks.len(), threads, worker, run)?;
-    kernels::run(Join { plan: &array.plan, tasks: &tasks, slots: &slots, results, cell })
-}
-
-/// Hands out the cells of all tasks, in their order; a kernel, so that joining them has fused multiply-add.
-struct Join<'a, C, F> {
-    plan: &'a Plan<OPERANDS>,
-    tasks: &'a [Task],
-    slots: &'a Slots,
-    results: Vec<Vec<C>>,
-    cell: F,
-}
-
-impl<C, F: FnMut(usize, C) -> Result<(), Error>> Kernel for Join<'_, C, F> {
-    type Output = Result<(), Error>;
-
-    #[inline(always)]
-    fn run(mut self) -> Result<(), Error> {
-        for (task, cells) in self.tasks.iter().zip(self.results) {
-            let mut cells = cells.into_iter();
-            for position in task.kept.clone() {
-                let place = self.plan.place(position);
-                let count = if self.slots.slot_of.is_none() { place.width } else { self.slots.count };
-                for (channel, value) in self.slots.channels.iter().take(count).zip(cells.by_ref()) {
-                    (self.cell)((place.channel + channel) as usize, value)?;
-                }
+    for (task, cells) in tasks.iter().zip(results) {
+        let mut cells = cells.into_iter();
+        for position in task.kept.clone() {
+            let place = array.plan.place(position);
+            let count = if slots.slot_of.is_none() { place.width } else { slots.count };
+            for (channel, value) in slots.channels.iter().take(count).zip(cells.by_ref()) {
+                cell((place.channel + channel) as usize, value)?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn run_task<T: Element, A: Accumulator<T>>(

@@ -43,6 +43,11 @@ const SCALED: u8 = Form::Scaled as u8;
 const FUSED: u8 = Form::Fused as u8;
 const FULL: u8 = Form::Full as u8;
 
+/// Whether maps with an offset go past the cache: in layers and maps of floats to themselves (16 bits come as 32).
+const fn offsets_stream<T: Element, U: Output>() -> bool {
+    matches!((size_of::<T>(), size_of::<U>()), (4, 4) | (8, 8) | (4, 2))
+}
+
 /// What can be added to everything, minus zero included, and changes nothing.
 pub const NO_OFFSET: f64 = -0.0;
 
@@ -131,17 +136,14 @@ impl Parameters {
             super::run(Walk::<_, _, 4, 1> { rows, out, columns: &mut map });
             return map.infinite;
         }
-        // Offsets past the cache: where elements and results are of one size, as in layers and maps of floats. (Each kernel
-        // is compiled for every pair of dtypes.)
-        let stream = stream && (form == Form::Scaled || const { size_of::<T>() == size_of::<U>() });
+        // Each kernel is compiled for every pair of dtypes: past the cache where it counts.
+        let stream = stream && const { !T::IS_WIDE } && (form == Form::Scaled || const { offsets_stream::<T, U>() });
         match (form.of::<T>(), stream) {
             (Form::Scaled, false) => self.walk::<T, U, SCALED, false>(rows, out),
-            (Form::Scaled, true) => self.walk::<T, U, SCALED, true>(rows, out),
+            (Form::Scaled, true) if const { !T::IS_WIDE } => self.walk::<T, U, SCALED, true>(rows, out),
             (Form::Fused, false) if const { !T::IS_WIDE } => self.walk::<T, U, FUSED, false>(rows, out),
-            (Form::Fused, true) if const { !T::IS_WIDE && size_of::<T>() == size_of::<U>() } => {
-                self.walk::<T, U, FUSED, true>(rows, out)
-            }
-            (_, true) if const { size_of::<T>() == size_of::<U>() } => self.walk::<T, U, FULL, true>(rows, out),
+            (Form::Fused, true) if const { offsets_stream::<T, U>() } => self.walk::<T, U, FUSED, true>(rows, out),
+            (_, true) if const { offsets_stream::<T, U>() } => self.walk::<T, U, FULL, true>(rows, out),
             _ => self.walk::<T, U, FULL, false>(rows, out),
         }
     }

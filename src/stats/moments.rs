@@ -137,7 +137,7 @@ fn float_moments<S: Source<Element: Maskable>>(
     let accumulator = || FloatAccumulator::new(S::HAS_MISSING);
     reduce(Floats(x), weights, kept, threads, accumulator, |channel, cell| {
         if let Some(whole) = floats.get_mut(channel) {
-            whole.merge(&cell);
+            kernels::run(Join { whole, cell });
         }
         Ok(())
     })?;
@@ -345,6 +345,21 @@ impl Moments {
             let freedom = cell.weight.add_f64(-ddof);
             if freedom.hi <= 0.0 { f64::NAN } else { (cell.m2.max_zero() / freedom).to_f64() }
         })
+    }
+}
+
+/// Joins a cell to another; a kernel, so that double-double arithmetic has fused multiply-add.
+struct Join<'a> {
+    whole: &'a mut FloatCell,
+    cell: FloatCell,
+}
+
+impl Kernel for Join<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.whole.merge(&self.cell);
     }
 }
 
