@@ -218,6 +218,8 @@ impl<T: Element> Tile<'_, '_, T> {
 
 /// A source whose kind only it knows.
 trait AnySource<T>: Sync {
+    /// See [`Source::SIZE`].
+    fn size(&self) -> usize;
     /// See [`Source::shape`].
     fn shape(&self) -> &[usize];
     /// See [`Source::plan`].
@@ -234,6 +236,10 @@ trait AnySource<T>: Sync {
 }
 
 impl<S: Source> AnySource<S::Element> for S {
+    fn size(&self) -> usize {
+        S::SIZE
+    }
+
     fn shape(&self) -> &[usize] {
         Source::shape(self)
     }
@@ -281,7 +287,7 @@ fn reduce_any<T: Element, A: Accumulator<T>>(
     if let Some(weights) = &weights {
         assert_eq!(weights.shape(), source.shape(), "one weight for each element");
     }
-    let tile_elements = TILE_BYTES / size_of::<T>();
+    let tile_elements = TILE_BYTES / source.size();
     let plan = source.plan(kept, weights, tile_elements)?;
     let access = source.access(&plan);
     let times = if access == Access::Strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };

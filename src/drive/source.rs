@@ -27,6 +27,8 @@ pub trait Source: Copy + Sync {
     type Element: Element;
     /// Memory for a block.
     type Scratch: Default;
+    /// Bytes of an element as work is cut: of what it was before it was converted.
+    const SIZE: usize = size_of::<Self::Element>();
     /// Whether some elements are sure to be missing.
     const HAS_MISSING: bool;
     /// Whether the others are integers of at most 16 bits.
@@ -207,6 +209,7 @@ pub struct Floats<S>(pub S);
 impl<S: Source<Element: Maskable>> Source for Floats<S> {
     type Element = <S::Element as Maskable>::Float;
     type Scratch = (S::Scratch, Vec<Self::Element>);
+    const SIZE: usize = S::SIZE;
     const HAS_MISSING: bool = S::HAS_MISSING;
     const IS_SMALL: bool = S::IS_SMALL;
 
