@@ -6,7 +6,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 LOADERS := .venv-loaders
 BIN := $(VENV)/bin
-RUST := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
+RUST := $(shell find src python/src -name '*.rs') Cargo.toml python/Cargo.toml Cargo.lock pyproject.toml
 PARALLEL := -n auto --dist worksteal
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
