@@ -139,7 +139,7 @@ def test_what_planish_stats_saved(path, tmp_path):
     """`planish apply` maps as it did."""
     CliRunner = pytest.importorskip("click.testing").CliRunner
     pytest.importorskip("nanoarrow")
-    from planish._cli.commands import planish as command
+    from planish.cli.commands import planish as command
 
     source, expected = path.with_suffix(".source.npy"), np.load(path.with_suffix(".results.npy"))
     call = [command, ["apply", str(path), str(source), str(tmp_path / "y.npy"), "--dtype", "float64"]]

@@ -11,7 +11,8 @@ import tracemalloc
 import warnings
 
 import pytest
-from planish import MinMaxScaler, RobustScaler, StandardScaler, _saving, dumps, load, loads, save
+from planish import MinMaxScaler, RobustScaler, StandardScaler, dumps, load, loads, save
+from planish.files import saving as _saving
 from planish.stats import Extrema, Moments
 from saved_objects import IMAGES, STATES, TABLE, exercise, quietly
 

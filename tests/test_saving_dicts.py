@@ -6,7 +6,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from planish import ImageNormalizer, LogScaler, MinMaxScaler, Normalizer, StandardScaler, _saving, load, save
+from planish import ImageNormalizer, LogScaler, MinMaxScaler, Normalizer, StandardScaler, load, save
+from planish.files import saving as _saving
 from planish.stats import Moments
 from saved_objects import STATES, TABLE, assert_same, quietly
 

@@ -1,0 +1,556 @@
+"""The base of the scalers: where scikit-learn's conventions meet the engine.
+
+A scaler is a choice of statistics and of an affine map made of them. This base turns what a caller passes into an array
+that the core reads in place, keeps scikit-learn's books (feature names and counts, `set_output`), and applies the map.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.sparse import issparse
+from sklearn import get_config
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from planish import _core
+from planish._border import as_array, quoted, shown, with_mask
+from planish._core import accepts
+from planish.scalers._sparse import owned, parts, with_data
+from planish.scalers._tables import ColumnsMixin, check_result_columns, checked, columns_named, masked_like
+from planish.stats import Extrema
+
+#: dtypes that the core reads as they are; anything else is converted to the first, as scikit-learn does.
+_READ_AS_IS = (
+    *(np.float64, np.float32, np.float16, np.bool_),
+    *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64),
+)
+
+#: In place of a fitted array that parameters leave out. Type checkers take it for one: nobody has to ask first.
+LEFT_OUT: Any = None
+
+#: A caller's array, which is returned.
+Out = TypeVar("Out", bound=NDArray[Any])
+#: A range that is less than this part of the values may come of rounding alone.
+_ROUNDING = float(10 * np.finfo(np.float64).eps)
+#: The smallest range that `float64` holds with all its digits.
+_SMALLEST = float(np.finfo(np.float64).tiny)
+
+#: Values of parameters that have been found valid, by class.
+_VALID: set[Any] = set()
+
+
+class Affine(NamedTuple):
+    """An affine map, in the parameters of `_core.affine`; those that are None are left out."""
+
+    shift: Any
+    scale: Any
+    offset: Any
+    #: Whether to divide by the scale.
+    divide: bool
+    #: The second word of the scale.
+    rest: Any = None
+    #: What takes the place of both for results of fewer digits than float64.
+    narrow: Any = None
+
+
+class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
+    """Base of all that maps arrays element for element."""
+
+    channel_axis: int | tuple[int, ...] | None
+    dtype: DTypeLike | None
+    copy: bool
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+
+    #: The sparse formats that `fit` and `transform` read as they are; others are converted to the first.
+    _fit_formats: ClassVar[tuple[str, ...]] = ()
+    _transform_formats: ClassVar[tuple[str, ...]] = ()
+    #: Arrays of which dtypes are read as they are.
+    _dtypes: ClassVar[tuple[Any, ...]] = _READ_AS_IS
+    #: What others are converted to, in the words of `check_array`.
+    _converted: ClassVar[Any] = _READ_AS_IS
+    #: Whether masked arrays are taken, and their masks count.
+    _takes_masks: ClassVar[bool] = False
+    #: Attributes that `fit` learns, beside those that every scikit-learn estimator has.
+    _learned: ClassVar[tuple[str, ...]] = ()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
+        scaler: Self = super().__new__(cls)
+        scaler._note_axis(kwargs)
+        return scaler
+
+    def _note_axis(self, parameters: dict[str, Any]) -> None:
+        if "channel_axis" in parameters:
+            self.__dict__.pop("_axis_given", None)
+            axis = parameters["channel_axis"]
+            if isinstance(axis, int | np.integer) and axis == -1:
+                self._axis_given = True
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            Parameters of the constructor.
+
+        Returns
+        -------
+        self : estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        super().set_params(**params)
+        self._note_axis(params)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        copy: Self = super().__sklearn_clone__()
+        if "_axis_given" not in self.__dict__:
+            copy.__dict__.pop("_axis_given", None)
+        return copy
+
+    if TYPE_CHECKING:  # what scikit-learn defines, without types
+
+        @overload
+        def fit_transform(self, X: NDArray[Any], y: object = None, **fit_params: Any) -> NDArray[Any]: ...
+        @overload
+        def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
+        def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
+
+    def _validate(self, X: Any, *, reset: bool, formats: tuple[str, ...], result: bool = False) -> Any:
+        """`X` as the core reads it, with scikit-learn's books kept of feature counts and names.
+
+        Where `X` is a `result` of `transform`, that it has no names is no reason to warn.
+        """
+        array = self._as_array(X, formats)
+        state = self.__dict__
+        plain = result or "feature_names_in_" not in state
+        if type(X) is np.ndarray and X.ndim == 2 and plain and self.channel_axis == -1:
+            # What `validate_data` would do, without its search for column names.
+            if reset:
+                self.n_features_in_ = X.shape[1]
+            if state.get("n_features_in_") == X.shape[1]:
+                return array
+        if self._is_table(X):
+            if result:
+                check_result_columns(self, X)
+            else:
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset:
+                self.__dict__.pop("_columns", None)
+        elif reset:
+            state.pop("feature_names_in_", None)
+            self._remember_columns(X, array)
+        return array
+
+    def _as_array(self, X: Any, formats: tuple[str, ...] = ()) -> Any:
+        """`X` as the core reads it: an array, or a sparse matrix. Infinities are left to the core, which meets them."""
+        accepted = (accepts(X) and X.dtype in self._dtypes) or _is_bfloat16(X)
+        if accepted and X.ndim > 1 and X.size:
+            return X
+        table = self._is_table(X)
+        X = with_mask(X)
+        if isinstance(X, np.ma.MaskedArray):
+            return self._as_masked(X)
+        if issparse(X) and not _is_columns(self.channel_axis):
+            raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={shown(self.channel_axis)}")
+        if issparse(X) and X.format in ("csr", "csc", "bsr") and X.format not in formats:
+            # SciPy converts without looking: an index out of range would crash the process.
+            X.check_format(full_check=True)
+        array = checked(
+            X,
+            accept_sparse=formats or False,
+            dtype=None if accepted else (np.float64, np.float32) if issparse(X) else self._converted,
+            ensure_all_finite=False,
+            ensure_2d=table,
+            allow_nd=not table,
+            estimator=self,
+            input_name="X",
+        )
+        if issparse(array):
+            return array
+        array = native(array)
+        if array.dtype not in self._dtypes and not _is_bfloat16(array):
+            with columns_named(X):
+                array = array.astype(np.float64)
+        if array.size == 0:
+            raise ValueError(f"Found array of shape {array.shape}, which has no element; at least one is required")
+        return array
+
+    def _as_masked(self, X: Any) -> Any:
+        """`X` as a masked array whose data the core reads."""
+        if not self._takes_masks:
+            raise TypeError(
+                f"X is a masked array, and {type(self).__name__} takes none; plain arrays are accepted, such as "
+                "X.filled(np.nan) of floating-point numbers"
+            )
+        data = np.asarray(X.data)
+        array = self._as_array(data)
+        return X if array is data else masked_like(X, array)
+
+    def _check_parameters(self) -> None:
+        """Check the parameters as scikit-learn does, where they have not been found valid before."""
+        self._check_dtype()
+        values = tuple((type(value), value) for value in map(self.__dict__.get, self._parameter_constraints))
+        try:
+            known, hashable = (type(self), values) in _VALID, True
+        except TypeError:
+            known = hashable = False
+        if known or get_config()["skip_parameter_validation"]:
+            return
+        try:
+            self._validate_params()
+        except ValueError as error:
+            if len(str(error)) < 1000:
+                raise
+            raise type(error)(quoted(error)) from None
+        if hashable and len(_VALID) < 1000:
+            _VALID.add((type(self), values))
+
+    def _check_dtype(self) -> None:
+        """Refuse a dtype that results cannot have, in the words of `transform`."""
+        if self.dtype is not None:
+            _core.check_dtype(self.dtype)
+
+    def _is_table(self, X: Any) -> bool:
+        """Whether `X` is what scikit-learn takes: samples by features."""
+        if self.channel_axis == -1:
+            return bool(getattr(X, "ndim", 2) <= 2 or issparse(X))
+        if not _is_columns(self.channel_axis):
+            return bool(issparse(X))
+        # Of nested lists, only NumPy knows how many axes they have.
+        axes: int = X.ndim if hasattr(X, "ndim") else len(getattr(X, "shape", ())) or np.ndim(X)
+        return axes == 2
+
+    def _sparse_result(self, X: Any, data: NDArray[Any], copy: bool | None, out: Any, own: Any = None) -> Any:
+        """`X`, or `own`, which was made of it, with the mapped entries `data`."""
+        if out is not None:
+            raise TypeError("out= takes the result of a dense X; X is sparse")
+        if self.dtype is not None:
+            data = data.astype(self.dtype, copy=False)
+        return with_data(X, data, copy=bool(self.copy if copy is None else copy), own=own)
+
+    @classmethod
+    def _sklearn_class(cls) -> Any:
+        """Look up scikit-learn's class of the same name."""
+        import sklearn.preprocessing
+
+        # Of a subclass, that of the class of planish that it is made of.
+        name = next(base.__name__ for base in cls.__mro__ if base.__module__.startswith("planish."))
+        return getattr(sklearn.preprocessing, name)
+
+    @classmethod
+    def from_sklearn(cls, scaler: Any) -> Self:
+        """Take over a scaler of scikit-learn, fitted or not.
+
+        Parameters
+        ----------
+        scaler : estimator
+            An instance of the class of the same name in `sklearn.preprocessing`. It is not changed.
+
+        Returns
+        -------
+        self : estimator
+            With the same parameters and fitted attributes; its results are the same up to rounding.
+
+        Raises
+        ------
+        TypeError
+            If `scaler` is of another class.
+        """
+        theirs = cls._sklearn_class()
+        if not isinstance(scaler, theirs):
+            raise TypeError(f"scaler must be a sklearn.preprocessing.{cls.__name__}; got {type(scaler).__name__}")
+        ours = cls(**{name: value for name, value in scaler.get_params(deep=False).items() if name in _names(cls)})
+        _copy_fitted(scaler, ours)
+        ours._restore()
+        return ours
+
+    def to_sklearn(self) -> Any:
+        """Hand over to scikit-learn: for code that asks for its classes, such as converters to ONNX.
+
+        Returns
+        -------
+        scaler : estimator
+            An instance of the class of the same name in `sklearn.preprocessing`, with the same parameters and fitted
+            attributes; its results are the same up to rounding.
+
+        Raises
+        ------
+        ValueError
+            If this one does what scikit-learn's cannot: `channel_axis` other than the columns of a table, `dtype`, or
+            what the installed scikit-learn does not have yet.
+        """
+        theirs = self._sklearn_class()
+        usual = type(self)().get_params(deep=False)
+        if _is_columns(self.channel_axis):
+            usual["channel_axis"] = self.channel_axis
+        parameters = self.get_params(deep=False)
+        names = _names(theirs)
+        for name in parameters.keys() - names:
+            if parameters[name] != usual[name]:
+                raise ValueError(
+                    f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={shown(parameters[name])}"
+                )
+        scaler = theirs(**{name: value for name, value in parameters.items() if name in names})
+        _copy_fitted(self, scaler)
+        return scaler
+
+    def _restore(self) -> None:
+        """Make what `partial_fit` goes on from of the fitted attributes, where that can be done."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32", "float16"]
+        return tags
+
+
+class ChannelScaler(ArrayTransformer, contains=True):
+    """Base of the scalers: an affine map per channel, learnt by `fit`."""
+
+    _takes_masks: ClassVar[bool] = True
+
+    def _forward(self) -> Affine:
+        """Give shift, scale and offset of `transform`, and whether it divides by the scale."""
+        raise NotImplementedError
+
+    def _inverse(self) -> Affine:
+        """Give shift, scale and offset of `inverse_transform`, and whether it divides by the scale."""
+        raise NotImplementedError
+
+    def _limits(self) -> tuple[float, float] | None:
+        """Give the least and the largest result of `transform`."""
+        return None
+
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
+    def transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
+        """Map `X` with the fitted statistics.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or array of any shape with the fitted channels
+            The data. Read where it lies, whatever its dtype, strides or order. Sparse where `fit` takes it.
+        copy : bool, default=None
+            False maps a writeable floating-point `X` in place. None is the scaler's own setting.
+        out : ndarray of the shape of `X`, default=None
+            Where to write the result, which is then returned. Of the dtype of the result; `X` itself is allowed.
+
+        Returns
+        -------
+        X_tr : {ndarray, sparse matrix} of the shape of `X`
+            The result: in the scaler's `dtype`; if that is None, in that of a floating-point `X`, else in float64.
+            A DataFrame if `set_output` says so and `out` is not given.
+
+        Raises
+        ------
+        NotFittedError
+            If the scaler is not fitted.
+        TypeError
+            If `X` or `out` has a dtype that is not accepted.
+        ValueError
+            If `X` has other channels than were fitted or contains infinity, or `out` does not fit, is read-only or
+            overlaps `X`. After an infinity, `out` is unspecified unless it is `X`, which then is unchanged.
+        """
+        state = self.__dict__
+        if "scale_" not in state:
+            check_is_fitted(self)
+        # What `_validate` finds of most arrays, in less time than it takes.
+        array: Any = X
+        usual = type(X) is np.ndarray and X.ndim == 2 and state.get("n_features_in_") == X.shape[1]
+        if not (usual and array.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
+            array = self._validate(X, reset=False, formats=self._transform_formats)
+        result = self._apply(self._forward(), array, copy, out, self._limits())
+        if out is None and ("_sklearn_output_config" in state or get_config()["transform_output"] != "default"):
+            return self._contained(result, X)
+        return result
+
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
+    @overload
+    def inverse_transform(self, X: NDArray[Any], copy: bool | None = None, *, out: None = None) -> NDArray[Any]: ...
+    @overload
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: None = None) -> Any: ...
+    def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: NDArray[Any] | None = None) -> Any:
+        """Undo `transform`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or array of any shape with the fitted channels
+            Data as `transform` gives it.
+        copy : bool, default=None
+            False maps a writeable floating-point `X` in place. None is the scaler's own setting.
+        out : ndarray of the shape of `X`, default=None
+            Where to write the result, which is then returned.
+
+        Returns
+        -------
+        X_original : {ndarray, sparse matrix} of the shape of `X`
+            The result, with the dtype rule of `transform`.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `transform` does.
+        """
+        if "scale_" not in self.__dict__:
+            check_is_fitted(self)
+        X = self._validate(X, reset=False, formats=self._transform_formats, result=True)
+        return self._apply(self._inverse(), X, copy, out, None)
+
+    def _apply(self, affine: Affine, X: Any, copy: bool | None, out: Any, limits: tuple[float, float] | None) -> Any:
+        shift, scale, offset, divide, rest, narrow = affine
+        finite = get_config()["assume_finite"]
+        if type(X) is np.ndarray or not issparse(X):
+            copy, axis, dtype = bool(self.copy if copy is None else copy), self.channel_axis, self.dtype
+            if type(X) is not np.ndarray and isinstance(X, np.ma.MaskedArray):
+                return map_masked(X, out, finite, partial(_affine, affine, (axis, dtype), copy, limits))
+            return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, finite, limits, rest, narrow)
+        self._check_sparse_map(shift, offset)
+        if scale is None:
+            scale = np.ones(X.shape[1])
+        # The indices that are checked are those that the result has.
+        own = owned(X) if (self.copy if copy is None else copy) else X
+        data = _core.sparse_scale(parts(own), scale, divide, limits, finite)
+        return self._sparse_result(X, data, copy, out, None if own is X else own)
+
+    def _check_sparse_map(self, shift: Any, offset: Any) -> None:
+        """Refuse to make zeros into something else."""
+        if shift is not None or offset is not None:
+            raise ValueError(
+                "Cannot center sparse matrices: pass `with_mean=False` instead. See docstring for motivation and "
+                "alternatives."
+            )
+
+    def _asked(self, parameter: str, attribute: str) -> Any:
+        """Look up a fitted attribute, where a parameter asks for it."""
+        if not getattr(self, parameter):
+            return None
+        value = getattr(self, attribute)
+        if value is None:
+            raise ValueError(f"{parameter}=True, but this {type(self).__name__} was fitted without; fit it again")
+        return value
+
+
+def _affine(affine: Affine, rest: Any, copy: bool, limits: Any, X: NDArray[Any], out: Any) -> NDArray[Any]:
+    """Map an array whose infinities are accepted."""
+    (shift, scale, offset, divide, *second), (axis, dtype) = affine, rest
+    return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, True, limits, *second)
+
+
+def map_masked(X: Any, out: Any, assume_finite: bool, map_data: Callable[[Any, Any], NDArray[Any]]) -> Any:
+    """Map the data of a masked array by a function of it and of `out`; what is masked stays so, and may be infinite."""
+    data, target = np.asarray(X.data), None
+    if out is not None:
+        if not isinstance(out, np.ma.MaskedArray):
+            kind = type(out).__name__
+            raise TypeError(f"out must be a masked array, as X is, since it takes the mask of X; got {kind}")
+        target = np.asarray(out.data)
+    if not assume_finite:
+        Extrema(None)._update_as("Input X", X, False)
+    result = map_data(data, target)
+    if out is None:
+        return X if result is data else masked_like(X, result)
+    mask, hard = np.ma.getmaskarray(X), out.hardmask
+    out.soften_mask()
+    out.mask = mask
+    if hard:
+        out.harden_mask()
+    return out
+
+
+def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | None) -> list[Any]:
+    """Check known constants, one for each channel: real, finite and of one shape, which suits `channel_axis`."""
+    given = {name: as_array(name, value) for name, value in values.items() if value is not None}
+    for name, array in given.items():
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
+        given[name] = array = array.astype(np.float64)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite; got {quoted(array)}")
+        if isinstance(channel_axis, int):
+            given[name] = np.atleast_1d(array)
+    axes = 0 if channel_axis is None else 1 if isinstance(channel_axis, int) else len(channel_axis)
+    shapes = {array.shape for array in given.values()}
+    if len(shapes) > 1:
+        raise ValueError(
+            " and ".join(f"{name} has shape {a.shape}" for name, a in given.items()) + "; equal shapes are accepted"
+        )
+    if any(len(shape) != axes for shape in shapes):
+        names = " and ".join(given)
+        raise ValueError(
+            f"{names} must have one axis for each of channel_axis={shown(channel_axis)}; got shape {shapes.pop()}"
+        )
+    return [given.get(name) for name in values]
+
+
+def warn_of_empty_channels(values: Any) -> None:
+    """Warn as NumPy does where a channel has no number, for which `values` is NaN."""
+    if np.isnan(values).any():
+        warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=3)
+
+
+def is_constant(low: Any, high: Any) -> Any:
+    """Tell which channels are constant: those between whose values there is nothing but rounding in double precision.
+
+    The one rule for all that scales by a range, or by a distance from zero, whatever the dtype: ten steps of float64
+    beside the values make no difference, nor does what float64 holds with fewer digits than usual. (The standard
+    deviation has a bound of the same kind, which counts the samples as well, in the core.)
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        extent = np.subtract(high, low, dtype=np.float64)
+        bound = _ROUNDING * np.maximum(np.abs(low), np.abs(high), dtype=np.float64)
+    return (extent <= bound) | (extent < _SMALLEST)
+
+
+def divisors(low: Any, high: Any) -> Any:
+    """Give what to divide by: the range of each channel, or one where it is constant."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(is_constant(low, high), 1.0, np.subtract(high, low, dtype=np.float64))[()]
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in the byte order of this machine."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def attribute_dtype(X: Any) -> Any:
+    """Choose the dtype of fitted attributes that have that of the data: as scikit-learn converts them."""
+    return X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _is_columns(channel_axis: Any) -> bool:
+    """Tell whether the channels of a table are its columns."""
+    return isinstance(channel_axis, int | np.integer | tuple) and channel_axis in (-1, 1, (-1,), (1,))
+
+
+def _is_bfloat16(X: Any) -> bool:
+    return type(X) is np.ndarray and X.dtype.name == "bfloat16"
+
+
+def _names(cls: Any) -> list[str]:
+    return cls._get_param_names()  # type: ignore[no-any-return]
+
+
+def _copy_fitted(source: Any, target: Any) -> None:
+    """Copy what `fit` and `set_output` have set."""
+    for name, value in vars(source).items():
+        public = name.endswith("_") and not name.startswith("_")
+        if public or name == "_sklearn_output_config":
+            setattr(target, name, np.array(value) if isinstance(value, np.ndarray) else value)
