@@ -130,13 +130,14 @@ def test_files_of_format_1(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_they_are_the_same_in_the_present_format(path):
     text = planish.dumps(planish.load(path))
+    assert json.loads(text)["planish"] == 2
     expected = json.loads(path.with_suffix(".results.json").read_text("utf-8"))
     assert json.loads(json.dumps(quietly(results, planish.loads(text)))) == expected
 
 
 @pytest.mark.parametrize("path", SURVEYS, ids=lambda path: path.stem)
 def test_what_planish_stats_saved(path, tmp_path):
-    """`planish apply` maps as it did."""
+    """`planish apply` maps as it did, and `planish.load` makes a scaler that does about the same."""
     CliRunner = pytest.importorskip("click.testing").CliRunner
     pytest.importorskip("nanoarrow")
     from planish.cli.commands import planish as command
@@ -145,6 +146,11 @@ def test_what_planish_stats_saved(path, tmp_path):
     call = [command, ["apply", str(path), str(source), str(tmp_path / "y.npy"), "--dtype", "float64"]]
     assert CliRunner().invoke(*call).exit_code == 0
     assert np.load(tmp_path / "y.npy").tobytes() == expected.tobytes()
+    scaler, X = planish.load(path), np.load(source)
+    if isinstance(scaler, planish.ImageNormalizer):
+        assert scaler.mean_.tobytes() == np.float64(json.loads(path.read_text())["mean"]).tobytes()
+        return
+    np.testing.assert_allclose(quietly(scaler.transform, X.astype("f8")), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_there_are_files_of_every_class():

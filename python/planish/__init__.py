@@ -69,14 +69,14 @@ __all__ = [
 ]
 
 _LAZY = {
+    "StandardScaler": "planish.scalers.standard",
+    "MinMaxScaler": "planish.scalers.minmax",
+    "MaxAbsScaler": "planish.scalers.maxabs",
+    "RobustScaler": "planish.scalers.robust",
+    "Normalizer": "planish.scalers.normalizer",
+    "LogScaler": "planish.scalers.log",
     "GroupedScaler": "planish.groups.grouped",
     "ImageNormalizer": "planish.images.normalizer",
-    "LogScaler": "planish.scalers.log",
-    "MaxAbsScaler": "planish.scalers.maxabs",
-    "MinMaxScaler": "planish.scalers.minmax",
-    "Normalizer": "planish.scalers.normalizer",
-    "RobustScaler": "planish.scalers.robust",
-    "StandardScaler": "planish.scalers.standard",
     **dict.fromkeys(("dumps", "load", "loads", "save"), "planish.files.saving"),
     **dict.fromkeys(
         ("maxabs_scale", "minmax_scale", "normalize", "robust_scale", "scale"), "planish.scalers.functions"

@@ -5,8 +5,9 @@ import math
 from typing import Any
 
 from planish.cli.survey import Survey, channels
+from planish.files.surveys import CLASS
+from planish.files.versions import VERSION
 
-VERSION = 1
 _COLOURS = {1: ["grey"], 3: ["red", "green", "blue"], 4: ["red", "green", "blue", "alpha"]}
 
 
@@ -17,7 +18,8 @@ def summary(survey: Survey, kinds: set[str]) -> dict[str, Any]:
     if kinds == {"picture"} and len(names) in _COLOURS:
         names = _COLOURS[len(names)]
     return {
-        "planish stats": VERSION,
+        "planish": VERSION,
+        "class": CLASS,
         "kind": "table" if kinds == {"table"} else "pixels",
         "channels": names,
         "channel_axis": -1 if kinds != {"array"} else survey.channel_axis,

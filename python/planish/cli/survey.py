@@ -19,12 +19,12 @@ import numpy as np
 from planish._core import Moments
 from planish._threads import num_threads
 from planish.cli.sources import NotReadableError, batches, kind
-from planish.files.accumulators import moments_from_json, moments_to_json
+from planish.files.versions import VERSION
 from planish.files.whole import write_whole
+from planish.stats._state import form
 
 #: Seconds between two checkpoints.
 _INTERVAL = 5.0
-_VERSION = 2
 #: Pictures that are handed to a thread at a time.
 _PICTURES = 8
 
@@ -144,11 +144,11 @@ class Survey:
     def save(self, path: Path) -> None:
         """Write what is known to `path`, which is whole at any time."""
         state = {
-            "planish checkpoint": _VERSION,
+            "planish checkpoint": VERSION,
             "files": self._digest(),
             "done": self.done,
             "failed": self.failed,
-            "statistics": [[*key, moments_to_json(moments)] for key, moments in self.statistics.items()],
+            "statistics": [[*key, form(Moments).to_json(moments)] for key, moments in self.statistics.items()],
         }
         write_whole(path, json.dumps(state))
 
@@ -156,12 +156,13 @@ class Survey:
         """Go on from a checkpoint; a ValueError says why that cannot be done."""
         try:
             state = json.loads(path.read_text())
-            if state["planish checkpoint"] != _VERSION:
+            if state["planish checkpoint"] != VERSION:
                 raise ValueError("another version")
             same, done = state["files"] == self._digest(), state["done"]
             failed = [(str(name), str(why)) for name, why in state["failed"]]
             statistics = {
-                (str(column), float(unit)): moments_from_json(part) for column, unit, part in state["statistics"]
+                (str(column), float(unit)): form(Moments).from_json(Moments, part)
+                for column, unit, part in state["statistics"]
             }
             if not isinstance(done, int) or done < 0 or not all(1 <= unit < np.inf for _, unit in statistics):
                 raise ValueError("a number is out of range")

@@ -1,81 +1,24 @@
 """Objects in files: versioned JSON that people can read and no code can hide in."""
 
-import json
 import os
-import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 from reprlib import repr as brief
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import numpy as np
 
 from planish._border import quoted
-from planish.files.accumulators import ACCUMULATORS
-from planish.files.groups import grouped_from_json, grouped_to_json
-from planish.files.images import images_from_json, images_to_json
-from planish.files.layers import batch_norm_from_json, batch_norm_to_json
-from planish.files.scalers import scaler_from_json, scaler_to_json
-from planish.files.values import fields
+from planish.files import surveys
+from planish.files.objects import check, from_json, to_json
+from planish.files.text import check_structure, parsed, written
+from planish.files.versions import VERSION, current
 from planish.files.whole import write_whole
 
-#: Version of the format: what is read is of this one.
-_VERSION = 1
 #: Bytes of the largest file: a million channels of a `StandardScaler` with statistics take about as much.
 _LARGEST = 2**28
-#: Objects, lists and fields: far more than any object needs.
-_MOST_PARTS = 100_000
-#: Characters for each part where there are more: files of many groups have them.
-_PART = 14
-#: How many dicts an object may be in.
-_NESTED = 2
-#: Characters that are looked at at a time for them; what is escaped in a string; strings without that.
-_WINDOW = 1 << 20
-_ESCAPED = re.compile(r"\\.", re.DOTALL)
-_STRING = re.compile(r'"[^"]*"?')
-
-
-class _Kind(NamedTuple):
-    """How objects of a class are saved."""
-
-    #: The module that has the class. It is imported when an object of it is saved or loaded.
-    module: str
-    to_json: Callable[[Any], dict[str, Any]]
-    from_json: Callable[[Any, dict[str, Any]], Any]
-
-
-def _scaler(module: str) -> _Kind:
-    return _Kind(module, scaler_to_json, scaler_from_json)
-
-
-def _read_accumulator(name: str, cls: Any, document: dict[str, Any]) -> Any:
-    return ACCUMULATORS[name][1](document)
-
-
-def _read_grouped(cls: Any, document: dict[str, Any]) -> Any:
-    return grouped_from_json(cls, document, _class_of_scaler)
-
-
-#: All that can be saved, by the name of the class.
-_KINDS: dict[str, _Kind] = {
-    "StandardScaler": _scaler("planish.scalers.standard"),
-    "MinMaxScaler": _scaler("planish.scalers.minmax"),
-    "MaxAbsScaler": _scaler("planish.scalers.maxabs"),
-    "RobustScaler": _scaler("planish.scalers.robust"),
-    "Normalizer": _scaler("planish.scalers.normalizer"),
-    "LogScaler": _scaler("planish.scalers.log"),
-    "GroupedScaler": _Kind("planish.groups.grouped", grouped_to_json, _read_grouped),
-    "ImageNormalizer": _Kind("planish.images.normalizer", images_to_json, images_from_json),
-    "BatchNorm": _Kind("planish.layers._batch_norm", batch_norm_to_json, batch_norm_from_json),
-    **{
-        name: _Kind("planish.stats", to_json, partial(_read_accumulator, name))
-        for name, (to_json, _) in ACCUMULATORS.items()
-    },
-}
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
@@ -160,13 +103,13 @@ def dumps(obj: Any) -> str:
     >>> planish.loads(text).mean_
     array([ 2., 20.])
     """
-    _check_kind("obj", obj)
-    with _refusal(f"this {type(obj).__name__} cannot be saved"):
-        document = _to_json(obj)
+    check("obj", obj)
+    with refusal(f"this {type(obj).__name__} cannot be saved"):
+        document = to_json(obj)
         with np.errstate(all="ignore"):
-            _from_json(document)  # whatever is written can be read
-        text = _text({"planish": _VERSION, **document}) + "\n"
-        _check_structure(text)
+            from_json(document)  # whatever is written can be read
+        text = written({"planish": VERSION, **document}) + "\n"
+        check_structure(text)
         # Half a pair of surrogates has no UTF-8; JSON escapes it.
         data = text.encode("utf-8", "backslashreplace")
         if len(data) > _LARGEST:
@@ -175,7 +118,7 @@ def dumps(obj: Any) -> str:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Make an object of a file that `save` has written.
+    """Make an object of a file that `save` has written, or `planish stats --save`.
 
     Nothing in the file is run or imported, and every number is checked: files from strangers are safe to load.
 
@@ -187,7 +130,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     obj : scaler, accumulator, ImageNormalizer, BatchNorm or dict
-        As it was saved.
+        As it was saved. Of the statistics of `planish stats`, a fitted `StandardScaler`; an `ImageNormalizer` where
+        pixels were divided by the largest that their dtype has.
 
     Raises
     ------
@@ -215,8 +159,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     array([ 3., 30.])
     """
     path = _checked(path)
-    with _refusal(f"{path} cannot be loaded"):
-        return _object_of(_read(path))
+    with refusal(f"{path} cannot be loaded"):
+        return _object_of(read(path))
 
 
 def loads(text: str) -> Any:
@@ -255,10 +199,10 @@ def loads(text: str) -> Any:
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a str; got {brief(text)}")
-    with _refusal("the text cannot be loaded"):
+    with refusal("the text cannot be loaded"):
         if len(text) > _LARGEST:
             raise ValueError(f"it has {len(text)} characters; at most {_LARGEST} are accepted")
-        return _object_of(text)
+        return _object_of(current(parsed(text)))
 
 
 def _checked(path: Any) -> str:
@@ -269,19 +213,8 @@ def _checked(path: Any) -> str:
     return found
 
 
-def _class(name: str) -> Any:
-    return getattr(import_module(_KINDS[name].module), name)
-
-
-def _class_of_scaler(name: Any) -> Any:
-    """Look up a class of scalers by its name."""
-    if not isinstance(name, str) or name not in _KINDS or _KINDS[name].to_json is not scaler_to_json:
-        raise ValueError(f"its class {brief(name)} is none of a scaler")
-    return _class(name)
-
-
 @contextmanager
-def _refusal(what: str) -> Iterator[None]:
+def refusal(what: str) -> Iterator[None]:
     """Say what cannot be done where the reason is in what a file or an object holds."""
     try:
         yield
@@ -293,61 +226,8 @@ def _refusal(what: str) -> Iterator[None]:
         raise ValueError(f"{what}: {quoted(error, 1000)}") from None
 
 
-# --- objects ---------------------------------------------------------------------------------------------------------
-
-
-def _check_kind(what: str, obj: Any, depth: int = 0) -> None:
-    """Check that `obj` can be saved, for `what` it is, as far as its class says."""
-    if type(obj) is dict and depth < _NESTED:
-        for key, value in obj.items():
-            if type(key) is not str:
-                raise TypeError(f"the keys of {what} must be strings; got {brief(key)}")
-            _check_kind(f"{what}[{brief(key)}]", value, depth + 1)
-        return
-    name = type(obj).__name__
-    if name not in _KINDS or type(obj) is not _class(name):
-        kinds = [*_KINDS, *(["a dict of them"] if depth < _NESTED else [])]
-        raise TypeError(
-            f"{what} must be one of planish's {', '.join(kinds)}; got a {type(obj).__module__}.{type(obj).__qualname__}"
-        )
-
-
-def _to_json(obj: Any) -> dict[str, Any]:
-    """Write an object as a document with a class."""
-    if type(obj) is dict:
-        return {"class": "dict", "items": {key: _to_json(value) for key, value in obj.items()}}
-    name = type(obj).__name__
-    return {"class": name, **_KINDS[name].to_json(obj)}
-
-
-def _from_json(document: Any, depth: int = 0) -> Any:
-    """Read an object from a document with a class."""
-    name = document.get("class") if isinstance(document, dict) else None
-    if name == "dict" and depth < _NESTED:
-        items = fields("a dict", document, ("class", "items"))["items"]
-        if not isinstance(items, dict):
-            raise ValueError(f"items must be an object; got {brief(items)}")
-        return {key: _from_json(value, depth + 1) for key, value in items.items()}
-    if not isinstance(name, str) or name not in _KINDS:
-        raise ValueError(f"its class {brief(name)} is none of {', '.join(_KINDS)}")
-    body = fields("it", document, ("class", "parameters", "state"))
-    return _KINDS[name].from_json(_class(name), {field: body[field] for field in ("parameters", "state")})
-
-
-# --- text ------------------------------------------------------------------------------------------------------------
-
-
-def _text(value: Any, indent: str = "") -> str:
-    """JSON with a line for each field: lists stay on the line of theirs."""
-    if not isinstance(value, dict) or not value:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    inner = indent + " "
-    lines = (f"{inner}{json.dumps(name, ensure_ascii=False)}: {_text(part, inner)}" for name, part in value.items())
-    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-
-
-def _read(path: str) -> str:
-    """Read a file of a size that can be right."""
+def read(path: str) -> dict[str, Any]:
+    """Read the document of a file, of the present version."""
     mode = Path(path).stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise ValueError("it is no regular file")  # to open a pipe may take for ever
@@ -356,52 +236,11 @@ def _read(path: str) -> str:
         if size > _LARGEST:
             raise ValueError(f"it has {size} bytes; at most {_LARGEST} are accepted")
         data = file.read(size)
-    return data.decode("utf-8")
+    return current(parsed(data.decode("utf-8")))
 
 
-def _object_of(text: str) -> Any:
-    document = _parse(text)
+def _object_of(document: dict[str, Any]) -> Any:
     with np.errstate(all="ignore"):
-        return _from_json(document)
-
-
-def _parse(text: str) -> dict[str, Any]:
-    """Read JSON in strict terms, and take off what says that it is planish's."""
-    _check_structure(text)
-    document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    if not isinstance(document, dict) or "planish" not in document:
-        raise ValueError("it is no file of planish.save, and no text of planish.dumps")
-    version = document.pop("planish")
-    if type(version) is not int or version != _VERSION:
-        raise ValueError(f"its format has version {brief(version)}; this planish reads {_VERSION}")
-    return document
-
-
-def _check_structure(text: str) -> None:
-    """Refuse what would take far more memory as objects than as text, before there are objects."""
-    most, found, at, inside = max(_MOST_PARTS, len(text) // _PART), 0, 0, False
-    while at < len(text):
-        window = text[at : at + _WINDOW]
-        if (len(window) - len(window.rstrip("\\"))) % 2:
-            window = text[at : at + _WINDOW + 1]  # what a backslash escapes is not cut off from it
-        at += len(window)
-        window = _ESCAPED.sub("", window)
-        if inside:
-            window = '"' + window
-        inside = window.count('"') % 2 == 1
-        structure = _STRING.sub("", window)
-        found += sum(map(structure.count, "[{:"))
-        if found > most:
-            raise ValueError("it is nested too deeply or has too many parts")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it has the field {brief(next(n for n in names if names.count(n) > 1))} twice")
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'it holds {name}, which is no JSON; "nan", "inf" and "-inf" are accepted')
+        if document.get("class") == surveys.CLASS:
+            return surveys.scaler(surveys.from_json(document))
+        return from_json(document)

@@ -55,6 +55,13 @@ def truth(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def text(name: str, value: Any) -> str:
+    """Check a string; also the way to write it."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a string; got {brief(value)}")
+    return str(value)
+
+
 def output_dtype(name: str, value: Any) -> str:
     """Check the name of a dtype of results, before NumPy is asked what it means."""
     if not isinstance(value, str) or value not in (*FLOATS, "bfloat16"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from planish import _core
 from planish.groups.rows import Batch, Rows, gather
-from planish.scalers._base import Affine, attribute_dtype
+from planish.scalers._base import attribute_dtype
 from planish.scalers._streaming import StreamingScaler
 from planish.scalers.maxabs import MaxAbsScaler
 from planish.scalers.minmax import MinMaxScaler
@@ -244,15 +244,8 @@ class Fits:
 
 def _split(whole: Any, scalers: list[Any], channels: int, statistics: list[Any] | None = None) -> list[Any]:
     """Give each of `scalers` its part of what `whole` has learnt of all, along the first of its axes."""
-    known = whole.__dict__
-    count = len(scalers)
-    parts = {name: _each(known[name], count) for name in whole._learned if name in known and name != "_exact"}
-    samples = parts.get("n_samples_seen_")
-    if samples is not None and isinstance(known["n_samples_seen_"], np.ndarray):
-        # One number for all channels where there is one.
-        flat = known["n_samples_seen_"].reshape(count, -1)
-        same = (flat == flat[:, :1]).all(axis=1)
-        parts["n_samples_seen_"] = [n[0] if alike else part for n, alike, part in zip(flat, same, samples, strict=True)]
+    parts = whole._learned.split(whole.__dict__, len(scalers))
+    parts.pop("_statistics", None)
     if statistics is not None:
         parts["_statistics"] = statistics
     split = []
@@ -261,15 +254,7 @@ def _split(whole: Any, scalers: list[Any], channels: int, statistics: list[Any] 
         part.__dict__.update(zip(parts, values, strict=True))
         part.n_features_in_ = channels
         split.append(part)
-    if "_exact" in known:
-        maps = [zip(*(_each(values, count) for values in affine), strict=True) for affine in known["_exact"][1:]]
-        for part, forward, inverse in zip(split, *maps, strict=True):
-            part._exact = (part._attributes(), Affine(*forward), Affine(*inverse))
     return split
-
-
-def _each(value: Any, count: int) -> Any:
-    return value if isinstance(value, np.ndarray) else [value] * count
 
 
 def _accumulators(scaler: Any, whole: Any, count: int) -> list[Any]:

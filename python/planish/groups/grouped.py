@@ -24,11 +24,13 @@ from planish._adding import Addable
 from planish._atomic import all_or_nothing
 from planish._border import both, counting, quoted, shown
 from planish._mistakes import warn_of_channels_first
+from planish.groups._state import GIVEN, LEARNED
 from planish.groups.fits import Fits, fits_itself, merged, twin
 from planish.groups.labels import ascending, encode, locate, some, take_off
 from planish.groups.maps import map_groups, map_masked_groups
 from planish.groups.rows import Rows, kept_axes, kept_shape, refuse_sparse
 from planish.scalers._base import ArrayTransformer, Out
+from planish.scalers._state import Parameters, State
 from planish.scalers._streaming import given_as
 from planish.scalers._tables import ColumnsMixin, check_result_columns
 from planish.scalers.robust import RobustScaler
@@ -108,8 +110,12 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         "groups": [str, Integral, None],
         "unseen": [StrOptions({"error", "global"})],
     }
-    _fitted: ClassVar[tuple[str, ...]] = ("groups_", "scalers_", "global_scaler_", "_column", "_channels")
+    _given: ClassVar[Parameters] = GIVEN
+    _learned: ClassVar[State] = LEARNED
 
+    #: The position of the column of labels, if one holds them, and the shape of the channels.
+    _column: int | None
+    _channels: tuple[int, ...]
     groups_: NDArray[Any]
     scalers_: dict[Any, Any]
     global_scaler_: Any
@@ -165,8 +171,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         ValueError
             If labels are missing or too few or many, `X` is sparse, or the scaler refuses it.
         """
-        for name in self._fitted:
-            self.__dict__.pop(name, None)
+        self._learned.reset(self)
         self._fit(*self._read(X, groups, reset=True), sample_weight, mask, exact=True, mergeable=mergeable)
         return self
 
@@ -242,8 +247,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         if tuple(own) != _OWN:
             more = given_as(groups=groups, sample_weight=sample_weight, mask=mask)
             return self.fit(X, y, **more).transform(X, **given_as(groups=groups))
-        for name in self._fitted:
-            self.__dict__.pop(name, None)
+        self._learned.reset(self)
         array, labels, codes = self._read(X, groups, reset=True)
         rows = self._fit(array, labels, codes, sample_weight, mask, exact=True, mergeable=mergeable)
         if isinstance(array, np.ma.MaskedArray):
@@ -428,9 +432,8 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
             overall = other.global_scaler_
             overall = merged(self.global_scaler_, overall) if fitted else twin(overall)
         if not fitted:
-            for name in ("_column", "_channels", "_columns", "n_features_in_", "feature_names_in_"):
-                if name in other.__dict__:
-                    setattr(self, name, getattr(other, name))
+            self._column, self._channels = other._column, other._channels
+            self._adopt_columns(other)
         self._take_over(scalers, overall)
         return self
 
@@ -473,6 +476,42 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         if "feature_names_in_" in self.__dict__:
             other.feature_names_in_ = np.delete(self.feature_names_in_, self._column)
         return other
+
+    # --- in files ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _made(cls, parameters: dict[str, Any]) -> Self:
+        """Make one of the parameters that a file has, and refuse what they cannot be."""
+        grouped = cls(**parameters)
+        grouped._validate_params()
+        return grouped
+
+    def _known(self) -> dict[str, Any]:
+        """Give the attributes that are worth saving; a file has the parameters of the scalers once."""
+        ours = type(self.scaler)._given.to_json(self.scaler)
+        for scaler in self.__dict__.get("scalers_", {}).values():
+            if type(scaler) is not type(self.scaler) or type(scaler)._given.to_json(scaler) != ours:
+                raise ValueError("the scalers of its groups have other parameters than its scaler")
+        return self.__dict__
+
+    def _take_in(self, known: dict[str, Any]) -> None:
+        """Take over what was learnt and saved, where all of it agrees."""
+        self.__dict__.update(known)
+        self._check_names()
+        if "scalers_" not in known:
+            return
+        column = known["_column"]
+        if (column is None) != (self.groups is None):
+            raise ValueError(f"column is {shown(column)}, which does not suit groups={shown(self.groups)}")
+        columns = known.get("_columns", self.n_features_in_)
+        number = columns if isinstance(columns, int) else len(columns)
+        if column is not None and column >= number:
+            raise ValueError(f"column must be an integer from 0 to {number - 1}; got {column}")
+        overall = [known["global_scaler_"]] if "global_scaler_" in known else []
+        for scaler in (*known["scalers_"].values(), *overall):
+            if scaler._learned and not (scaler._is_fitted() and scaler.n_features_in_ == np.prod(self._channels)):
+                raise ValueError(f"a scaler is not fitted on channels of shape {self._channels}")
+        self._take_over(known["scalers_"], None)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -590,8 +629,8 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         """Make a scaler that has learnt nothing, and whose parameters have been checked."""
         template = clone(self.scaler)
         template._check_parameters()
-        for check in ("_check_feature_range", "_wanted"):
-            getattr(template, check, int)()
+        if template._learned:  # else `fit` checks them, by the data
+            template._check_domains()
         inner = getattr(self, "feature_names_in_", None)
         if inner is not None:
             template.feature_names_in_ = inner if self._column is None else np.delete(inner, self._column)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from inspect import signature
+from reprlib import repr as brief
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -14,7 +16,21 @@ from planish._atomic import all_or_nothing
 from planish._border import shown
 from planish._core import Moments
 from planish._mistakes import looks_like_bytes, warn
-from planish.images import inputs as inputs
+from planish.files import values
+from planish.images import inputs
+from planish.scalers._state import (
+    Parameters,
+    Part,
+    State,
+    Value,
+    axes,
+    number_or,
+    per_channel,
+    result_dtype,
+    text,
+    whole,
+)
+from planish.stats._state import form
 
 Layout: TypeAlias = Literal["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
 Normalization: TypeAlias = Literal["standard", "image", "image_per_channel", "min_max", "min_max_per_channel"]
@@ -31,8 +47,55 @@ _STATISTICS: dict[str, tuple[str | None, bool]] = {
 }
 #: Added to the standard deviation or range of an image, in pixels: what albumentations adds.
 _EPSILON = 1e-4
+#: What 'auto' divides pixels by.
+_UNITS = {inputs.largest(np.dtype(name)) for name in ("float64", "uint8", "uint16", "uint32", "uint64")}
 #: The data set whose constants most published models were trained with.
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def _limits(name: str) -> Value:
+    """Describe the parameter `clip`."""
+
+    def write(field: str, value: Any) -> list[Any]:
+        return [values.number_to_json(field, limit) for limit in value]
+
+    def read(field: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) != 2:
+            raise ValueError(f"{field} must be null or a list of two numbers; got {brief(value)}")
+        return tuple(values.number_from_json(field, limit) for limit in value)
+
+    return Value(name, write, read, none=True)
+
+
+class _ByUnit(Part):
+    """The moments of pixels, by what those are divided by."""
+
+    fields = ("statistics",)
+    needed = True
+
+    def write(self, value: Any) -> dict[str, Any]:
+        """Write a list of them."""
+        listed = [{"divided_by": unit, "moments": form(Moments).to_json(part)} for unit, part in value.items()]
+        return {"statistics": listed}
+
+    def read(self, found: dict[str, Any], owner: Any) -> dict[float, Moments]:
+        """Read the list, of channels that the parameters of `owner` can have."""
+        listed = found["statistics"]
+        if not isinstance(listed, list) or len(listed) > len(_UNITS):
+            raise ValueError(f"statistics must be a list of at most {len(_UNITS)}; got {brief(listed)}")
+        units = _UNITS if owner.scale == "auto" else {1.0 / owner.scale}
+        given = {constants.size for constants in (owner.mean, owner.std) if constants is not None}
+        statistics: dict[float, Moments] = {}
+        for part in listed:
+            part = values.fields("statistics", part, ("divided_by", "moments"))
+            unit = float(values.number_from_json("divided_by", part["divided_by"]))
+            moments = form(Moments).from_json(Moments, part["moments"])
+            if unit not in units or unit in statistics:
+                raise ValueError(f"divided_by does not suit scale={owner.scale!r}; got {unit}")
+            if moments.channel_axis != owner._axes or not given <= {1, moments.count.size} or not moments.count.size:
+                raise ValueError("statistics have other channels than the parameters say")
+            statistics[unit] = moments
+        return statistics
 
 
 class ImageNormalizer(Addable):
@@ -102,6 +165,24 @@ class ImageNormalizer(Addable):
     (array([0.5, 0.4]), array([0.5, 0.2]))
     """
 
+    _given: ClassVar[Parameters] = Parameters(
+        per_channel("mean", none=True, dtypes=("float64",)),
+        per_channel("std", none=True, dtypes=("float64",)),
+        number_or("scale", "auto"),
+        text("layout"),
+        text("normalization"),
+        _limits("clip"),
+        axes(compared="_axes"),
+        result_dtype("_dtype"),
+    )
+    _learned: ClassVar[State] = State(
+        whole("n_pixels_seen_"),
+        per_channel("mean_", none=True, dtypes=("float64",)),
+        per_channel("std_", none=True, dtypes=("float64",)),
+        per_channel("_divisor", field="divisor", none=True, dtypes=("float64",)),
+        _ByUnit("_statistics"),
+        always=True,
+    )
     mean_: NDArray[np.float64]
     std_: NDArray[np.float64]
     n_pixels_seen_: int
@@ -149,11 +230,11 @@ class ImageNormalizer(Addable):
             raise ValueError(
                 f"channel_axis={shown(channel_axis)} must name axes of an image, counted from the end: -1, -2 or -3"
             )
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None and values.ndim not in (0, len(axes)) and values.size > 1:
+        for name, constant in (("mean", self.mean), ("std", self.std)):
+            if constant is not None and constant.ndim not in (0, len(axes)) and constant.size > 1:
                 raise ValueError(
-                    f"{name} has shape {values.shape}; accepted are a number, or an array of {len(axes)} axis or axes: "
-                    f"one number for each position along channel_axis={self._axes}"
+                    f"{name} has shape {constant.shape}; accepted are a number, or an array of {len(axes)} axis or "
+                    f"axes: one number for each position along channel_axis={self._axes}"
                 )
         #: How many more pictures of floats are looked at: whether constants of pixels from 0 to 1 suit them.
         given = normalization == "standard" and scale == "auto" and self.mean is not None and self.std is not None
@@ -313,7 +394,7 @@ class ImageNormalizer(Addable):
                 self._check_channels(f"{names[0]} has shape {arrays[0].shape}, and so", moments, arrays[0].shape[-3:])
         if pixels == 0:
             raise ValueError("X has no image; at least one is needed")
-        self._take_in(statistics, pixels)
+        self._join(statistics, pixels)
         return self
 
     def _check_channels(self, what: str, moments: Moments, image: tuple[int, ...] = ()) -> None:
@@ -365,20 +446,48 @@ class ImageNormalizer(Addable):
         for moments in other._statistics.values():
             self._check_channels("other has", moments)
         if other._statistics:
-            self._take_in(other._statistics, other.n_pixels_seen_)
+            self._join(other._statistics, other.n_pixels_seen_)
         return self
 
     def _reset(self) -> None:
+        self._learned.reset(self)
         self._statistics: dict[float, Moments] = {}
         self.n_pixels_seen_ = 0
-        for name in ("mean_", "std_", "_divisor"):
-            self.__dict__.pop(name, None)
         if self.mean is not None:
             self.mean_ = self.mean.copy()
         if self.std is not None:
             self.std_ = self._divisor = self.std.copy()
 
-    def _take_in(self, statistics: dict[float, Moments], pixels: int) -> None:
+    @classmethod
+    def _made(cls, parameters: dict[str, Any]) -> Self:
+        """Make one of the parameters that a file has, and refuse what they cannot be."""
+        normalizer = cls(**parameters)
+        number = values.number_of_axes(normalizer._axes)
+        for name in ("mean", "std"):
+            value = getattr(normalizer, name)
+            if value is not None and value.size > 1 and value.ndim != number:
+                raise ValueError(f"{name} has shape {value.shape}, which does not suit channel_axis={normalizer._axes}")
+        return normalizer
+
+    def _known(self) -> dict[str, Any]:
+        """Give the attributes that are worth saving: those that are not there are None."""
+        return {name: self.__dict__.get(name) for name in self._learned}
+
+    def _take_in(self, known: dict[str, Any]) -> None:
+        """Take over what was learnt and saved, where all of it agrees."""
+        statistics, pixels = known.pop("_statistics"), known.pop("n_pixels_seen_")
+        if bool(statistics) != bool(pixels):
+            raise ValueError("statistics must be a list, empty where n_pixels_seen_ is 0")
+        if statistics:
+            self._join(statistics, pixels)
+        for name, value in known.items():
+            shapes = [None if array is None else array.shape for array in (value, self.__dict__.get(name))]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"{name} does not have the shape of what was given or learnt")
+            if value is not None:
+                setattr(self, name, value)
+
+    def _join(self, statistics: dict[float, Moments], pixels: int) -> None:
         """Add moments of pixels, by what those are divided by."""
         joined = {unit: Moments(self._axes) + moments for unit, moments in self._statistics.items()}
         for unit, moments in statistics.items():
@@ -573,23 +682,15 @@ class ImageNormalizer(Addable):
     # --- an object among others ----------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        usual = {
-            "scale": "auto",
-            "layout": "NHWC->NCHW",
-            "normalization": "standard",
-            "clip": None,
-            "channel_axis": None,
-        }
-        parts = []
+        usual, parts = signature(type(self)).parameters, []
         for name in ("mean", "std"):
             values = getattr(self, f"{name}_", None)
             if values is not None:
                 parts.append(f"{name}={_text(values)}")
-        parts += [
-            f"{name}={getattr(self, name)!r}" for name, default in usual.items() if getattr(self, name) != default
-        ]
-        if self._dtype != "float32":
-            parts.append(f"dtype={self._dtype!r}")
+        for part in self._given.parts[2:]:
+            value = getattr(self, part.attribute)
+            if value != usual[part.field].default:
+                parts.append(f"{part.field}={value!r}")
         if self.n_pixels_seen_:
             parts.append(f"n_pixels_seen_={self.n_pixels_seen_}")
         return f"{type(self).__name__}({', '.join(parts)})"
@@ -597,13 +698,7 @@ class ImageNormalizer(Addable):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ImageNormalizer):
             return NotImplemented
-        names = ("scale", "layout", "_dtype", "normalization", "clip", "_axes", "n_pixels_seen_", "_statistics")
-        arrays = ("mean", "std", "mean_", "std_")
-        pairs: list[tuple[Any, Any]] = [(getattr(self, name, None), getattr(other, name, None)) for name in arrays]
-        return all(getattr(self, name) == getattr(other, name) for name in names) and all(
-            ours is theirs or (ours is not None and theirs is not None and np.array_equal(ours, theirs, equal_nan=True))
-            for ours, theirs in pairs
-        )
+        return self._given.same(self, other) and self._learned.same(self, other)
 
     __hash__ = None  # type: ignore[assignment]
 

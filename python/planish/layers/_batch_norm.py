@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
 from planish._adding import Addable
-from planish.layers._axes import array, epsilon, floats, is_index, number
+from planish.files import values
+from planish.layers._axes import array, epsilon, floats, is_index
+from planish.layers._axes import number as real
 from planish.layers._forward import batch_norm
 from planish.layers._gradients import Gradients, batch_norm_backward
+from planish.scalers._state import Parameters, State, Value, number, truth, whole
 
 #: One more than there can be.
 _MOST_CHANNELS = 1 << 48
-#: What a state holds.
-_ARRAYS = ("gamma", "beta", "running_mean", "running_var")
+#: Axes of an array at most, and so the numbers of one.
+_MOST_AXES = 64
+
+
+def _doubles_or_none(name: str) -> Value:
+    """Describe an array of doubles, which may not be there."""
+
+    def write(field: str, value: Any) -> dict[str, Any]:
+        return values.array_to_json(field, np.asarray(value, dtype=np.float64), ("float64",))
+
+    return Value(name, write, lambda field, value: values.array_from_json(field, value, ("float64",)), none=True)
 
 
 class BatchNorm(Addable):
@@ -67,6 +79,16 @@ class BatchNorm(Addable):
     array([[0., 0.]])
     """
 
+    _given: ClassVar[Parameters] = Parameters(
+        number("eps"),
+        number("momentum", none=True),
+        whole("channel_axis", -_MOST_AXES, _MOST_AXES),
+        truth("training"),
+    )
+    _learned: ClassVar[State] = State(
+        *map(_doubles_or_none, ("gamma", "beta", "running_mean", "running_var")), whole("num_batches"), always=True
+    )
+
     def __init__(
         self,
         num_channels: int,
@@ -81,7 +103,7 @@ class BatchNorm(Addable):
                 raise TypeError(f"{name} must be an int; got {value!r:.80}")
         if not 1 <= num_channels < _MOST_CHANNELS:
             raise ValueError(f"num_channels must be from 1 to {_MOST_CHANNELS - 1}; got {num_channels}")
-        if momentum is not None and not 0 <= number("momentum", momentum) <= 1:
+        if momentum is not None and not 0 <= real("momentum", momentum) <= 1:
             raise ValueError(f"momentum must be within 0 and 1, or None; got {momentum}")
         eps = epsilon(eps)
         self.num_channels, self.eps, self.momentum = int(num_channels), eps, momentum
@@ -204,30 +226,46 @@ class BatchNorm(Addable):
 
         It can be assigned, which takes over what another one of as many channels has learnt.
         """
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        return {
-            **{name: None if values is None else values.tolist() for name, values in arrays.items()},
-            "num_batches": self.num_batches,
-        }
+        learned = {name: getattr(self, name) for name in self._learned}
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in learned.items()}
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
-        if not isinstance(state, dict) or set(state) != {*_ARRAYS, "num_batches"}:
-            raise ValueError(f"a state has {', '.join(_ARRAYS)} and num_batches; got {state!r:.80}")
-        values: dict[str, Any] = {}
-        for name in _ARRAYS:
+        *names, last = self._learned
+        if not isinstance(state, dict) or set(state) != {*names, last}:
+            raise ValueError(f"a state has {', '.join(names)} and {last}; got {state!r:.80}")
+        arrays: dict[str, Any] = {}
+        for name in names:
             absent = state[name] is None and name in ("gamma", "beta")
-            values[name] = None if absent else _doubles(name, state[name])
-            if not absent and values[name].shape != (self.num_channels,):
-                raise ValueError(f"{name} has shape {values[name].shape}; there are {self.num_channels} channels")
-        if (values["running_var"] < 0).any():
-            raise ValueError(f"running_var must not be negative; got {values['running_var'].min()}")
+            arrays[name] = None if absent else _doubles(name, state[name])
+            if not absent and arrays[name].shape != (self.num_channels,):
+                raise ValueError(f"{name} has shape {arrays[name].shape}; there are {self.num_channels} channels")
+        if (arrays["running_var"] < 0).any():
+            raise ValueError(f"running_var must not be negative; got {arrays['running_var'].min()}")
         batches = state["num_batches"]
         if isinstance(batches, bool) or not isinstance(batches, int) or batches < 0:
             raise ValueError(f"num_batches must be an int of at least 0; got {batches!r:.80}")
-        for name, value in values.items():
+        for name, value in arrays.items():
             setattr(self, name, value)
         self.num_batches = batches
+
+    @classmethod
+    def _made(cls, parameters: dict[str, Any]) -> Self:
+        """Make one of the parameters that a file has; how many channels there are is for `_take_in` to see."""
+        training = parameters.pop("training")
+        return cls(1, **parameters).train(training)
+
+    def _known(self) -> dict[str, Any]:
+        """Give the attributes that are worth saving."""
+        return self.__dict__
+
+    def _take_in(self, known: dict[str, Any]) -> None:
+        """Take over what was learnt and saved."""
+        mean = known["running_mean"]
+        if mean is None or mean.ndim != 1 or not mean.size:
+            raise ValueError("running_mean must have one value for each channel")
+        self.num_channels = mean.size
+        self.state = known
 
     def merge(self, other: BatchNorm) -> Self:
         """Change `self`: join the running statistics of one that was trained on other batches.
@@ -330,11 +368,7 @@ class BatchNorm(Addable):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BatchNorm):
             return NotImplemented
-        ours, theirs = (
-            (norm.num_channels, norm.eps, norm.momentum, norm.channel_axis, norm.training, norm.state)
-            for norm in (self, other)
-        )
-        return ours == theirs
+        return self._given.same(self, other) and self._learned.same(self, other)
 
     __hash__ = None  # type: ignore[assignment]  # It changes.
 

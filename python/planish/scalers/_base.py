@@ -6,6 +6,7 @@ that the core reads in place, keeps scikit-learn's books (feature names and coun
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +22,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from planish import _core
 from planish._border import as_array, quoted, shown, with_mask
 from planish._core import accepts
+from planish.files.values import number_of_axes
 from planish.scalers._sparse import owned, parts, with_data
+from planish.scalers._state import Parameters, State
 from planish.scalers._tables import ColumnsMixin, check_result_columns, checked, columns_named, masked_like
 from planish.stats import Extrema
 
@@ -77,8 +80,9 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     _converted: ClassVar[Any] = _READ_AS_IS
     #: Whether masked arrays are taken, and their masks count.
     _takes_masks: ClassVar[bool] = False
-    #: Attributes that `fit` learns, beside those that every scikit-learn estimator has.
-    _learned: ClassVar[tuple[str, ...]] = ()
+    #: What a scaler is made with, and what `fit` learns.
+    _given: ClassVar[Parameters]
+    _learned: ClassVar[State] = State(columns=True)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
@@ -274,7 +278,7 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         if not isinstance(scaler, theirs):
             raise TypeError(f"scaler must be a sklearn.preprocessing.{cls.__name__}; got {type(scaler).__name__}")
         ours = cls(**{name: value for name, value in scaler.get_params(deep=False).items() if name in _names(cls)})
-        _copy_fitted(scaler, ours)
+        cls._learned.copy(scaler, ours)
         ours._restore()
         return ours
 
@@ -305,11 +309,44 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
                     f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={shown(parameters[name])}"
                 )
         scaler = theirs(**{name: value for name, value in parameters.items() if name in names})
-        _copy_fitted(self, scaler)
+        self._learned.copy(self, scaler)
         return scaler
 
     def _restore(self) -> None:
         """Make what `partial_fit` goes on from of the fitted attributes, where that can be done."""
+
+    @classmethod
+    def _made(cls, parameters: dict[str, Any]) -> Self:
+        """Make one of the parameters that a file has, and refuse what they cannot be."""
+        if parameters["channel_axis"] == -1:
+            del parameters["channel_axis"]  # a file does not say whether the default was asked for
+        scaler = cls(**parameters)
+        # Not `_check_parameters`, which can be turned off.
+        scaler._validate_params()
+        scaler._check_domains()
+        return scaler
+
+    def _check_domains(self) -> None:
+        """Refuse parameters that are of the right kind, and outside their domain."""
+
+    def _known(self) -> dict[str, Any]:
+        """Give the attributes that are worth saving."""
+        return self.__dict__
+
+    def _take_in(self, known: dict[str, Any]) -> None:
+        """Take over what was learnt and saved, where all of it agrees."""
+        self.__dict__.update(known)
+        self._check_names()
+        axis = self.channel_axis
+        shapes = self._learned.shapes(known)
+        first = next(iter(shapes.items()), None)
+        for name, shape in shapes.items():
+            if first is not None and shape != first[1]:
+                raise ValueError(f"{name} has shape {shape} and {first[0]} has shape {first[1]}; they must be equal")
+            if len(shape) != number_of_axes(axis):
+                raise ValueError(f"{name} has shape {shape}, which does not suit channel_axis={axis}")
+            if self.n_features_in_ != math.prod(shape):
+                raise ValueError(f"{name} has shape {shape}, but n_features_in_ is {self.n_features_in_}")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -546,11 +583,3 @@ def _is_bfloat16(X: Any) -> bool:
 
 def _names(cls: Any) -> list[str]:
     return cls._get_param_names()  # type: ignore[no-any-return]
-
-
-def _copy_fitted(source: Any, target: Any) -> None:
-    """Copy what `fit` and `set_output` have set."""
-    for name, value in vars(source).items():
-        public = name.endswith("_") and not name.startswith("_")
-        if public or name == "_sklearn_output_config":
-            setattr(target, name, np.array(value) if isinstance(value, np.ndarray) else value)

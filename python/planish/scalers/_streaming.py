@@ -22,8 +22,6 @@ class StreamingScaler(Addable, ChannelScaler):
 
     #: The class of the accumulator.
     _accumulator: ClassVar[Any]
-    #: Parameters in which scalers that are merged agree.
-    _shared: ClassVar[tuple[str, ...]] = ("channel_axis",)
     _statistics: Any
 
     def _empty(self) -> Any:
@@ -39,8 +37,7 @@ class StreamingScaler(Addable, ChannelScaler):
         raise NotImplementedError
 
     def _reset(self) -> None:
-        for name in ("_statistics", *self._learned):
-            self.__dict__.pop(name, None)
+        self._learned.reset(self)
 
     def _before(self) -> Any:
         """Give the statistics that a further batch goes on from."""
@@ -107,7 +104,7 @@ class StreamingScaler(Addable, ChannelScaler):
         if not other._is_fitted():
             return self
         other._check_streamable()
-        for parameter in self._shared:
+        for parameter in self._given.shared:
             ours, theirs = getattr(self, parameter), getattr(other, parameter)
             if theirs != ours:
                 raise ValueError(f"other has {parameter}={theirs}; this scaler has {parameter}={ours}")
@@ -123,11 +120,7 @@ class StreamingScaler(Addable, ChannelScaler):
             statistics += self._statistics
         statistics += other._statistics
         if not self._is_fitted():
-            self.n_features_in_ = other.n_features_in_
-            if names is not None:
-                self.feature_names_in_ = names
-            if "_columns" in other.__dict__:
-                self._columns = other._columns
+            self._adopt_columns(other)
         self._statistics = statistics
         self._learn(statistics, samples, dtype)
         return self
@@ -147,6 +140,14 @@ class StreamingScaler(Addable, ChannelScaler):
                 f"this {type(self).__name__} was made of constants that do not say of how many samples, so more data "
                 "cannot be weighed against them; from_stats(..., n_samples=...) makes one that can go on"
             )
+
+    def _take_in(self, known: dict[str, Any]) -> None:
+        super()._take_in(known)
+        if self._is_fitted():
+            if "_statistics" in known:
+                self._check_streamable()
+            for affine in (self._forward, self._inverse):
+                affine()  # a ValueError where a parameter asks for what was not learnt
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._is_fitted()

@@ -117,6 +117,18 @@ class ColumnsMixin(TransformerMixin):
             names = _get_feature_names(X)
             self._columns = array.shape[1] if names is None else names
 
+    def _adopt_columns(self, other: Any) -> None:
+        """Take over what `other` knows of columns."""
+        for name in ("n_features_in_", "feature_names_in_", "_columns"):
+            if name in other.__dict__:
+                setattr(self, name, other.__dict__[name])
+
+    def _check_names(self) -> None:
+        """Refuse names of another number of columns than there are."""
+        names = self.__dict__.get("feature_names_in_")
+        if names is not None and len(names) != self.__dict__.get("n_features_in_"):
+            raise ValueError(f"feature_names_in_ has {len(names)} names; n_features_in_ must be equal to that")
+
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Name the columns of the result: those of the input.
 

@@ -18,6 +18,8 @@ from planish._atomic import all_or_nothing
 from planish._border import as_array, shown
 from planish._core import accepts
 from planish.scalers._base import ArrayTransformer, Out, constants, map_masked
+from planish.scalers._state import Parameters, axes, number_or, result_dtype, text, truth
+from planish.scalers._state import constants as constants_of_channels
 from planish.stats import Extrema
 
 
@@ -88,6 +90,16 @@ class LogScaler(ArrayTransformer, contains=True):
     array([[ 0., nan]])
     """
 
+    _given: ClassVar[Parameters] = Parameters(
+        number_or("base", "e"),
+        constants_of_channels("offset"),
+        constants_of_channels("scale"),
+        truth("log1p"),
+        text("invalid"),
+        truth("copy"),
+        axes(),
+        result_dtype(),
+    )
     _takes_masks: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "base": [StrOptions({"e"}), Real],
@@ -292,7 +304,7 @@ class LogScaler(ArrayTransformer, contains=True):
             raise ValueError(f"X has channels of shape {channels}; {name} has shape {array.shape}")
         return array
 
-    def _check_constants(self) -> None:
+    def _check_domains(self) -> None:
         """Check what can be checked of the parameters without data."""
         offset, scale = (self._constant(name) for name in ("offset", "scale"))
         if offset.ndim and scale.ndim and offset.shape != scale.shape:

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from planish._atomic import all_or_nothing
 from planish.scalers._base import Affine, constants, divisors, warn_of_empty_channels
+from planish.scalers._state import Parameters, State, axes, per_channel, result_dtype, samples, truth
 from planish.scalers._streaming import StreamingScaler, given_as, known_extrema, update_extrema
 from planish.scalers.minmax import _sample_count
 from planish.stats import Extrema
+from planish.stats._state import Accumulator
 
 
 class MaxAbsScaler(StreamingScaler):
@@ -66,7 +68,14 @@ class MaxAbsScaler(StreamingScaler):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"copy": ["boolean"], "clip": ["boolean"]}
-    _learned: ClassVar[tuple[str, ...]] = ("scale_", "max_abs_", "n_samples_seen_")
+    _given: ClassVar[Parameters] = Parameters(truth("copy"), truth("clip"), axes(shared=True), result_dtype())
+    _learned: ClassVar[State] = State(
+        samples(),
+        per_channel("scale_"),
+        per_channel("max_abs_", negative=False),
+        Accumulator("_statistics", "statistics"),
+        columns=True,
+    )
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _accumulator: ClassVar[Any] = Extrema

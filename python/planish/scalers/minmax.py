@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,9 +11,67 @@ from scipy.sparse import issparse
 
 from planish import _core
 from planish._atomic import all_or_nothing
+from planish.files.values import fields
 from planish.scalers._base import Affine, constants, is_constant, warn_of_empty_channels
+from planish.scalers._state import (
+    Parameters,
+    Part,
+    State,
+    axes,
+    pair,
+    per_channel,
+    result_dtype,
+    rows,
+    samples,
+    truth,
+)
 from planish.scalers._streaming import StreamingScaler, given_as, known_extrema, update_extrema
 from planish.stats import Extrema
+from planish.stats._state import Accumulator
+
+
+class _Maps(Part):
+    """The maps from end to end, and the attributes as bytes to which they belong."""
+
+    fields = ("exact",)
+    #: The parameters of the map, in files.
+    _parts = tuple(
+        per_channel(name, none=name in ("end", "rest", "narrow"))
+        for name in ("low", "divisor", "end", "rest", "narrow")
+    )
+
+    def write(self, value: Any) -> dict[str, Any]:
+        """Write the parameters of the map."""
+        _, (shift, scale, offset, _, rest, narrow), _ = value
+        document: dict[str, Any] = {}
+        for part, parameter in zip(self._parts, (shift, scale, offset, rest, narrow), strict=True):
+            document |= part.write(parameter)
+        return {"exact": document}
+
+    def read(self, found: dict[str, Any], owner: Any) -> Any:
+        """Read the parameters of the map, of which `_use_maps` makes it."""
+        exact = fields("exact", found["exact"], [part.field for part in self._parts])
+        return [part.read(exact, owner) for part in self._parts]
+
+    def shape(self, value: Any) -> tuple[int, ...] | None:
+        """Give the shape of the parameters."""
+        forward = value[1]
+        shapes = {np.shape(part) for part in (forward.shift, *forward[1:3], *forward[4:]) if part is not None}
+        if len(shapes) > 1:
+            raise ValueError(f"exact has shapes {sorted(shapes)}; they must be equal")
+        shape: tuple[int, ...] = shapes.pop()
+        return shape
+
+    def split(self, known: Mapping[str, Any], count: int) -> Any:
+        """Share out the maps, and the attributes to which they belong."""
+        attributes, *maps = (
+            zip(*(rows(part, count) for part in parts), strict=True)
+            for parts in ((known["min_"], known["scale_"]), *known["_exact"][1:])
+        )
+        return [
+            ((low.tobytes(), scale.tobytes()), Affine(*forward), Affine(*inverse))
+            for (low, scale), forward, inverse in zip(attributes, *maps, strict=True)
+        ]
 
 
 class MinMaxScaler(StreamingScaler):
@@ -83,9 +142,16 @@ class MinMaxScaler(StreamingScaler):
         "copy": ["boolean"],
         "clip": ["boolean"],
     }
-    _learned: ClassVar[tuple[str, ...]] = (
-        *("scale_", "min_", "data_min_", "data_max_", "data_range_", "n_samples_seen_"),
-        "_exact",
+    _given: ClassVar[Parameters] = Parameters(
+        pair("feature_range"), truth("copy"), truth("clip"), axes(shared=True), result_dtype()
+    )
+    _learned: ClassVar[State] = State(
+        samples(),
+        *map(per_channel, ("min_", "scale_", "data_min_", "data_max_")),
+        per_channel("data_range_", negative=False),
+        _Maps("_exact"),
+        Accumulator("_statistics", "statistics"),
+        columns=True,
     )
     _accumulator: ClassVar[Any] = Extrema
     data_min_: NDArray[Any]
@@ -155,7 +221,7 @@ class MinMaxScaler(StreamingScaler):
         array([[0.25, 1.  ]])
         """
         scaler = cls(feature_range, copy=copy, clip=clip, channel_axis=channel_axis, dtype=dtype)
-        scaler._check_feature_range()
+        scaler._check_domains()
         scaler._check_dtype()
         low, high = constants(channel_axis, data_min=data_min, data_max=data_max)
         if (low > high).any():
@@ -221,12 +287,12 @@ class MinMaxScaler(StreamingScaler):
         """
         if not self._is_fitted():
             self._check_parameters()
-        self._check_feature_range()
+        self._check_domains()
         if issparse(X):
             raise TypeError("MinMaxScaler does not support sparse input. Consider using MaxAbsScaler instead.")
         return self._fit_batch(X, mask=mask)
 
-    def _check_feature_range(self) -> None:
+    def _check_domains(self) -> None:
         if self.feature_range[0] >= self.feature_range[1]:
             raise ValueError(
                 f"Minimum of desired feature range must be smaller than maximum. Got {self.feature_range}."
@@ -274,6 +340,18 @@ class MinMaxScaler(StreamingScaler):
         pairs = zip((self.scale_, self.min_), ours, bounds, strict=True)
         if all(np.all((np.abs(theirs - own) <= bound) | np.isnan(own)) for theirs, own, bound in pairs):
             self._use_maps(*maps)
+
+    def _known(self) -> dict[str, Any]:
+        # The maps are of no use where an attribute has been replaced.
+        skipped = "_exact" if "_exact" in self.__dict__ and self._exact[0] != self._attributes() else None
+        return {name: value for name, value in vars(self).items() if name != skipped}
+
+    def _take_in(self, known: dict[str, Any]) -> None:
+        if "_exact" in known:
+            self.__dict__.update(known)
+            self._use_maps(*known["_exact"])
+            known = {**known, "_exact": self._exact}
+        super()._take_in(known)
 
     def _attributes(self) -> tuple[bytes, bytes]:
         return self.min_.tobytes(), self.scale_.tobytes()

@@ -16,6 +16,7 @@ from planish._atomic import all_or_nothing
 from planish._mistakes import warn_of_channels_first
 from planish.scalers._base import ArrayTransformer, Out, map_masked
 from planish.scalers._sparse import canonical, owned, parts
+from planish.scalers._state import Parameters, axes, result_dtype, text, truth
 from planish.stats import Extrema
 
 #: The length below which a vector of a dense array counts as zero: for every dtype that of float64 in scikit-learn.
@@ -76,6 +77,7 @@ class Normalizer(ArrayTransformer, contains=True):
         "norm": [StrOptions({"l1", "l2", "max"})],
         "copy": ["boolean"],
     }
+    _given: ClassVar[Parameters] = Parameters(text("norm"), truth("copy"), axes(), result_dtype())
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _takes_masks: ClassVar[bool] = True

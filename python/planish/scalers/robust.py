@@ -14,8 +14,10 @@ from planish._atomic import all_or_nothing
 from planish._mistakes import warn_of_channels_first, warn_of_fractions
 from planish.scalers._base import LEFT_OUT, Affine, attribute_dtype, constants, is_constant, warn_of_empty_channels
 from planish.scalers._sparse import statistic
+from planish.scalers._state import Parameters, Part, State, axes, pair, per_channel, result_dtype, truth
 from planish.scalers._streaming import StreamingScaler, check_mask
 from planish.stats import Quantiles
+from planish.stats._state import Accumulator
 
 #: Rows of a fit that keeps, at no cost to speak of, what `partial_fit` goes on from.
 _FEW = 1000
@@ -95,7 +97,21 @@ class RobustScaler(StreamingScaler):
     }
     _fit_formats: ClassVar[tuple[str, ...]] = ("csc",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
-    _learned: ClassVar[tuple[str, ...]] = ("center_", "scale_", "_half", "_few")
+    _given: ClassVar[Parameters] = Parameters(
+        *map(truth, ("with_centering", "with_scaling")),
+        pair("quantile_range", 0, 100),
+        *map(truth, ("copy", "unit_variance")),
+        axes(shared=True),
+        result_dtype(),
+    )
+    _learned: ClassVar[State] = State(
+        per_channel("center_", none=True),
+        per_channel("scale_", none=True),
+        per_channel("_half", field="half", needed=False),
+        Accumulator("_statistics", "statistics"),
+        Part("_few"),
+        columns=True,
+    )
     center_: NDArray[Any]
     scale_: NDArray[np.float64]
 
@@ -301,8 +317,11 @@ class RobustScaler(StreamingScaler):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._wanted()
+        self._check_domains()
         warn_of_fractions(self.quantile_range)
+
+    def _check_domains(self) -> None:
+        self._wanted()
 
     def _wanted(self) -> list[float]:
         """List the quantiles that are to be known."""

@@ -16,8 +16,10 @@ from planish._atomic import all_or_nothing
 from planish._border import counting
 from planish.scalers._base import LEFT_OUT, Affine, constants
 from planish.scalers._sparse import statistic
+from planish.scalers._state import Parameters, Part, State, axes, per_channel, result_dtype, samples, truth, whole
 from planish.scalers._streaming import StreamingScaler, fit_callbacks, given, given_as
 from planish.stats import MedianOfMeans, Moments
+from planish.stats._state import MOST_BLOCKS, Accumulator
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -113,12 +115,25 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         "n_blocks": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    _learned: ClassVar[tuple[str, ...]] = ("mean_", "var_", "scale_", "n_samples_seen_", "_unknown", "_lacking")
+    _given: ClassVar[Parameters] = Parameters(
+        *map(truth, ("copy", "with_mean", "with_std")),
+        axes(shared=True),
+        result_dtype(),
+        whole("n_blocks", 1, MOST_BLOCKS, none=True, shared=True),
+    )
+    _learned: ClassVar[State] = State(
+        samples(differ=True),
+        per_channel("mean_", none=True),
+        per_channel("var_", none=True, negative=False),
+        per_channel("scale_", none=True),
+        Accumulator("_statistics", "statistics"),
+        *map(Part, ("_unknown", "_lacking")),
+        columns=True,
+    )
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _accumulator: ClassVar[Any] = Moments
     _lacking: bool
-    _shared: ClassVar[tuple[str, ...]] = ("channel_axis", "n_blocks")
     mean_: NDArray[np.float64]
     var_: NDArray[np.float64]
     scale_: NDArray[np.float64]
@@ -365,6 +380,15 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         elif self.mean_ is None or np.isnan(mean).all():
             self._statistics = self._empty()
         # Else they are constants without a number of samples, and nothing to go on from.
+
+    def _known(self) -> dict[str, Any]:
+        # Statistics that were taken over in part are of no use without the knowledge of which.
+        skipped = "_statistics" if "_unknown" in self.__dict__ else None
+        return {name: value for name, value in vars(self).items() if name != skipped}
+
+    def _take_in(self, known: dict[str, Any]) -> None:
+        super()._take_in(known)
+        self._note_blocks()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
