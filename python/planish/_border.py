@@ -1,4 +1,8 @@
-"""Arrays of whatever a caller gives, and the masks that come along with them."""
+"""What a caller may give, once: arrays and tables, masks, axes, dtypes, and `out`.
+
+The core reads most arrays as they are, and checks what it is given. Here is what it leaves to Python: to make an array
+of anything else, and the rules for maps that are made of several calls of the core.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from planish import _core
 
-    from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    #: The axes that keep their own statistics.
+    ChannelAxis = int | tuple[int, ...] | None
 
 #: Characters of a caller's text or value that an error quotes.
 _QUOTED = 200
@@ -218,3 +227,148 @@ def _stacked(values: Any) -> np.ma.MaskedArray[Any, Any]:
         return np.ma.array([0 if gone else value for value, gone in zip(values, masked, strict=True)], mask=masked)
     rows = [_stacked(value) if isinstance(value, list | tuple) else np.ma.asanyarray(value) for value in values]
     return np.ma.stack(rows)
+
+
+# --- dtypes ----------------------------------------------------------------------------------------------------------
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """Give `array` in the byte order of this machine."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def floats(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Give floating-point elements as an array, without a copy where they are one."""
+    found = as_array(name, values)
+    dtype = found.dtype
+    if not (dtype.kind == "f" and dtype.itemsize <= 8 and dtype.isnative) and dtype.name != "bfloat16":
+        raise TypeError(
+            f"{name} has dtype {dtype}; float16, bfloat16, float32 and float64 in native byte order are accepted"
+        )
+    return found
+
+
+def reals(name: str, values: Any) -> NDArray[np.float64]:
+    """Copy real numbers to float64."""
+    array = as_array(name, values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
+    return array.astype(np.float64)
+
+
+def result_dtype(dtype: DTypeLike) -> str:
+    """Name of a dtype of results."""
+    try:
+        name = dtype if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype).name
+    except TypeError:
+        name = shown(dtype)
+    if dtype is None or name not in ("float16", "bfloat16", "float32", "float64"):
+        name = "None" if dtype is None else name
+        raise TypeError(
+            f"dtype={quoted(name)} is no dtype of results; accepted are float16, bfloat16, float32 and float64"
+        )
+    return str(name)
+
+
+# --- axes ------------------------------------------------------------------------------------------------------------
+
+
+def axes_of(channel_axis: ChannelAxis) -> tuple[int, ...]:
+    """List the axes that `channel_axis` names."""
+    return () if channel_axis is None else channel_axis if isinstance(channel_axis, tuple) else (channel_axis,)
+
+
+def kept_axes(shape: tuple[int, ...], channel_axis: ChannelAxis) -> tuple[int, ...]:
+    """List the axes of an array that keep their own statistics, counted from the front, in ascending order."""
+    _core.channel_shape(shape, channel_axis)  # which refuses those that are not there
+    return tuple(sorted(axis % len(shape) for axis in axes_of(channel_axis)))
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+def as_mask(mask: Any, X: NDArray[Any], name: str = "X") -> NDArray[np.bool_]:
+    """Give a mask the shape of `X`, as the accumulators would."""
+    array = counting("mask", mask)
+    if array.dtype != bool:
+        raise TypeError(f"mask has dtype {array.dtype}; truth values are accepted: True for the elements that count")
+    try:
+        return np.broadcast_to(array, X.shape)
+    except ValueError:
+        raise ValueError(
+            f"mask has shape {array.shape}, which does not broadcast to that of {name}, {X.shape}"
+        ) from None
+
+
+def masked_like(X: Any, data: NDArray[Any]) -> Any:
+    """Give `data` the mask of `X`, if that is a masked array."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return data
+    mask = np.ma.getmask(X)
+    mask = mask if mask is np.ma.nomask else mask.copy()
+    return np.ma.array(data, mask=mask, copy=False, hard_mask=X.hardmask)
+
+
+def map_masked(X: Any, out: Any, assume_finite: bool, map_data: Callable[[Any, Any], NDArray[Any]]) -> Any:
+    """Map the data of a masked array by a function of it and of `out`; what is masked stays so, and may be infinite."""
+    data, target = np.asarray(X.data), None
+    if out is not None:
+        if not isinstance(out, np.ma.MaskedArray):
+            kind = type(out).__name__
+            raise TypeError(f"out must be a masked array, as X is, since it takes the mask of X; got {kind}")
+        target = np.asarray(out.data)
+    if not assume_finite:
+        _core.Extrema(None)._update_as("Input X", X, False)
+    result = map_data(data, target)
+    if out is None:
+        return X if result is data else masked_like(X, result)
+    mask, hard = np.ma.getmaskarray(X), out.hardmask
+    out.soften_mask()
+    out.mask = mask
+    if hard:
+        out.harden_mask()
+    return out
+
+
+# --- out -------------------------------------------------------------------------------------------------------------
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *read: NDArray[Any]) -> None:
+    """Refuse an `out` that does not fit, or overlaps one of the arrays that are read where it is not that array."""
+    check_out_shape(out, shape)
+    if out.dtype != dtype:
+        raise TypeError(f"out has dtype {out.dtype}; the result has dtype {dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    reach = out.itemsize
+    for step, length in sorted((abs(step), length) for step, length in zip(out.strides, out.shape, strict=True)):
+        if length > 1 and step < reach:
+            raise ValueError("several elements of out lie in the same memory")
+        reach += step * (length - 1)
+    for array in read:
+        if not is_same(out, array) and _overlap(out, array):
+            raise ValueError("out overlaps the input X and is not X itself; pass X, or memory of its own")
+
+
+def check_out_shape(out: Any, shape: tuple[int, ...]) -> None:
+    """Refuse an `out` that is no array, or one of another shape."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; the result has shape {shape}")
+
+
+def is_same(out: NDArray[Any], X: NDArray[Any]) -> bool:
+    """Tell whether two arrays of one shape are the same elements."""
+    return (
+        out.__array_interface__["data"][0] == X.__array_interface__["data"][0]
+        and out.strides == X.strides
+        and out.dtype == X.dtype
+    )
+
+
+def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    try:
+        return bool(np.shares_memory(a, b, max_work=100_000))  # type: ignore[arg-type]
+    except (np.exceptions.TooHardError, RuntimeError):
+        return True

@@ -198,8 +198,3 @@ def axes_from_json(value: Any) -> int | tuple[int, ...] | None:
     if len(set(checked)) < len(axes):
         raise ValueError(f"channel_axis must name axes once; got {brief(value)}")
     return tuple(checked) if isinstance(value, list) else checked[0] if checked else None
-
-
-def number_of_axes(channel_axis: int | tuple[int, ...] | None) -> int:
-    """Give the number of axes that a channel is found with."""
-    return 0 if channel_axis is None else len(channel_axis) if isinstance(channel_axis, tuple) else 1

@@ -16,7 +16,8 @@ from planish.scalers.maxabs import MaxAbsScaler
 from planish.scalers.minmax import MinMaxScaler
 from planish.scalers.robust import RobustScaler
 from planish.scalers.standard import StandardScaler
-from planish.stats._median_of_means import Dealt, MedianOfMeans
+from planish.stats import MedianOfMeans
+from planish.stats._dealing import Dealt
 
 #: Scalers whose statistics the core gathers of all groups at once.
 _IN_CORE = (StandardScaler, MinMaxScaler, MaxAbsScaler)

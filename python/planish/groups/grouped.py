@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names_in,
-    _check_sample_weight,
     _get_feature_names,
     check_is_fitted,
     has_fit_parameter,
@@ -22,14 +21,14 @@ from sklearn.utils.validation import (
 
 from planish._adding import Addable
 from planish._atomic import all_or_nothing
-from planish._border import both, counting, quoted, shown
+from planish._border import as_mask, both, quoted, shown
 from planish._mistakes import warn_of_channels_first
 from planish.groups._state import GIVEN, LEARNED
 from planish.groups.fits import Fits, fits_itself, merged, twin
 from planish.groups.labels import ascending, encode, locate, some, take_off
 from planish.groups.maps import map_groups, map_masked_groups
 from planish.groups.rows import Rows, kept_axes, kept_shape, refuse_sparse
-from planish.scalers._base import ArrayTransformer, Out
+from planish.scalers._base import ArrayTransformer, Out, weights_of_samples
 from planish.scalers._state import Parameters, State
 from planish.scalers._streaming import given_as
 from planish.scalers._tables import ColumnsMixin, check_result_columns
@@ -574,8 +573,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         if sample_weight is not None:
             if not has_fit_parameter(template, "sample_weight"):
                 raise TypeError(f"{type(template).__name__} takes no sample_weight")
-            sample_weight = counting("sample_weight", sample_weight)
-            sample_weight = _check_sample_weight(sample_weight, array, dtype=np.float64, ensure_non_negative=True)
+            sample_weight = weights_of_samples(sample_weight, array)
         own = None
         if isinstance(array, np.ma.MaskedArray) and template._learned:
             own = None if np.ma.getmask(array) is np.ma.nomask else ~np.ma.getmaskarray(array)
@@ -584,7 +582,7 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         if mask is not None:
             if not has_fit_parameter(template, "mask"):
                 raise TypeError(f"{type(template).__name__} takes no mask")
-            mask = _as_mask(mask, array)
+            mask = as_mask(mask, array)
         rows = Rows(codes, len(labels), array[0].nbytes)
         known = self.__dict__.get("scalers_", {})
         names = labels.tolist()
@@ -674,17 +672,6 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         tags.transformer_tags.preserves_dtype = inner.transformer_tags.preserves_dtype
         return tags
-
-
-def _as_mask(mask: Any, X: NDArray[Any]) -> NDArray[np.bool_]:
-    """Give a mask the shape of `X`, as the accumulators would."""
-    array = counting("mask", mask)
-    if array.dtype != bool:
-        raise TypeError(f"mask has dtype {array.dtype}; truth values are accepted: True for the elements that count")
-    try:
-        return np.broadcast_to(array, X.shape)
-    except ValueError:
-        raise ValueError(f"mask has shape {array.shape}, which does not broadcast to that of X, {X.shape}") from None
 
 
 def _plain(array: Any) -> Any:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn import get_config
 
 from planish import _core
+from planish._border import check_out, is_same, map_masked, masked_like
 from planish.groups.rows import Batch, Rows, gather, kept_axes, scatter
-from planish.scalers._base import Affine, ChannelScaler, map_masked
-from planish.scalers._tables import masked_like
+from planish.scalers._base import Affine, ChannelScaler
 from planish.stats import Extrema
 
 #: What scalers do themselves; a subclass may do something else.
@@ -47,7 +47,7 @@ def map_groups(
     if out is None and mine and not copy and dtype == array.dtype and array.flags.writeable:
         out = X
     result = np.empty_like(array, dtype=dtype) if out is None else out
-    check_out(result, array, dtype)
+    check_out(result, array.shape, dtype, array)
     finite = assume_finite or get_config()["assume_finite"]
     if not pattern._learned:
         # There is nothing in which groups differ.
@@ -167,41 +167,6 @@ def map_masked_groups(
 def result_dtype(scaler: Any, X: NDArray[Any]) -> np.dtype[Any]:
     """Choose the dtype of results, by the rule of the scalers."""
     return _core.affine(X[:1], None, None, None, True, None, scaler.dtype, None, True, True).dtype
-
-
-def check_out(out: Any, X: NDArray[Any], dtype: np.dtype[Any]) -> None:
-    """Refuse an `out` that does not fit, or overlaps `X` where it is not `X`."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
-    if out.shape != X.shape:
-        raise ValueError(f"out has shape {out.shape}; the result has shape {X.shape}")
-    if out.dtype != dtype:
-        raise TypeError(f"out has dtype {out.dtype}; the result has dtype {dtype}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only")
-    reach = out.itemsize
-    for step, length in sorted((abs(step), length) for step, length in zip(out.strides, out.shape, strict=True)):
-        if length > 1 and step < reach:
-            raise ValueError("several elements of out lie in the same memory")
-        reach += step * (length - 1)
-    if not is_same(out, X) and _overlap(out, X):
-        raise ValueError("out overlaps the input X and is not X itself; pass X, or memory of its own")
-
-
-def is_same(out: NDArray[Any], X: NDArray[Any]) -> bool:
-    """Tell whether two arrays of one shape are the same elements."""
-    return (
-        out.__array_interface__["data"][0] == X.__array_interface__["data"][0]
-        and out.strides == X.strides
-        and out.dtype == X.dtype
-    )
-
-
-def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    try:
-        return bool(np.shares_memory(a, b, max_work=100_000))  # type: ignore[arg-type]
-    except (np.exceptions.TooHardError, RuntimeError):
-        return True
 
 
 def _form(affine: Affine, limits: Any) -> tuple[Any, ...]:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from planish import _core
+from planish import _border, _core
 from planish._border import shown
 from planish._threads import num_threads, spread
 
@@ -171,12 +170,11 @@ def scatter(rows: NDArray[Any], index: Index, out: NDArray[Any]) -> None:
 
 def kept_axes(X: NDArray[Any], scaler: Any) -> tuple[int, ...]:
     """List the axes that keep their own statistics in each group, in ascending order."""
-    axis = scaler.channel_axis
-    axes = () if axis is None else tuple(sorted(normalize_axis_tuple(axis, X.ndim, "channel_axis")))
+    axes = _border.kept_axes(X.shape, scaler.channel_axis)
     if 0 in axes:
         raise ValueError(
-            f"channel_axis={shown(axis)} keeps the first axis of X, of shape {X.shape}; that is the axis of the "
-            "samples, which the groups share out"
+            f"channel_axis={shown(scaler.channel_axis)} keeps the first axis of X, of shape {X.shape}; that is the "
+            "axis of the samples, which the groups share out"
         )
     return axes
 

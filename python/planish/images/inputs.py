@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from planish._border import as_array, quoted, shown
+from planish._border import as_array, reals, shown
 
 
 def constants(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None:
@@ -17,14 +17,11 @@ def constants(name: str, values: ArrayLike | None) -> NDArray[np.float64] | None
     if values is None:
         return None
     try:
-        array = as_array(name, values)
+        array = reals(name, values)
     except TypeError as error:
         if not isinstance(error.__cause__, ValueError):
             raise
         raise ValueError(f"{name} must be a number or a regular array of numbers; got {shown(values)}") from None
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
-    array = array.astype(np.float64)
     if array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"{name} must hold finite numbers; got {shown(array.tolist())}")
     return array
@@ -45,20 +42,6 @@ def pixel_scale(scale: Any) -> Any:
     if not (np.isfinite(factor) and factor >= np.finfo(np.float64).tiny):
         raise ValueError(f"scale={factor} must be positive, finite and a normal number")
     return factor
-
-
-def output_dtype(dtype: DTypeLike) -> str:
-    """Name of a dtype of results."""
-    try:
-        name = dtype if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype).name
-    except TypeError:
-        name = shown(dtype)
-    if dtype is None or name not in ("float16", "bfloat16", "float32", "float64"):
-        name = "None" if dtype is None else name
-        raise TypeError(
-            f"dtype={quoted(name)} is no dtype of results; accepted are float16, bfloat16, float32 and float64"
-        )
-    return str(name)
 
 
 def limits(clip: Any) -> tuple[float, float] | None:

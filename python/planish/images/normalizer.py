@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from inspect import signature
-from reprlib import repr as brief
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
@@ -13,24 +12,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from planish import _core
 from planish._adding import Addable
 from planish._atomic import all_or_nothing
-from planish._border import shown
+from planish._border import axes_of, result_dtype, shown
 from planish._core import Moments
 from planish._mistakes import looks_like_bytes, warn
-from planish.files import values
 from planish.images import inputs
-from planish.scalers._state import (
-    Parameters,
-    Part,
-    State,
-    Value,
-    axes,
-    number_or,
-    per_channel,
-    result_dtype,
-    text,
-    whole,
-)
-from planish.stats._state import form
+from planish.images._state import GIVEN, LEARNED
+from planish.scalers._state import Parameters, State
 
 Layout: TypeAlias = Literal["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
 Normalization: TypeAlias = Literal["standard", "image", "image_per_channel", "min_max", "min_max_per_channel"]
@@ -47,55 +34,8 @@ _STATISTICS: dict[str, tuple[str | None, bool]] = {
 }
 #: Added to the standard deviation or range of an image, in pixels: what albumentations adds.
 _EPSILON = 1e-4
-#: What 'auto' divides pixels by.
-_UNITS = {inputs.largest(np.dtype(name)) for name in ("float64", "uint8", "uint16", "uint32", "uint64")}
 #: The data set whose constants most published models were trained with.
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-def _limits(name: str) -> Value:
-    """Describe the parameter `clip`."""
-
-    def write(field: str, value: Any) -> list[Any]:
-        return [values.number_to_json(field, limit) for limit in value]
-
-    def read(field: str, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or len(value) != 2:
-            raise ValueError(f"{field} must be null or a list of two numbers; got {brief(value)}")
-        return tuple(values.number_from_json(field, limit) for limit in value)
-
-    return Value(name, write, read, none=True)
-
-
-class _ByUnit(Part):
-    """The moments of pixels, by what those are divided by."""
-
-    fields = ("statistics",)
-    needed = True
-
-    def write(self, value: Any) -> dict[str, Any]:
-        """Write a list of them."""
-        listed = [{"divided_by": unit, "moments": form(Moments).to_json(part)} for unit, part in value.items()]
-        return {"statistics": listed}
-
-    def read(self, found: dict[str, Any], owner: Any) -> dict[float, Moments]:
-        """Read the list, of channels that the parameters of `owner` can have."""
-        listed = found["statistics"]
-        if not isinstance(listed, list) or len(listed) > len(_UNITS):
-            raise ValueError(f"statistics must be a list of at most {len(_UNITS)}; got {brief(listed)}")
-        units = _UNITS if owner.scale == "auto" else {1.0 / owner.scale}
-        given = {constants.size for constants in (owner.mean, owner.std) if constants is not None}
-        statistics: dict[float, Moments] = {}
-        for part in listed:
-            part = values.fields("statistics", part, ("divided_by", "moments"))
-            unit = float(values.number_from_json("divided_by", part["divided_by"]))
-            moments = form(Moments).from_json(Moments, part["moments"])
-            if unit not in units or unit in statistics:
-                raise ValueError(f"divided_by does not suit scale={owner.scale!r}; got {unit}")
-            if moments.channel_axis != owner._axes or not given <= {1, moments.count.size} or not moments.count.size:
-                raise ValueError("statistics have other channels than the parameters say")
-            statistics[unit] = moments
-        return statistics
 
 
 class ImageNormalizer(Addable):
@@ -165,24 +105,8 @@ class ImageNormalizer(Addable):
     (array([0.5, 0.4]), array([0.5, 0.2]))
     """
 
-    _given: ClassVar[Parameters] = Parameters(
-        per_channel("mean", none=True, dtypes=("float64",)),
-        per_channel("std", none=True, dtypes=("float64",)),
-        number_or("scale", "auto"),
-        text("layout"),
-        text("normalization"),
-        _limits("clip"),
-        axes(compared="_axes"),
-        result_dtype("_dtype"),
-    )
-    _learned: ClassVar[State] = State(
-        whole("n_pixels_seen_"),
-        per_channel("mean_", none=True, dtypes=("float64",)),
-        per_channel("std_", none=True, dtypes=("float64",)),
-        per_channel("_divisor", field="divisor", none=True, dtypes=("float64",)),
-        _ByUnit("_statistics"),
-        always=True,
-    )
+    _given: ClassVar[Parameters] = GIVEN
+    _learned: ClassVar[State] = LEARNED
     mean_: NDArray[np.float64]
     std_: NDArray[np.float64]
     n_pixels_seen_: int
@@ -218,14 +142,14 @@ class ImageNormalizer(Addable):
         self.layout = layout
         self._source, self._target = (_CHANNELS[side] for side in sides)
         self.dtype = dtype
-        self._dtype = inputs.output_dtype(dtype)
+        self._dtype = result_dtype(dtype)
         if not isinstance(normalization, str) or normalization not in _STATISTICS:
             raise ValueError(f"normalization={shown(normalization)} is none of {', '.join(map(repr, _STATISTICS))}")
         self.normalization = normalization
         self.clip = inputs.limits(clip)
         self.channel_axis = channel_axis
         self._axes = self._source if channel_axis is None else channel_axis
-        axes = self._axes if isinstance(self._axes, tuple) else (self._axes,)
+        axes = axes_of(self._axes)
         if not all(isinstance(axis, int) and -3 <= axis < 0 for axis in axes) or len(set(axes)) < len(axes):
             raise ValueError(
                 f"channel_axis={shown(channel_axis)} must name axes of an image, counted from the end: -1, -2 or -3"
@@ -462,7 +386,7 @@ class ImageNormalizer(Addable):
     def _made(cls, parameters: dict[str, Any]) -> Self:
         """Make one of the parameters that a file has, and refuse what they cannot be."""
         normalizer = cls(**parameters)
-        number = values.number_of_axes(normalizer._axes)
+        number = len(axes_of(normalizer._axes))
         for name in ("mean", "std"):
             value = getattr(normalizer, name)
             if value is not None and value.size > 1 and value.ndim != number:
@@ -675,7 +599,7 @@ class ImageNormalizer(Addable):
         """Constants of the kept axes in a shape that broadcasts to images."""
         if constants.size == 1:
             return constants.reshape(())
-        axes = self._axes if isinstance(self._axes, tuple) else (self._axes,)
+        axes = axes_of(self._axes)
         lengths = dict(zip(sorted(axis % 3 for axis in axes), constants.shape, strict=False))
         return constants.reshape([lengths.get(axis, 1) for axis in range(3)])
 

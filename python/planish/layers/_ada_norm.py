@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
+from planish._border import check_out
 from planish.layers._axes import Form, epsilon, number, trailing
 from planish.layers._gradients import Gradients, gradient_of
 
@@ -67,7 +68,7 @@ def ada_norm(
     """
     form = trailing(x, axis)
     result = np.empty_like(form.x) if out is None else out
-    _check_target(result, form.x, form.x)
+    check_out(result, form.x.shape, form.x.dtype, form.x)
     for part, y, gain in _parts(form, scale, k, eps):
         result[part] = y * gain
     return result
@@ -120,7 +121,7 @@ def ada_norm_backward(
     form = trailing(x, axis)
     dy = gradient_of(dy, form, form.x.shape)
     result = np.empty_like(form.x) if out is None else out
-    _check_target(result, form.x, form.x, dy)
+    check_out(result, form.x.shape, form.x.dtype, form.x, dy)
     for part, _, gain in _parts(form, scale, k, eps):
         gain *= dy[part]
         x_part = form.x[part].astype(np.float64)
@@ -143,19 +144,3 @@ def _parts(
         y = form.x[part].astype(np.float64)
         y = _core.layer(y, form.shared, (), None, None, eps, True, y)[0]
         yield part, y, scale - (scale * k) * y
-
-
-def _check_target(out: Any, x: NDArray[Any], *read: NDArray[Any]) -> None:
-    """Check that results like `x` can be written to `out` part by part, while others are read."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
-    if out.dtype != x.dtype:
-        raise TypeError(f"out has dtype {out.dtype}; the result has dtype {x.dtype}")
-    if out.shape != x.shape:
-        raise ValueError(f"out has shape {out.shape}; the result has shape {x.shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only; a writeable array is accepted")
-    for other in read:
-        same = out.ctypes.data == other.ctypes.data and out.strides == other.strides
-        if not same and np.may_share_memory(out, other):
-            raise ValueError("out overlaps the input; an array of other memory, or the input itself, is accepted")

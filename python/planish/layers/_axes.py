@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planish._border import as_array, shown
+from planish._border import as_array, check_out_shape, floats, shown
 
 #: Gamma or beta: values, what gives them of the input, or nothing.
 Parameter: TypeAlias = ArrayLike | Callable[[Any], ArrayLike] | None
@@ -28,22 +28,6 @@ class Form(NamedTuple):
     shape: tuple[int, ...]
     #: Whether they may also be given for each sample, along the first axis.
     per_sample: bool
-
-
-def array(name: str, values: Any) -> NDArray[Any]:
-    """Give `values` as an array, without a copy where they are one."""
-    return as_array(name, values)
-
-
-def floats(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Give floating-point elements as an array, without a copy where they are one."""
-    found = array(name, values)
-    dtype = found.dtype
-    if not (dtype.kind == "f" and dtype.itemsize <= 8 and dtype.isnative) and dtype.name != "bfloat16":
-        raise TypeError(
-            f"{name} has dtype {dtype}; float16, bfloat16, float32 and float64 in native byte order are accepted"
-        )
-    return found
 
 
 def number(name: str, value: Any) -> float:
@@ -167,7 +151,7 @@ def parameters(
 def _values(name: str, value: Parameter, form: Form, x: ArrayLike) -> NDArray[Any] | None:
     if value is None:
         return None
-    values = array(name, value(array("x", x)) if callable(value) else value)
+    values = as_array(name, value(as_array("x", x)) if callable(value) else value)
     if values.shape != form.shape and not (form.per_sample and values.shape == (form.x.shape[0], *form.shape)):
         if values.dtype.kind not in "biufV":
             raise TypeError(f"{name} must hold real numbers; got dtype {values.dtype}")
@@ -182,8 +166,5 @@ def reshaped(out: Any, x: ArrayLike, form: Form) -> Any:
     """Give `out` in the shape of the form: the same memory."""
     if out is None or form.x.shape == np.shape(x):
         return out
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
-    if out.shape != np.shape(x):
-        raise ValueError(f"out has shape {out.shape}; the result has shape {np.shape(x)}")
+    check_out_shape(out, np.shape(x))
     return out.reshape(form.x.shape)

@@ -9,8 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
 from planish._adding import Addable
+from planish._border import as_array, floats
 from planish.files import values
-from planish.layers._axes import array, epsilon, floats, is_index
+from planish.layers._axes import (
+    epsilon,
+    is_index,
+)
 from planish.layers._axes import number as real
 from planish.layers._forward import batch_norm
 from planish.layers._gradients import Gradients, batch_norm_backward
@@ -383,7 +387,7 @@ class BatchNorm(Addable):
 
 def _doubles(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Copy real numbers to doubles."""
-    found = array(name, values)
+    found = as_array(name, values)
     if found.dtype.kind not in "biufV":
         raise ValueError(f"{name} must hold real numbers; got dtype {found.dtype}")
     return found.astype(np.float64)

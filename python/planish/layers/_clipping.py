@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
-from planish.layers._axes import floats, listed, number
+from planish._border import floats
+from planish.layers._axes import (
+    listed,
+    number,
+)
 
 #: Elements that are squared at a time.
 _BLOCK = 1 << 16

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
+from planish._border import as_array, floats
 from planish.layers._axes import (
     Form,
     Parameter,
-    array,
     batch,
     epsilon,
-    floats,
     grouped,
     instance,
     listed,
@@ -439,7 +438,7 @@ def known(mean: Any, var: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float
         raise ValueError("training=False normalises with running_mean and running_var; both are missing")
     values = []
     for name, given in (("running_mean", mean), ("running_var", var)):
-        value = array(name, given)
+        value = as_array(name, given)
         if value.dtype.kind not in "biufV":
             raise TypeError(f"{name} must hold real numbers; got dtype {value.dtype}")
         if value.shape != shape:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
+from planish._border import floats
 from planish.layers._axes import (
     Form,
     Parameter,
     batch,
     epsilon,
-    floats,
     grouped,
     instance,
     listed,

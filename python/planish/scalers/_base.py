@@ -7,8 +7,6 @@ that the core reads in place, keeps scikit-learn's books (feature names and coun
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
@@ -17,16 +15,14 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from planish import _core
-from planish._border import as_array, quoted, shown, with_mask
+from planish._border import axes_of, counting, map_masked, masked_like, native, quoted, shown, with_mask
 from planish._core import accepts
-from planish.files.values import number_of_axes
 from planish.scalers._sparse import owned, parts, with_data
 from planish.scalers._state import Parameters, State
-from planish.scalers._tables import ColumnsMixin, check_result_columns, checked, columns_named, masked_like
-from planish.stats import Extrema
+from planish.scalers._tables import ColumnsMixin, check_result_columns, checked, columns_named
 
 #: dtypes that the core reads as they are; anything else is converted to the first, as scikit-learn does.
 _READ_AS_IS = (
@@ -39,11 +35,6 @@ LEFT_OUT: Any = None
 
 #: A caller's array, which is returned.
 Out = TypeVar("Out", bound=NDArray[Any])
-#: A range that is less than this part of the values may come of rounding alone.
-_ROUNDING = float(10 * np.finfo(np.float64).eps)
-#: The smallest range that `float64` holds with all its digits.
-_SMALLEST = float(np.finfo(np.float64).tiny)
-
 #: Values of parameters that have been found valid, by class.
 _VALID: set[Any] = set()
 
@@ -343,7 +334,7 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         for name, shape in shapes.items():
             if first is not None and shape != first[1]:
                 raise ValueError(f"{name} has shape {shape} and {first[0]} has shape {first[1]}; they must be equal")
-            if len(shape) != number_of_axes(axis):
+            if len(shape) != len(axes_of(axis)):
                 raise ValueError(f"{name} has shape {shape}, which does not suit channel_axis={axis}")
             if self.n_features_in_ != math.prod(shape):
                 raise ValueError(f"{name} has shape {shape}, but n_features_in_ is {self.n_features_in_}")
@@ -491,80 +482,11 @@ def _affine(affine: Affine, rest: Any, copy: bool, limits: Any, X: NDArray[Any],
     return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, True, limits, *second)
 
 
-def map_masked(X: Any, out: Any, assume_finite: bool, map_data: Callable[[Any, Any], NDArray[Any]]) -> Any:
-    """Map the data of a masked array by a function of it and of `out`; what is masked stays so, and may be infinite."""
-    data, target = np.asarray(X.data), None
-    if out is not None:
-        if not isinstance(out, np.ma.MaskedArray):
-            kind = type(out).__name__
-            raise TypeError(f"out must be a masked array, as X is, since it takes the mask of X; got {kind}")
-        target = np.asarray(out.data)
-    if not assume_finite:
-        Extrema(None)._update_as("Input X", X, False)
-    result = map_data(data, target)
-    if out is None:
-        return X if result is data else masked_like(X, result)
-    mask, hard = np.ma.getmaskarray(X), out.hardmask
-    out.soften_mask()
-    out.mask = mask
-    if hard:
-        out.harden_mask()
-    return out
-
-
-def constants(channel_axis: int | tuple[int, ...] | None, **values: ArrayLike | None) -> list[Any]:
-    """Check known constants, one for each channel: real, finite and of one shape, which suits `channel_axis`."""
-    given = {name: as_array(name, value) for name, value in values.items() if value is not None}
-    for name, array in given.items():
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
-        given[name] = array = array.astype(np.float64)
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite; got {quoted(array)}")
-        if isinstance(channel_axis, int):
-            given[name] = np.atleast_1d(array)
-    axes = 0 if channel_axis is None else 1 if isinstance(channel_axis, int) else len(channel_axis)
-    shapes = {array.shape for array in given.values()}
-    if len(shapes) > 1:
-        raise ValueError(
-            " and ".join(f"{name} has shape {a.shape}" for name, a in given.items()) + "; equal shapes are accepted"
-        )
-    if any(len(shape) != axes for shape in shapes):
-        names = " and ".join(given)
-        raise ValueError(
-            f"{names} must have one axis for each of channel_axis={shown(channel_axis)}; got shape {shapes.pop()}"
-        )
-    return [given.get(name) for name in values]
-
-
-def warn_of_empty_channels(values: Any) -> None:
-    """Warn as NumPy does where a channel has no number, for which `values` is NaN."""
-    if np.isnan(values).any():
-        warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=3)
-
-
-def is_constant(low: Any, high: Any) -> Any:
-    """Tell which channels are constant: those between whose values there is nothing but rounding in double precision.
-
-    The one rule for all that scales by a range, or by a distance from zero, whatever the dtype: ten steps of float64
-    beside the values make no difference, nor does what float64 holds with fewer digits than usual. (The standard
-    deviation has a bound of the same kind, which counts the samples as well, in the core.)
-    """
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        extent = np.subtract(high, low, dtype=np.float64)
-        bound = _ROUNDING * np.maximum(np.abs(low), np.abs(high), dtype=np.float64)
-    return (extent <= bound) | (extent < _SMALLEST)
-
-
-def divisors(low: Any, high: Any) -> Any:
-    """Give what to divide by: the range of each channel, or one where it is constant."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.where(is_constant(low, high), 1.0, np.subtract(high, low, dtype=np.float64))[()]
-
-
-def native(array: NDArray[Any]) -> NDArray[Any]:
-    """`array` in the byte order of this machine."""
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+def weights_of_samples(sample_weight: Any, X: Any) -> NDArray[np.float64]:
+    """Check weights of the samples of `X`: those that are masked are zero."""
+    weights = counting("sample_weight", sample_weight)
+    checked: NDArray[np.float64] = _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
+    return checked
 
 
 def attribute_dtype(X: Any) -> Any:

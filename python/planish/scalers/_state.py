@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from planish._border import result_dtype as name_of_dtype
 from planish.files import values
-from planish.images.inputs import output_dtype as name_of_dtype
 
 Json: TypeAlias = dict[str, Any]
 #: Writes a value as JSON, or reads it; told the name of the field for errors.

@@ -16,7 +16,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils._set_output import _auto_wrap_is_configured, _get_container_adapter, _wrap_data_with_container
 from sklearn.utils.validation import _check_n_features, _get_feature_names, check_array, validate_data
 
-from planish._border import quoted, unreadable, with_mask
+from planish._border import masked_like, quoted, unreadable, with_mask
 
 
 def checked(X: Any, **options: Any) -> Any:
@@ -39,15 +39,6 @@ def columns_named(X: Any) -> Iterator[None]:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{quoted(error, 1000)}\n{column}") from error
-
-
-def masked_like(X: Any, data: NDArray[Any]) -> Any:
-    """Give `data` the mask of `X`, if that is a masked array."""
-    if not isinstance(X, np.ma.MaskedArray):
-        return data
-    mask = np.ma.getmask(X)
-    mask = mask if mask is np.ma.nomask else mask.copy()
-    return np.ma.array(data, mask=mask, copy=False, hard_mask=X.hardmask)
 
 
 def check_result_columns(estimator: Any, X: Any) -> None:

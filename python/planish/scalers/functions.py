@@ -13,10 +13,9 @@ from sklearn.utils._param_validation import InvalidParameterError, Options, StrO
 from sklearn.utils.validation import FLOAT_DTYPES
 
 from planish import _core
-from planish._border import quoted
-from planish.scalers._base import map_masked, native
+from planish._border import map_masked, masked_like, native, quoted
 from planish.scalers._sparse import canonical, parts, statistic, with_data
-from planish.scalers._tables import checked, masked_like
+from planish.scalers._tables import checked
 from planish.scalers.maxabs import MaxAbsScaler
 from planish.scalers.minmax import MinMaxScaler
 from planish.scalers.normalizer import SHORTEST

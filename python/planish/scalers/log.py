@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from planish import _core
 from planish._atomic import all_or_nothing
-from planish._border import as_array, shown
+from planish._border import as_array, map_masked, shown
 from planish._core import accepts
-from planish.scalers._base import ArrayTransformer, Out, constants, map_masked
+from planish.scalers._base import ArrayTransformer, Out
+from planish.scalers._constants import constants
 from planish.scalers._state import Parameters, axes, number_or, result_dtype, text, truth
 from planish.scalers._state import constants as constants_of_channels
 from planish.stats import Extrema

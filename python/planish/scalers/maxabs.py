@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from planish._atomic import all_or_nothing
-from planish.scalers._base import Affine, constants, divisors, warn_of_empty_channels
+from planish.scalers._base import Affine
+from planish.scalers._constants import constants, divisors, warn_of_empty_channels
 from planish.scalers._state import Parameters, State, axes, per_channel, result_dtype, samples, truth
 from planish.scalers._streaming import StreamingScaler, given_as, known_extrema, update_extrema
 from planish.scalers.minmax import _sample_count

@@ -12,7 +12,8 @@ from scipy.sparse import issparse
 from planish import _core
 from planish._atomic import all_or_nothing
 from planish.files.values import fields
-from planish.scalers._base import Affine, constants, is_constant, warn_of_empty_channels
+from planish.scalers._base import Affine
+from planish.scalers._constants import constants, is_constant, warn_of_empty_channels
 from planish.scalers._state import (
     Parameters,
     Part,

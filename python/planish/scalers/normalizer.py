@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_array
 
 from planish import _core
 from planish._atomic import all_or_nothing
+from planish._border import map_masked
 from planish._mistakes import warn_of_channels_first
-from planish.scalers._base import ArrayTransformer, Out, map_masked
+from planish.scalers._base import ArrayTransformer, Out
 from planish.scalers._sparse import canonical, owned, parts
 from planish.scalers._state import Parameters, axes, result_dtype, text, truth
 from planish.stats import Extrema

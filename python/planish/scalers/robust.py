@@ -12,7 +12,8 @@ from scipy.special import ndtri
 from planish import _core
 from planish._atomic import all_or_nothing
 from planish._mistakes import warn_of_channels_first, warn_of_fractions
-from planish.scalers._base import LEFT_OUT, Affine, attribute_dtype, constants, is_constant, warn_of_empty_channels
+from planish.scalers._base import LEFT_OUT, Affine, attribute_dtype
+from planish.scalers._constants import constants, is_constant, warn_of_empty_channels
 from planish.scalers._sparse import statistic
 from planish.scalers._state import Parameters, Part, State, axes, pair, per_channel, result_dtype, truth
 from planish.scalers._streaming import StreamingScaler, check_mask

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_sample_weight
 
 from planish._atomic import all_or_nothing
-from planish._border import counting
-from planish.scalers._base import LEFT_OUT, Affine, constants
+from planish.scalers._base import LEFT_OUT, Affine, weights_of_samples
+from planish.scalers._constants import constants
 from planish.scalers._sparse import statistic
 from planish.scalers._state import Parameters, Part, State, axes, per_channel, result_dtype, samples, truth, whole
 from planish.scalers._streaming import StreamingScaler, fit_callbacks, given, given_as
@@ -340,8 +339,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
 
     def _update(self, statistics: Moments | MedianOfMeans, X: Any, sample_weight: Any, mask: Any = None) -> None:
         if sample_weight is not None:
-            sample_weight = counting("sample_weight", sample_weight)
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            sample_weight = weights_of_samples(sample_weight, X)
         if not issparse(X):
             statistics._update_as("Input X", X, sample_weight, mask)
             return

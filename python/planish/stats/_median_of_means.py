@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from planish._border import both, counting, quoted, shown, unmasked
+from planish._border import as_mask, axes_of, both, kept_axes, quoted, shown, unmasked
 from planish._core import Moments
 from planish._mistakes import warn_of_shape
 from planish._shown import html, text
+from planish.stats._dealing import Dealt, split, weights_of_elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,30 +38,6 @@ class _State(NamedTuple):
     following: int
     #: Lengths of the kept axes; None if no batch was seen.
     channels: tuple[int, ...] | None
-
-
-class Dealt:
-    """Samples of groups, dealt to the blocks of each.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples,)
-        The group of each sample.
-    n_blocks : int
-        Blocks of each group.
-    first : ndarray of shape (n_groups,)
-        The block of each group to go on with.
-    """
-
-    def __init__(self, codes: NDArray[Any], n_blocks: int, first: NDArray[np.intp]) -> None:
-        self.n_blocks, self.first = n_blocks, first
-        self.sizes = np.bincount(codes, minlength=len(first))
-        order = np.argsort(codes, kind="stable")
-        # How many of its group have come before each sample.
-        before = np.empty(len(codes), np.intp)
-        before[order] = np.arange(len(codes)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
-        #: The block and the group of each sample, blocks first.
-        self.codes = ((before + first[codes]) % n_blocks * len(first) + codes).astype(np.uint32)
 
 
 class _Noting:
@@ -163,11 +140,7 @@ class MedianOfMeans(_Noting):
 
     def _empty(self) -> Moments:
         """Nothing seen yet: the first axes of what it is given are blocks and channels."""
-        return Moments(tuple(range(1 + len(self._given_axes()))))
-
-    def _given_axes(self) -> tuple[int, ...]:
-        axes = self._axes
-        return () if axes is None else axes if isinstance(axes, tuple) else (axes,)
+        return Moments(tuple(range(1 + len(axes_of(self._axes)))))
 
     def update(self, x: ArrayLike, weights: ArrayLike | None = None, mask: ArrayLike | None = None) -> Self:
         """Take in a batch.
@@ -202,7 +175,7 @@ class MedianOfMeans(_Noting):
         """`update`, with the name that error messages are to use for `x`."""
         array, own = unmasked(name, x)
         mask = both(own, mask, array.shape)
-        kept = self._kept(array.ndim)
+        kept = kept_axes(array.shape, self._axes)
         channels = tuple(array.shape[axis] for axis in kept)
         self._check_channels(name, channels)
         if not self._axis_given and array.ndim in (3, 4) and self._state.channels is None:
@@ -215,9 +188,9 @@ class MedianOfMeans(_Noting):
             )
         order = (reduced[0], *kept, *reduced[1:])
         if weights is not None:
-            weights = _as_weights(weights, array, 0 in kept, self._axes)
+            weights = weights_of_elements(weights, array, 0 in kept, self._axes)
         if mask is not None:
-            mask = _as_mask(mask, array)
+            mask = as_mask(mask, array, "x")
         arrays = [None if each is None else each.transpose(order) for each in (array, weights, mask)]
         batch, samples = self._deal(name, arrays, len(kept)), array.shape[order[0]]
         with self._lock:
@@ -306,13 +279,6 @@ class MedianOfMeans(_Noting):
         shifted = self._empty()
         shifted.__setstate__(state)
         return shifted
-
-    def _kept(self, ndim: int) -> list[int]:
-        """Find the kept axes of an array of `ndim` dimensions, in their order."""
-        kept = sorted(axis + ndim if axis < 0 else axis for axis in self._given_axes())
-        if (kept and not 0 <= kept[0] <= kept[-1] < ndim) or len(set(kept)) < len(kept):
-            Moments(self._axes).update(np.empty((0,) * ndim))  # finds the words for it
-        return kept
 
     def _check_channels(self, name: str, channels: tuple[int, ...]) -> None:
         ours = self._state.channels
@@ -415,7 +381,7 @@ class MedianOfMeans(_Noting):
         if not isinstance(moments, Moments) or moments.channel_axis != read._empty().channel_axis or moments.ddof:
             raise ValueError("the saved state has no valid moments")
         shape = moments.__getstate__()["shape"]
-        if shape is not None and (len(shape), shape[0]) != (1 + len(read._given_axes()), read._n_blocks):
+        if shape is not None and (len(shape), shape[0]) != (1 + len(axes_of(read._axes)), read._n_blocks):
             raise ValueError("the saved state has moments of other blocks or channels")
         if type(following) is not int or not 0 <= following < (1 if shape is None else read._n_blocks):
             raise ValueError("the saved state has no valid next block")
@@ -485,13 +451,6 @@ class MedianOfMeans(_Noting):
         return np.select([std == 0, np.isinf(std)], [1.0, np.nan], std)[()]
 
 
-def split(array: NDArray[Any], blocks: int, channel_axes: int) -> NDArray[Any]:
-    """View an array of samples in rounds over `blocks`: blocks first, then the channels, the rounds, and the rest."""
-    # To split one axis in two never takes a copy, whatever the strides.
-    rounds = array.reshape(len(array) // blocks, blocks, *array.shape[1:])
-    return np.moveaxis(rounds, 0, 1 + channel_axes)
-
-
 def _countable(moments: Moments) -> Moments:
     """`moments`, if NumPy's integers can hold the counts of all blocks together."""
     counts = moments.count
@@ -514,36 +473,3 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
         # Halves do not overflow.
         median: NDArray[np.float64] = np.where(low == high, low, low / 2 + high / 2)
     return median[()]
-
-
-def _as_mask(mask: Any, x: NDArray[Any]) -> NDArray[np.bool_]:
-    """Give a mask the shape of `x`; what `Moments` refuses is left to it, for its words."""
-    try:
-        return np.broadcast_to(counting("mask", mask), x.shape)
-    except ValueError:
-        Moments(None)._update_as("x", x, None, mask)
-        raise
-
-
-def _as_weights(
-    weights: Any, x: NDArray[Any], first_is_kept: bool, channel_axis: int | tuple[int, ...] | None
-) -> NDArray[np.float64]:
-    """Weights with the shape of `x`: those of samples are repeated by a stride of zero."""
-    array = counting("weights", weights)
-    if array.dtype.kind == "c":
-        raise TypeError("weights are complex; real weights are accepted")
-    array = np.asarray(array, np.float64)
-    if array.shape == x.shape:
-        return array
-    if array.shape != x.shape[:1]:
-        raise ValueError(
-            f"weights have shape {array.shape}; accepted are {x.shape[:1]}, one for each sample, or {x.shape}, one for "
-            "each element"
-        )
-    if first_is_kept:
-        raise ValueError(
-            "weights of shape (n_samples,) weigh the samples along axis 0, which "
-            f"channel_axis={shown(channel_axis)} keeps; weights of the shape of x are accepted"
-        )
-    samples: NDArray[np.float64] = np.broadcast_to(array.reshape(-1, *(1,) * (x.ndim - 1)), x.shape)
-    return samples

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from planish._border import axes_of
 from planish.files import values
 from planish.scalers._state import Json, Parameters, Part, State, Value, axes, number, truth, whole
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
@@ -47,7 +48,7 @@ class Form(NamedTuple):
         read = cls(**self.given.from_json(found["parameters"], f"parameters of {name}"))
         state = self.learned.from_json(found["state"], read, f"state of {name}")
         shape = state.get("shape")
-        if shape is not None and len(shape) != values.number_of_axes(read.channel_axis):
+        if shape is not None and len(shape) != len(axes_of(read.channel_axis)):
             raise ValueError(f"the state has shape {shape}, which does not suit channel_axis={read.channel_axis}")
         self.check(read, state)
         read.__setstate__({**read.__getstate__(), **state})
