@@ -7,8 +7,9 @@ from typing import Any
 from planish.files.values import fields
 from planish.stats._state import FORMS, form
 
-#: The modules whose public classes are looked up by name.
+#: The modules whose public classes can be saved; in another order, so that scikit-learn is imported only for its kind.
 _MODULES = ("planish", "planish.layers", "planish.stats")
+_LIGHT_FIRST = ("planish.stats", "planish", "planish.layers")
 #: How many dicts an object may be in.
 _NESTED = 2
 
@@ -16,7 +17,7 @@ _NESTED = 2
 def find(name: Any) -> Any:
     """Look up a public class of planish that has a description; None where there is none of that name."""
     if isinstance(name, str):
-        for module in map(import_module, reversed(_MODULES)):
+        for module in map(import_module, _LIGHT_FIRST):
             if name in module.__all__:
                 cls = getattr(module, name)
                 return cls if cls in FORMS or hasattr(cls, "_given") else None

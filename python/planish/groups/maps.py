@@ -18,8 +18,6 @@ from planish.stats import Extrema
 
 #: What scalers do themselves; a subclass may do something else.
 _OWN = {name: getattr(ChannelScaler, name) for name in ("_apply", "transform", "inverse_transform")}
-#: The parameters of many maps: each nothing, or one row for each map.
-Stacked = list[Any]
 
 
 def is_affine(cls: Any) -> bool:
@@ -81,44 +79,22 @@ def map_affine(
     Groups of equal size are mapped as one more axis with its own parameters: by the same operations on the same numbers
     as the rows of one group alone, so that results are the same to the last bit.
     """
-    forms = {_form(*affine) for affine in affines}
-    stacked = _stack([affine for affine, _ in affines]) if len(forms) == 1 else None
+    stacked = _stacked(affines)
     stacked_axes = (0, *(axis + 1 for axis in axes))
 
     def work(batch: Batch) -> None:
-        first = int(batch.groups[0])
-        (shift, scale, offset, divide, rest, narrow), limits = affines[first]
+        affine, limits = affines[int(batch.groups[0])]
         if isinstance(batch.index, slice):
-            x, y = X[batch.index], out[batch.index]
-            _core.affine(
-                x, shift, scale, offset, divide, axes, out.dtype, y, True, allow_infinity, limits, rest, narrow
-            )
+            affine.map(X[batch.index], axes, out.dtype, out[batch.index], True, allow_infinity, limits)
             return
-        if stacked is not None:
-            own = (None if values is None else values[batch.groups] for values in stacked)
+        if stacked is None:
+            own = affine.each(lambda values: np.asarray(values)[None])
         else:
-            each = (shift, scale, offset, rest, narrow)
-            own = (None if value is None else np.asarray(value)[None] for value in each)
-        shift, scale, offset, rest, narrow = own
+            own = stacked.each(lambda values: values[batch.groups])
         several = len(batch.groups) > 1
         for piece in [batch.index] if several else rows.pieces(batch.index):
-            x = gather(X, piece)
-            x = x.reshape(len(batch.groups), -1, *X.shape[1:])
-            y = _core.affine(
-                x,
-                shift,
-                scale,
-                offset,
-                divide,
-                stacked_axes,
-                out.dtype,
-                None,
-                True,
-                allow_infinity,
-                limits,
-                rest,
-                narrow,
-            )
+            x = gather(X, piece).reshape(len(batch.groups), -1, *X.shape[1:])
+            y = own.map(x, stacked_axes, out.dtype, None, True, allow_infinity, limits)
             scatter(y.reshape(-1, *X.shape[1:]), piece, out)
 
     rows.for_each(work, rows.batches(None if stacked is not None else 1))
@@ -169,16 +145,11 @@ def result_dtype(scaler: Any, X: NDArray[Any]) -> np.dtype[Any]:
     return _core.affine(X[:1], None, None, None, True, None, scaler.dtype, None, True, True).dtype
 
 
-def _form(affine: Affine, limits: Any) -> tuple[Any, ...]:
-    """Tell what maps must have in common to be done in one call."""
-    return (*(value is None for value in _parameters(affine)), affine.divide, limits)
-
-
-def _stack(affines: list[Affine]) -> Stacked:
-    """One array for each parameter, with a row for each map."""
-    columns = zip(*map(_parameters, affines), strict=True)
-    return [None if column[0] is None else np.array(column, np.float64) for column in columns]
-
-
-def _parameters(affine: Affine) -> tuple[Any, ...]:
-    return (affine.shift, affine.scale, affine.offset, affine.rest, affine.narrow)
+def _stacked(affines: Sequence[tuple[Affine, Any]]) -> Affine | None:
+    """Make one map of many, with a row of parameters for each; None where they cannot be done in one call."""
+    forms = {(*(value is None for value in affine), affine.divide, limits) for affine, limits in affines}
+    if len(forms) > 1:
+        return None
+    columns = zip(Affine._fields, zip(*(affine for affine, _ in affines), strict=True), strict=True)
+    parts: dict[str, Any] = {name: np.array(column, np.float64) for name, column in columns if column[0] is not None}
+    return affines[0][0]._replace(**{**parts, "divide": affines[0][0].divide})

@@ -7,7 +7,7 @@ that the core reads in place, keeps scikit-learn's books (feature names and coun
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
@@ -52,6 +52,18 @@ class Affine(NamedTuple):
     #: What takes the place of both for results of fewer digits than float64.
     narrow: Any = None
 
+    def map(
+        self, X: Any, axis: Any, dtype: Any, out: Any, copy: bool, infinite: bool, limits: tuple[float, float] | None
+    ) -> NDArray[Any]:
+        """Map an array that has the parameters along `axis`."""
+        shift, scale, offset, divide, rest, narrow = self
+        return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, infinite, limits, rest, narrow)
+
+    def each(self, change: Callable[[Any], Any]) -> Affine:
+        """Give the map with other parameters, each made of one that is there."""
+        parts = self._asdict() | {"divide": None}
+        return self._replace(**{name: change(part) for name, part in parts.items() if part is not None})
+
 
 class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     """Base of all that maps arrays element for element."""
@@ -74,6 +86,13 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     #: What a scaler is made with, and what `fit` learns.
     _given: ClassVar[Parameters]
     _learned: ClassVar[State] = State(columns=True)
+    _parameter_constraints: ClassVar[dict[str, list[Any]]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have scikit-learn check the parameters that are described."""
+        if "_given" in cls.__dict__:
+            cls._parameter_constraints = cls._given.constraints()
+        super().__init_subclass__(**kwargs)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
@@ -443,19 +462,17 @@ class ChannelScaler(ArrayTransformer, contains=True):
         return self._apply(self._inverse(), X, copy, out, None)
 
     def _apply(self, affine: Affine, X: Any, copy: bool | None, out: Any, limits: tuple[float, float] | None) -> Any:
-        shift, scale, offset, divide, rest, narrow = affine
         finite = get_config()["assume_finite"]
         if type(X) is np.ndarray or not issparse(X):
             copy, axis, dtype = bool(self.copy if copy is None else copy), self.channel_axis, self.dtype
             if type(X) is not np.ndarray and isinstance(X, np.ma.MaskedArray):
-                return map_masked(X, out, finite, partial(_affine, affine, (axis, dtype), copy, limits))
-            return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, finite, limits, rest, narrow)
-        self._check_sparse_map(shift, offset)
-        if scale is None:
-            scale = np.ones(X.shape[1])
+                return map_masked(X, out, finite, lambda x, y: affine.map(x, axis, dtype, y, copy, True, limits))
+            return affine.map(X, axis, dtype, out, copy, finite, limits)
+        self._check_sparse_map(affine.shift, affine.offset)
+        scale = np.ones(X.shape[1]) if affine.scale is None else affine.scale
         # The indices that are checked are those that the result has.
         own = owned(X) if (self.copy if copy is None else copy) else X
-        data = _core.sparse_scale(parts(own), scale, divide, limits, finite)
+        data = _core.sparse_scale(parts(own), scale, affine.divide, limits, finite)
         return self._sparse_result(X, data, copy, out, None if own is X else own)
 
     def _check_sparse_map(self, shift: Any, offset: Any) -> None:
@@ -474,12 +491,6 @@ class ChannelScaler(ArrayTransformer, contains=True):
         if value is None:
             raise ValueError(f"{parameter}=True, but this {type(self).__name__} was fitted without; fit it again")
         return value
-
-
-def _affine(affine: Affine, rest: Any, copy: bool, limits: Any, X: NDArray[Any], out: Any) -> NDArray[Any]:
-    """Map an array whose infinities are accepted."""
-    (shift, scale, offset, divide, *second), (axis, dtype) = affine, rest
-    return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, True, limits, *second)
 
 
 def weights_of_samples(sample_weight: Any, X: Any) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral, Real
 from reprlib import repr as brief
 from typing import Any, TypeAlias
 
@@ -79,6 +80,9 @@ class Value(Part):
         Whether the value may be None.
     needed, shared, compared
         As for `Part`.
+    accepts : callable, default=list
+        Gives what a parameter may be, in the terms of scikit-learn's `_parameter_constraints`; nothing where something
+        else checks that.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class Value(Part):
         needed: bool = True,
         shared: bool = False,
         compared: str | None = None,
+        accepts: Callable[[], list[Any]] = list,
     ) -> None:
         super().__init__(attribute, compared=compared)
+        self.accepts = accepts
         self.field = field or attribute
         self.fields = (self.field,)
         self._codecs = write, read
@@ -127,6 +133,10 @@ class Parameters:
     def shared(self) -> list[str]:
         """The names of those in which objects that are merged must agree."""
         return [part.attribute for part in self.parts if part.shared]
+
+    def constraints(self) -> dict[str, list[Any]]:
+        """Say what each may be, in scikit-learn's terms."""
+        return {part.field: accepted for part in self.parts if (accepted := part.accepts())}
 
     def to_json(self, obj: Any) -> Json:
         """Write those of an object."""
@@ -243,12 +253,18 @@ def rows(value: Any, count: int) -> Any:
 
 def truth(name: str) -> Value:
     """Give a flag."""
-    return Value(name, values.truth, values.truth)
+    return Value(name, values.truth, values.truth, accepts=lambda: ["boolean"])
 
 
-def text(name: str) -> Value:
-    """Give a string."""
-    return Value(name, values.text, values.text)
+def text(name: str, *options: str) -> Value:
+    """Give a string, one of some options if they are said."""
+    return Value(name, values.text, values.text, accepts=lambda: _options(*options) if options else [])
+
+
+def _options(*options: str) -> list[Any]:
+    from sklearn.utils._param_validation import StrOptions
+
+    return [StrOptions(set(options))]
 
 
 def number(name: str, *, none: bool = False) -> Value:
@@ -267,7 +283,12 @@ def whole(
     def read(field: str, value: Any) -> int:
         return values.whole(field, value, low, high)
 
-    return Value(name, write, read, none=none, shared=shared, needed=needed)
+    def accepts() -> list[Any]:
+        from sklearn.utils._param_validation import Interval
+
+        return [Interval(Integral, low, None, closed="left"), *([None] if none else [])]
+
+    return Value(name, write, read, none=none, shared=shared, needed=needed, accepts=accepts)
 
 
 def number_or(name: str, word: str) -> Value:
@@ -279,7 +300,7 @@ def number_or(name: str, word: str) -> Value:
     def read(field: str, value: Any) -> Any:
         return value if value == word else values.number_from_json(field, value)
 
-    return Value(name, write, read)
+    return Value(name, write, read, accepts=lambda: [*_options(word), Real])
 
 
 def pair(name: str, low: float = -math.inf, high: float = math.inf) -> Value:
@@ -300,7 +321,7 @@ def pair(name: str, low: float = -math.inf, high: float = math.inf) -> Value:
             raise ValueError(f"{field} must ascend within {low} and {high}; got {found}")
         return found
 
-    return Value(name, write, read)
+    return Value(name, write, read, accepts=lambda: [tuple])
 
 
 def axes(*, shared: bool = False, compared: str | None = None) -> Value:
@@ -334,7 +355,7 @@ def constants(name: str) -> Value:
             values.array_from_json(field, value, values.NUMBERS) if is_array else values.number_from_json(field, value)
         )
 
-    return Value(name, write, read)
+    return Value(name, write, read, accepts=lambda: [Real, "array-like"])
 
 
 # --- what is learnt --------------------------------------------------------------------------------------------------

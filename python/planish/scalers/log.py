@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn import get_config
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from planish import _core
@@ -96,20 +95,12 @@ class LogScaler(ArrayTransformer, contains=True):
         constants_of_channels("offset"),
         constants_of_channels("scale"),
         truth("log1p"),
-        text("invalid"),
+        text("invalid", "error", "nan"),
         truth("copy"),
         axes(),
         result_dtype(),
     )
     _takes_masks: ClassVar[bool] = True
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "base": [StrOptions({"e"}), Real],
-        "offset": [Real, "array-like"],
-        "scale": [Real, "array-like"],
-        "log1p": ["boolean"],
-        "invalid": [StrOptions({"error", "nan"})],
-        "copy": ["boolean"],
-    }
 
     def __init__(
         self,

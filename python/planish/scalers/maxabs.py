@@ -68,7 +68,6 @@ class MaxAbsScaler(StreamingScaler):
            [ 0. ,  1. , -0.5]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"copy": ["boolean"], "clip": ["boolean"]}
     _given: ClassVar[Parameters] = Parameters(truth("copy"), truth("clip"), axes(shared=True), result_dtype())
     _learned: ClassVar[State] = State(
         samples(),

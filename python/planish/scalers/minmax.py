@@ -138,11 +138,6 @@ class MinMaxScaler(StreamingScaler):
     array([[1.5, 0. ]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "feature_range": [tuple],
-        "copy": ["boolean"],
-        "clip": ["boolean"],
-    }
     _given: ClassVar[Parameters] = Parameters(
         pair("feature_range"), truth("copy"), truth("clip"), axes(shared=True), result_dtype()
     )

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn import get_config
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 
 from planish import _core
@@ -74,11 +73,7 @@ class Normalizer(ArrayTransformer, contains=True):
            [0.1, 0.3, 0.9, 0.3]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "norm": [StrOptions({"l1", "l2", "max"})],
-        "copy": ["boolean"],
-    }
-    _given: ClassVar[Parameters] = Parameters(text("norm"), truth("copy"), axes(), result_dtype())
+    _given: ClassVar[Parameters] = Parameters(text("norm", "l1", "l2", "max"), truth("copy"), axes(), result_dtype())
     _fit_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr",)
     _takes_masks: ClassVar[bool] = True

@@ -89,13 +89,6 @@ class RobustScaler(StreamingScaler):
            [ 1. ,  0. , -1.6]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "with_centering": ["boolean"],
-        "with_scaling": ["boolean"],
-        "quantile_range": [tuple],
-        "copy": ["boolean"],
-        "unit_variance": ["boolean"],
-    }
     _fit_formats: ClassVar[tuple[str, ...]] = ("csc",)
     _transform_formats: ClassVar[tuple[str, ...]] = ("csr", "csc")
     _given: ClassVar[Parameters] = Parameters(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
-from sklearn.utils._param_validation import Interval
 
 from planish._atomic import all_or_nothing
 from planish.scalers._base import LEFT_OUT, Affine, weights_of_samples
@@ -106,13 +104,6 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
     >>> StandardScaler(n_blocks=5).fit(spoiled).mean_
     array([2.])
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "copy": ["boolean"],
-        "with_mean": ["boolean"],
-        "with_std": ["boolean"],
-        "n_blocks": [Interval(Integral, 1, None, closed="left"), None],
-    }
 
     _given: ClassVar[Parameters] = Parameters(
         *map(truth, ("copy", "with_mean", "with_std")),
