@@ -15,6 +15,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planish import _border
+
 #: Elements of a memory-mapped array that are read at a time.
 _BATCH = 1 << 24
 #: Bytes that are unpacked at a time; more than NumPy takes for a header; the first of every archive.
@@ -136,7 +138,7 @@ def native(array: NDArray[Any]) -> NDArray[Any]:
     """Give numbers in a dtype that is read as it is: in the byte order of this machine, of at most 64 bits."""
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         return array.astype(np.float64)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return _border.native(array)
 
 
 def largest(dtype: np.dtype[Any]) -> float:

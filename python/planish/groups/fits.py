@@ -17,7 +17,7 @@ from planish.scalers.minmax import MinMaxScaler
 from planish.scalers.robust import RobustScaler
 from planish.scalers.standard import StandardScaler
 from planish.stats import MedianOfMeans
-from planish.stats._dealing import Dealt
+from planish.stats._dealing import Dealt, taken_apart
 
 #: Scalers whose statistics the core gathers of all groups at once.
 _IN_CORE = (StandardScaler, MinMaxScaler, MaxAbsScaler)
@@ -261,16 +261,9 @@ def _split(whole: Any, scalers: list[Any], channels: int, statistics: list[Any] 
 def _accumulators(scaler: Any, whole: Any, count: int) -> list[Any]:
     """Take accumulators apart, along the first of their axes."""
     state = whole.__getstate__()
-    shape = state["shape"][1:]
-    # One row for each channel; none where there is nothing to say.
-    tables = {
-        name: value.reshape(count, -1, value.shape[1]) if value.size else [value] * count
-        for name, value in state.items()
-        if isinstance(value, np.ndarray)
-    }
     accumulators = []
-    for rows in zip(*tables.values(), strict=True):
+    for own in taken_apart(state, count, state["shape"][1:]):
         accumulator = scaler._empty()
-        accumulator.__setstate__({**state, "shape": shape, **dict(zip(tables, rows, strict=True))})
+        accumulator.__setstate__(own)
         accumulators.append(accumulator)
     return accumulators

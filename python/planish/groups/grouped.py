@@ -26,7 +26,7 @@ from planish._mistakes import warn_of_channels_first
 from planish.groups._state import GIVEN, LEARNED
 from planish.groups.fits import Fits, fits_itself, merged, twin
 from planish.groups.labels import ascending, encode, locate, some, take_off
-from planish.groups.maps import map_groups, map_masked_groups
+from planish.groups.maps import map_groups
 from planish.groups.rows import Rows, kept_axes, kept_shape, refuse_sparse
 from planish.scalers._base import ArrayTransformer, Out, weights_of_samples
 from planish.scalers._state import Parameters, State
@@ -249,8 +249,6 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         self._learned.reset(self)
         array, labels, codes = self._read(X, groups, reset=True)
         rows = self._fit(array, labels, codes, sample_weight, mask, exact=True, mergeable=mergeable)
-        if isinstance(array, np.ma.MaskedArray):
-            return map_masked_groups(array, self._chosen(labels), codes, None, None, False)
         return map_groups(X, array, self._chosen(labels), codes, rows, None, None, inverse=False)
 
     @overload
@@ -304,8 +302,6 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         array, labels, codes = self._read(X, groups, reset=False)
-        if isinstance(array, np.ma.MaskedArray):
-            return map_masked_groups(array, self._chosen(labels), codes, copy, out, False)
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=False)
 
     @overload
@@ -363,8 +359,6 @@ class GroupedScaler(Addable, MetaEstimatorMixin, ColumnsMixin, BaseEstimator):
             check_result_columns(self._without_labels(), X)
         self._check_channels(kept_shape(array, pattern))
         labels, codes = encode(groups, len(array))
-        if isinstance(array, np.ma.MaskedArray):
-            return map_masked_groups(array, self._chosen(labels), codes, copy, out, True)
         return map_groups(X, array, self._chosen(labels), codes, None, copy, out, inverse=True)
 
     @all_or_nothing

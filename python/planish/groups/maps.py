@@ -39,6 +39,8 @@ def map_groups(
 ) -> Any:
     """Map the samples of `array`, which the caller passed as `X`, by the scaler of their group."""
     pattern = scalers[0]
+    if isinstance(array, np.ma.MaskedArray):
+        return _map_masked(array, scalers, codes, copy, out, inverse)
     dtype = result_dtype(pattern, array)
     copy = bool(pattern.copy if copy is None else copy)
     mine = isinstance(X, np.ndarray) and is_same(X, array)
@@ -120,9 +122,7 @@ def _map_one(method: Any, X: NDArray[Any], out: NDArray[Any]) -> None:
         out[...] = np.asarray(result)
 
 
-def map_masked_groups(
-    array: Any, scalers: Sequence[Any], codes: Any, copy: bool | None, out: Any, inverse: bool
-) -> Any:
+def _map_masked(array: Any, scalers: Sequence[Any], codes: Any, copy: bool | None, out: Any, inverse: bool) -> Any:
     """Map the samples of a masked array; what is masked stays so."""
     pattern = scalers[0]
     if not pattern._learned:

@@ -268,13 +268,8 @@ class ImageNormalizer(Addable):
         ValueError
             If there is no image, or an image has other axes or channels, or contains infinity.
         """
-        before = self.__dict__.copy()
         self._reset()
-        try:
-            return self.partial_fit(X)
-        except BaseException:
-            self.__dict__ = before
-            raise
+        return self.partial_fit(X)
 
     @all_or_nothing
     def partial_fit(self, X: ArrayLike | Iterable[ArrayLike], y: object = None) -> Self:

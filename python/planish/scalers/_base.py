@@ -148,8 +148,20 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
 
         Where `X` is a `result` of `transform`, that it has no names is no reason to warn.
         """
-        array = self._as_array(X, formats)
         state = self.__dict__
+        if (
+            not reset
+            and type(X) is np.ndarray
+            and X.ndim == 2
+            and self.channel_axis == -1
+            and "feature_names_in_" not in state
+            and state.get("n_features_in_", X.shape[1]) == X.shape[1]
+            and X.size
+            and X.dtype.type in self._dtypes
+            and accepts(X)
+        ):
+            return X  # as the rest would, in less time
+        array = self._as_array(X, formats)
         plain = result or "feature_names_in_" not in state
         if type(X) is np.ndarray and X.ndim == 2 and plain and self.channel_axis == -1:
             # What `validate_data` would do, without its search for column names.
@@ -418,15 +430,13 @@ class ChannelScaler(ArrayTransformer, contains=True):
         state = self.__dict__
         if "scale_" not in state:
             check_is_fitted(self)
-        # What `_validate` finds of most arrays, in less time than it takes.
+        # What `_validate` finds of most arrays, in less time than it takes: a row takes microseconds.
         array: Any = X
         usual = type(X) is np.ndarray and X.ndim == 2 and state.get("n_features_in_") == X.shape[1]
         if not (usual and array.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
             array = self._validate(X, reset=False, formats=self._transform_formats)
         result = self._apply(self._forward(), array, copy, out, self._limits())
-        if out is None and ("_sklearn_output_config" in state or get_config()["transform_output"] != "default"):
-            return self._contained(result, X)
-        return result
+        return result if out is not None else self._given_back(result, X)
 
     @overload
     def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...

@@ -55,11 +55,7 @@ def _heeds_out(method: Any) -> Any:
     @wraps(method)
     def transform(self: Any, X: Any, *args: Any, **options: Any) -> Any:
         result = method(self, X, *args, **options)
-        if options.get("out") is not None:
-            return result
-        if "_sklearn_output_config" not in self.__dict__ and get_config()["transform_output"] == "default":
-            return result
-        return self._contained(result, X)
+        return result if options.get("out") is not None else self._given_back(result, X)
 
     return transform
 
@@ -77,6 +73,12 @@ class ColumnsMixin(TransformerMixin):
         if isinstance(method, FunctionType) and "out" in signature(method).parameters:
             # In place of scikit-learn's wrapper, which knows no `out`.
             cls.transform = method if contains else _heeds_out(method)
+
+    def _given_back(self, result: Any, X: Any) -> Any:
+        """Give `result`, made of `X`, in what `set_output` asks for, if it does."""
+        if "_sklearn_output_config" in self.__dict__ or get_config()["transform_output"] != "default":
+            return self._contained(result, X)
+        return result
 
     def _contained(self, result: Any, X: Any) -> Any:
         """Put `result`, made of `X`, into the container that `set_output` asks for."""

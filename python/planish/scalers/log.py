@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 from planish import _core
 from planish._atomic import all_or_nothing
 from planish._border import as_array, map_masked, shown
-from planish._core import accepts
 from planish.scalers._base import ArrayTransformer, Out
 from planish.scalers._constants import constants
 from planish.scalers._state import Parameters, axes, number_or, result_dtype, text, truth
@@ -186,16 +185,8 @@ class LogScaler(ArrayTransformer, contains=True):
             that has no logarithm; or if `out` does not fit, is read-only or overlaps `X`. After such numbers, `out` is
             unspecified unless it is `X`, which then is unchanged.
         """
-        state = self.__dict__
-        # What `_validate` finds of most arrays, in less time than it takes.
-        array: Any = X
-        usual = type(X) is np.ndarray and X.ndim == 2 and state.get("n_features_in_", X.shape[1]) == X.shape[1]
-        if not (usual and array.size and self.channel_axis == -1 and "feature_names_in_" not in state and accepts(X)):
-            array = self._validate(X, reset=False, formats=())
-        result = self._mapped(array, copy, out, False)
-        if out is None and ("_sklearn_output_config" in state or get_config()["transform_output"] != "default"):
-            return self._contained(result, X)
-        return result
+        result = self._mapped(self._validate(X, reset=False, formats=()), copy, out, False)
+        return result if out is not None else self._given_back(result, X)
 
     @overload
     def inverse_transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...

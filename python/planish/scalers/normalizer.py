@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
-from sklearn import get_config
 from sklearn.utils.validation import check_array
 
 from planish import _core
@@ -156,9 +155,7 @@ class Normalizer(ArrayTransformer, contains=True):
             `out` is unspecified unless it is `X`, which then is unchanged.
         """
         result = self._normalized(X, copy, out)
-        if out is None and ("_sklearn_output_config" in self.__dict__ or get_config()["transform_output"] != "default"):
-            return self._contained(result, X)
-        return result
+        return result if out is not None else self._given_back(result, X)
 
     def _normalized(self, X: Any, copy: bool | None, out: Any) -> Any:
         array = self._validate(X, reset=False, formats=self._transform_formats)

@@ -9,6 +9,8 @@ import numpy as np
 from planish._border import counting, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
 
@@ -34,6 +36,20 @@ class Dealt:
         before[order] = np.arange(len(codes)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
         #: The block and the group of each sample, blocks first.
         self.codes = ((before + first[codes]) % n_blocks * len(first) + codes).astype(np.uint32)
+
+
+def taken_apart(state: dict[str, Any], groups: int, shape: Sequence[int], blocks: int = 1) -> Iterator[dict[str, Any]]:
+    """Take apart the state of an accumulator of groups, which may have blocks: one of channels of `shape` for each."""
+    # One row for each channel of each block; none where there is nothing to say.
+    tables = {
+        name: np.moveaxis(value.reshape(blocks, groups, -1, value.shape[1]), 1, 0).reshape(groups, -1, value.shape[1])
+        if value.size
+        else [value] * groups
+        for name, value in state.items()
+        if isinstance(value, np.ndarray)
+    }
+    for rows in zip(*tables.values(), strict=True):
+        yield {**state, "shape": shape, **dict(zip(tables, rows, strict=True))}
 
 
 def split(array: NDArray[Any], blocks: int, channel_axes: int) -> NDArray[Any]:

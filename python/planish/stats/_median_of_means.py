@@ -16,7 +16,7 @@ from planish._border import as_mask, axes_of, both, kept_axes, quoted, shown, un
 from planish._core import Moments
 from planish._mistakes import warn_of_shape
 from planish._shown import html, text
-from planish.stats._dealing import Dealt, split, weights_of_elements
+from planish.stats._dealing import Dealt, split, taken_apart, weights_of_elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,22 +244,12 @@ class MedianOfMeans(_Noting):
         """Take groups apart: give each statistics of its own, to be joined to those that its samples go on from."""
         state = self._state.moments.__getstate__()
         n_blocks, groups, *channels = state["shape"]
-        # One row for each channel of each block; none where there is nothing to say.
-        tables = {
-            name: np.moveaxis(value.reshape(n_blocks, groups, -1, value.shape[1]), 1, 0).reshape(
-                groups, -1, value.shape[1]
-            )
-            if value.size
-            else [value] * groups
-            for name, value in state.items()
-            if isinstance(value, np.ndarray)
-        }
         following = (dealt.sizes % n_blocks).tolist()
-        shape, parts = (n_blocks, *channels), []
-        for next_block, *rows in zip(following, *tables.values(), strict=True):
+        states, parts = taken_apart(state, groups, (n_blocks, *channels), n_blocks), []
+        for next_block, own in zip(following, states, strict=True):
             part = empty()
             blocks = part._empty()
-            blocks.__setstate__({**state, "shape": shape, **dict(zip(tables, rows, strict=True))})
+            blocks.__setstate__(own)
             part._state = _State(blocks, next_block, tuple(channels))
             parts.append(part)
         return parts
