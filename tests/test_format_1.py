@@ -1,6 +1,7 @@
 """Files of format 1, which people have: they load for ever, and give the results that are beside them."""
 
 import json
+import random
 import warnings
 from pathlib import Path
 
@@ -159,3 +160,36 @@ def test_there_are_files_of_every_class():
     known = {name for name in kinds if name[0].isupper() and name != "Gradients"}
     assert known | {"dict"} <= classes
     assert SURVEYS
+
+
+NASTY = [None, True, "", "nan", [], {}, [[]], {"a": 1}, -1, 0, 2**64, 0.5, "exact", [1, 2]]
+
+
+def places(value):
+    """Every container in a document with each of its keys."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield value, key
+        yield from places(part)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_files_of_format_1(seed):
+    """Whatever is damaged is a ValueError, whichever step meets it."""
+    chance = random.Random(seed)
+    texts = [path.read_text("utf-8") for path in (*FILES, *SURVEYS)]
+    loaded = 0
+    for _ in range(1500):
+        document = json.loads(chance.choice(texts))
+        found = [place for place in places(document) if place[1] != "planish"]
+        container, key = chance.choice(found if chance.random() < 0.5 else found[: len(document) * 4])
+        if chance.random() < 0.2:
+            del container[key]
+        else:
+            container[key] = chance.choice(NASTY)
+        try:
+            quietly(planish.loads, json.dumps(document))
+            loaded += 1
+        except ValueError as error:
+            if not str(error).startswith("the text cannot be loaded: "):
+                raise
+    assert loaded < 1200
