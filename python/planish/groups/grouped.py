@@ -1,4 +1,7 @@
-"""Statistics of each group: one scaler per device, scanner, site or subject."""
+"""Statistics of each group: one scaler per device, scanner, site or subject.
+
+One class, whose documentation and overloads are half of the file.
+"""
 
 from __future__ import annotations
 

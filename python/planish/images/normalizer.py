@@ -1,4 +1,7 @@
-"""From decoded pixels to network input in one pass."""
+"""From decoded pixels to network input in one pass.
+
+One class, whose documentation is half of the file.
+"""
 
 from __future__ import annotations
 

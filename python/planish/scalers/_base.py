@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from planish import _core
 from planish._border import axes_of, counting, map_masked, masked_like, native, quoted, shown, with_mask
 from planish._core import accepts
+from planish.scalers._exchange import ExchangeMixin, is_columns
 from planish.scalers._sparse import owned, parts, with_data
 from planish.scalers._state import Parameters, State
 from planish.scalers._tables import ColumnsMixin, check_result_columns, checked, columns_named
@@ -65,7 +66,7 @@ class Affine(NamedTuple):
         return self._replace(**{name: change(part) for name, part in parts.items() if part is not None})
 
 
-class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
+class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     """Base of all that maps arrays element for element."""
 
     channel_axis: int | tuple[int, ...] | None
@@ -190,7 +191,7 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         X = with_mask(X)
         if isinstance(X, np.ma.MaskedArray):
             return self._as_masked(X)
-        if issparse(X) and not _is_columns(self.channel_axis):
+        if issparse(X) and not is_columns(self.channel_axis):
             raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={shown(self.channel_axis)}")
         if issparse(X) and X.format in ("csr", "csc", "bsr") and X.format not in formats:
             # SciPy converts without looking: an index out of range would crash the process.
@@ -254,7 +255,7 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         """Whether `X` is what scikit-learn takes: samples by features."""
         if self.channel_axis == -1:
             return bool(getattr(X, "ndim", 2) <= 2 or issparse(X))
-        if not _is_columns(self.channel_axis):
+        if not is_columns(self.channel_axis):
             return bool(issparse(X))
         # Of nested lists, only NumPy knows how many axes they have.
         axes: int = X.ndim if hasattr(X, "ndim") else len(getattr(X, "shape", ())) or np.ndim(X)
@@ -267,75 +268,6 @@ class ArrayTransformer(ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
         if self.dtype is not None:
             data = data.astype(self.dtype, copy=False)
         return with_data(X, data, copy=bool(self.copy if copy is None else copy), own=own)
-
-    @classmethod
-    def _sklearn_class(cls) -> Any:
-        """Look up scikit-learn's class of the same name."""
-        import sklearn.preprocessing
-
-        # Of a subclass, that of the class of planish that it is made of.
-        name = next(base.__name__ for base in cls.__mro__ if base.__module__.startswith("planish."))
-        return getattr(sklearn.preprocessing, name)
-
-    @classmethod
-    def from_sklearn(cls, scaler: Any) -> Self:
-        """Take over a scaler of scikit-learn, fitted or not.
-
-        Parameters
-        ----------
-        scaler : estimator
-            An instance of the class of the same name in `sklearn.preprocessing`. It is not changed.
-
-        Returns
-        -------
-        self : estimator
-            With the same parameters and fitted attributes; its results are the same up to rounding.
-
-        Raises
-        ------
-        TypeError
-            If `scaler` is of another class.
-        """
-        theirs = cls._sklearn_class()
-        if not isinstance(scaler, theirs):
-            raise TypeError(f"scaler must be a sklearn.preprocessing.{cls.__name__}; got {type(scaler).__name__}")
-        ours = cls(**{name: value for name, value in scaler.get_params(deep=False).items() if name in _names(cls)})
-        cls._learned.copy(scaler, ours)
-        ours._restore()
-        return ours
-
-    def to_sklearn(self) -> Any:
-        """Hand over to scikit-learn: for code that asks for its classes, such as converters to ONNX.
-
-        Returns
-        -------
-        scaler : estimator
-            An instance of the class of the same name in `sklearn.preprocessing`, with the same parameters and fitted
-            attributes; its results are the same up to rounding.
-
-        Raises
-        ------
-        ValueError
-            If this one does what scikit-learn's cannot: `channel_axis` other than the columns of a table, `dtype`, or
-            what the installed scikit-learn does not have yet.
-        """
-        theirs = self._sklearn_class()
-        usual = type(self)().get_params(deep=False)
-        if _is_columns(self.channel_axis):
-            usual["channel_axis"] = self.channel_axis
-        parameters = self.get_params(deep=False)
-        names = _names(theirs)
-        for name in parameters.keys() - names:
-            if parameters[name] != usual[name]:
-                raise ValueError(
-                    f"scikit-learn's {type(self).__name__} has no {name}; this one has {name}={shown(parameters[name])}"
-                )
-        scaler = theirs(**{name: value for name, value in parameters.items() if name in names})
-        self._learned.copy(self, scaler)
-        return scaler
-
-    def _restore(self) -> None:
-        """Make what `partial_fit` goes on from of the fitted attributes, where that can be done."""
 
     @classmethod
     def _made(cls, parameters: dict[str, Any]) -> Self:
@@ -515,14 +447,5 @@ def attribute_dtype(X: Any) -> Any:
     return X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _is_columns(channel_axis: Any) -> bool:
-    """Tell whether the channels of a table are its columns."""
-    return isinstance(channel_axis, int | np.integer | tuple) and channel_axis in (-1, 1, (-1,), (1,))
-
-
 def _is_bfloat16(X: Any) -> bool:
     return type(X) is np.ndarray and X.dtype.name == "bfloat16"
-
-
-def _names(cls: Any) -> list[str]:
-    return cls._get_param_names()  # type: ignore[no-any-return]

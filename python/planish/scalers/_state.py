@@ -27,15 +27,7 @@ _CONTAINERS = ("default", "pandas", "polars")
 
 
 class Part:
-    """An attribute. This base is one that no file has, since it is made of the others or may be lost.
-
-    Parameters
-    ----------
-    attribute : str
-        Its name.
-    compared : str, default=None
-        The attribute that is compared in its place.
-    """
+    """An attribute. This base is one that no file has, since it is made of the others or may be lost."""
 
     #: The fields of a file that hold it.
     fields: tuple[str, ...] = ()
@@ -68,21 +60,10 @@ class Part:
 class Value(Part):
     """An attribute that one field of a file holds.
 
-    Parameters
-    ----------
-    attribute : str
-        Its name.
-    write, read : callable
-        Make JSON of a value, and check and read it; told the name of the field.
-    field : str, default=None
-        The field, if it is called otherwise than the attribute.
-    none : bool, default=False
-        Whether the value may be None.
-    needed, shared, compared
-        As for `Part`.
-    accepts : callable, default=list
-        Gives what a parameter may be, in the terms of scikit-learn's `_parameter_constraints`; nothing where something
-        else checks that.
+    `write` makes JSON of a value and `read` checks it and reads it; both are told the name of the field, for errors.
+    The field has the name of the attribute unless another is given. `none` says whether the value may be None,
+    `compared` which attribute is compared in its place, and `accepts` gives what a parameter may be, in the terms of
+    scikit-learn's `_parameter_constraints`: nothing where something else checks that.
     """
 
     def __init__(
@@ -118,13 +99,7 @@ class Value(Part):
 
 
 class Parameters:
-    """What objects of a class are made with.
-
-    Parameters
-    ----------
-    *parts : Value
-        A part for each argument, which is the name of its field.
-    """
+    """What objects of a class are made with: a part for each argument, which is the name of its field."""
 
     def __init__(self, *parts: Value) -> None:
         self.parts = parts
@@ -153,16 +128,10 @@ class Parameters:
 
 
 class State:
-    """What objects of a class learn.
+    """What objects of a class learn: a part for each attribute.
 
-    Parameters
-    ----------
-    *parts : Part
-        A part for each attribute.
-    columns : bool, default=False
-        Whether objects know the columns that they were fitted on, as scikit-learn's do.
-    always : bool, default=False
-        Whether objects have all of it from the start.
+    `columns` says whether they know the columns that they were fitted on, as scikit-learn's do, and `always` whether
+    they have all of it from the start.
     """
 
     def __init__(self, *parts: Part, columns: bool = False, always: bool = False) -> None:
@@ -230,17 +199,13 @@ def _written(parts: tuple[Part, ...], known: Mapping[str, Any]) -> Json:
 
 
 def _same(parts: tuple[Part, ...], one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    for part in parts:
-        a, b = one.get(part.compared), other.get(part.compared)
+    def equal(a: Any, b: Any) -> bool:
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-            if not np.array_equal(a, b, equal_nan=True):
-                return False
-        elif a is None or b is None or isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-            if a is not b:
-                return False
-        elif a != b:
-            return False
-    return True
+            return np.array_equal(a, b, equal_nan=True)
+        # An array is equal to no number, and None to nothing else.
+        return a is b if a is None or isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else bool(a == b)
+
+    return all(equal(one.get(part.compared), other.get(part.compared)) for part in parts)
 
 
 def rows(value: Any, count: int) -> Any:
@@ -326,14 +291,8 @@ def pair(name: str, low: float = -math.inf, high: float = math.inf) -> Value:
 
 def axes(*, shared: bool = False, compared: str | None = None) -> Value:
     """Give the parameter `channel_axis`."""
-
-    def write(field: str, value: Any) -> Any:
-        return values.axes_to_json(value)
-
-    def read(field: str, value: Any) -> Any:
-        return values.axes_from_json(value)
-
-    return Value("channel_axis", write, read, shared=shared, compared=compared)
+    write, read = values.axes_to_json, values.axes_from_json
+    return Value("channel_axis", lambda _, v: write(v), lambda _, v: read(v), shared=shared, compared=compared)
 
 
 def result_dtype(attribute: str = "dtype") -> Value:
