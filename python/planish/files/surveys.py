@@ -36,8 +36,9 @@ class Survey:
 
     def divisor(self) -> NDArray[np.float64]:
         """Give what to divide by: by the rule of the scalers, one where a channel is constant."""
-        count = np.where(np.isfinite(self.count), np.maximum(self.count, 1), 1)
-        scale = np.asarray(Moments.from_stats(count, self.mean, np.minimum(self.std, 1e150) ** 2).scale)
+        scale = np.asarray(
+            Moments.from_stats(np.maximum(self.count, 1), self.mean, np.minimum(self.std, 1e150) ** 2).scale
+        )
         return np.where((scale == 1) & (self.std != 1), 1.0, self.std)
 
 
@@ -52,6 +53,8 @@ def from_json(document: Any) -> Survey:
     count, mean, std = (_numbers(name, found[name], len(names)) for name in ("count", "mean", "std"))
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
         raise ValueError("it has a mean or standard deviation that is no finite number")
+    if not (np.isfinite(count) & (count >= 0)).all():
+        raise ValueError("count must be finite and not negative")
     axis = whole("channel_axis", found["channel_axis"], -64, 63)
     largest = float(number_from_json("max_pixel_value", found.get("max_pixel_value", 1.0)))
     if not 1 <= largest < np.inf:
