@@ -174,7 +174,7 @@ def folder_jobs(scale):
             image_module.fromarray(photograph[top : top + 400, left : left + 600]).save(file, "jpeg", quality=90)
             files.append(Path(folder) / f"{i:05}.jpg")
             files[-1].write_bytes(file.getvalue())
-        command = [sys.executable, "-c", "from planish._cli import main; main()", "stats", folder, "--json"]
+        command = [sys.executable, "-c", "from planish.cli import main; main()", "stats", folder, "--json"]
         decode = [sys.executable, "-c", DECODE, folder, str(THREADS)]
         size = len(files) * 400 * 600 * 3
         with suppress(ImportError):

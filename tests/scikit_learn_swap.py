@@ -1,7 +1,12 @@
 """A pytest plugin that puts planish in scikit-learn's place, for scikit-learn's own tests."""
 
 import sklearn.preprocessing
-from planish import _functions, _maxabs, _minmax, _normalizer, _robust, _standard
+from planish.scalers import functions as _functions
+from planish.scalers import maxabs as _maxabs
+from planish.scalers import minmax as _minmax
+from planish.scalers import normalizer as _normalizer
+from planish.scalers import robust as _robust
+from planish.scalers import standard as _standard
 
 CLASSES = [
     _standard.StandardScaler,

@@ -18,12 +18,12 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from planish._cli import sources
-from planish._cli.commands import planish as command
-from planish._cli.survey import Survey
+from planish.cli import sources
+from planish.cli.commands import planish as command
+from planish.cli.survey import Survey
 
 rng = np.random.default_rng(0)
-COMMAND = [sys.executable, "-c", "from planish._cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from planish.cli import main; main()"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(planish.__file__).parents[1])}
 
 
@@ -158,7 +158,7 @@ def test_arrays(tmp_path, colours):
 
 
 def test_an_array_in_many_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("planish._cli.sources._BATCH", 100)
+    monkeypatch.setattr("planish.cli.sources._BATCH", 100)
     table = rng.normal(size=(1000, 7))
     np.save(tmp_path / "t.npy", table)
     close(stats(tmp_path), table)
@@ -362,7 +362,7 @@ def test_ctrl_c_within_the_only_file(tmp_path, suffix, monkeypatch):
     path = tmp_path / f"x{suffix}"
     x = rng.normal(size=(400_000, 2))
     np.save(path, x) if suffix == ".npy" else pd.DataFrame(x, columns=["a", "b"]).to_csv(path, index=False)
-    monkeypatch.setattr("planish._cli.sources._BATCH", 10_000)
+    monkeypatch.setattr("planish.cli.sources._BATCH", 10_000)
     survey, read = Survey([path], "RGB", -1), sources.batches
 
     def interrupted(*given):
@@ -372,7 +372,7 @@ def test_ctrl_c_within_the_only_file(tmp_path, suffix, monkeypatch):
                 time.sleep(0.2)  # for the signal to reach the main thread
             yield batch
 
-    monkeypatch.setattr("planish._cli.survey.batches", interrupted)
+    monkeypatch.setattr("planish.cli.survey.batches", interrupted)
     survey.run(1, lambda: pytest.fail("no file is done"), tmp_path / "c.json")
     assert survey.interrupted
     assert survey.done == 0
@@ -467,7 +467,7 @@ def test_no_space_for_the_result(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_apply(tmp_path, dtype, monkeypatch):
-    monkeypatch.setattr("planish._cli.apply._BATCH", 1000)
+    monkeypatch.setattr("planish.cli.apply._BATCH", 1000)
     batch = rng.integers(0, 256, (50, 7, 6, 3), dtype=np.uint8)
     np.save(tmp_path / "x.npy", batch)
     run("stats", tmp_path / "x.npy", "--save", tmp_path / "s.json")
@@ -530,7 +530,7 @@ def test_apply_to_what_does_not_fit(tmp_path):
 
 
 def test_what_the_command_needs(tmp_path):
-    code = "import sys; sys.modules['rich'] = None\nfrom planish._cli import main; main()"
+    code = "import sys; sys.modules['rich'] = None\nfrom planish.cli import main; main()"
     result = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     assert "planish[cli]" in result.stderr

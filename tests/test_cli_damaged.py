@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from PIL import Image
-from planish._cli import sources
+from planish.cli import sources
 from test_cli import COMMAND, ENVIRONMENT, close, rng, run, stats
 
 HUGE = [(2**31, 3), (2**50, 3), (2**62, 3), (2**64, 3), (3, 2**40, 3), (2**40, 2**40, 3), (-1, 3), (-(2**40), -3)]
@@ -136,7 +136,7 @@ def test_memory_that_is_not_there_ends_nothing(tmp_path, monkeypatch):
         fail.calls = 0
         return fail
 
-    from planish._cli import survey
+    from planish.cli import survey
 
     for error in (MemoryError(), RuntimeError("anything"), OverflowError("sums")):
         for where in ((sources, "open_array"), (survey, "_read"), (survey.Survey, "_join")):

@@ -315,7 +315,7 @@ def test_command_line_without_threads(tmp_path):
 import threading
 def refuse(self): raise RuntimeError("can't start new thread")
 threading.Thread.start = refuse
-from planish._cli.survey import Survey
+from planish.cli.survey import Survey
 from pathlib import Path
 survey = Survey(sorted(Path({str(tmp_path)!r}).glob("*.npy")), "keep", -1)
 survey.run(4, lambda: None, None)

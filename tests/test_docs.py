@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def documented():
     modules = [
         planish,
         planish.stats,
-        *(importlib.import_module(f"planish.{path.stem}") for path in Path(planish.__file__).parent.glob("_[a-z]*.py")),
+        *(importlib.import_module(found.name) for found in pkgutil.walk_packages(planish.__path__, "planish.")),
     ]
     found = {}
     for module in modules:

@@ -11,8 +11,8 @@ from arrays import DTYPES, FLOATS, arrays, channel_axes, fill
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from planish import StandardScaler
-from planish._median_of_means import split
 from planish.stats import MedianOfMeans, Moments
+from planish.stats._dealing import split
 from reference import kept_axes, reduced_axes
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks

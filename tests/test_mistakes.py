@@ -244,4 +244,4 @@ def test_dir_lists_public_names():
         assert public == sorted(module.__all__)
         assert not any(name.startswith("_") for name in public)
         assert all(getattr(module, name) is not None for name in public)
-    assert "planish._standard" in sys.modules
+    assert "planish.scalers.standard" in sys.modules

@@ -223,12 +223,12 @@ def test_attributes_of_the_wrong_kind_are_not_saved(tmp_path):
 def test_accumulators_and_images_need_no_scikit_learn(tmp_path):
     code = """
 import sys, planish
-assert "planish._saving" not in sys.modules
+assert "planish.files.saving" not in sys.modules
 from planish.stats import Extrema, MedianOfMeans, Moments
 for obj in (Moments().update([[1.0]]), Extrema(), planish.ImageNormalizer.imagenet()):
     planish.save(obj, sys.argv[1])
     assert planish.load(sys.argv[1]) == obj
-assert "sklearn" not in sys.modules and "pickle" not in dir(sys.modules["planish._saving"])
+assert "sklearn" not in sys.modules and "pickle" not in dir(sys.modules["planish.files.saving"])
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.json")], check=True, timeout=60)
 

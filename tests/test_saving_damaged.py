@@ -11,7 +11,8 @@ import tracemalloc
 import warnings
 
 import pytest
-from planish import MinMaxScaler, RobustScaler, StandardScaler, _saving, dumps, load, loads, save
+from planish import MinMaxScaler, RobustScaler, StandardScaler, dumps, load, loads, save
+from planish.files import saving as _saving
 from planish.stats import Extrema, Moments
 from saved_objects import IMAGES, STATES, TABLE, exercise, quietly
 
@@ -96,7 +97,7 @@ TEXTS = {
     "twice": (b'{"planish": 1, "planish": 1}', "'planish' twice"),
     "no version": (b'{"planish": null}', "version None"),
     "true": (b'{"planish": true}', "version True"),
-    "future": (b'{"planish": 2, "class": "Moments"}', "version 2; this planish reads 1"),
+    "future": (b'{"planish": 3, "class": "Moments"}', "version 3; this planish reads 1 to 2"),
     "no class": (b'{"planish": 1}', "class None is none of StandardScaler"),
     "code": (b'{"planish": 1, "class": "os.system", "parameters": {}, "state": {}}', "os.system"),
     "private": (b'{"planish": 1, "class": "__init__", "parameters": {}, "state": {}}', "none of"),

@@ -147,14 +147,14 @@ def test_threads_of_planish_inherit_the_context(monkeypatch):
     """Rows of groups are gathered in threads with a copy of the caller's context."""
     mark = contextvars.ContextVar("mark", default=None)
     seen = []
-    from planish import _group_rows
+    from planish.groups import rows as _group_rows
 
     def spy(X, index):
         seen.append((threading.current_thread() is threading.main_thread(), mark.get()))
         return gather(X, index)
 
     gather = _group_rows.gather
-    monkeypatch.setattr("planish._group_fits.gather", spy)
+    monkeypatch.setattr("planish.groups.fits.gather", spy)
     X = np.random.default_rng(0).normal(size=(100_000, 40))
     mark.set("ours")
     with planish.num_threads(3):

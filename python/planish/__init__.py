@@ -30,16 +30,16 @@ from planish._threads import num_threads
 
 if TYPE_CHECKING:
     from planish import layers, stats
-    from planish._functions import maxabs_scale, minmax_scale, normalize, robust_scale, scale
-    from planish._grouped import GroupedScaler
-    from planish._images import ImageNormalizer
-    from planish._log import LogScaler
-    from planish._maxabs import MaxAbsScaler
-    from planish._minmax import MinMaxScaler
-    from planish._normalizer import Normalizer
-    from planish._robust import RobustScaler
-    from planish._saving import dumps, load, loads, save
-    from planish._standard import StandardScaler
+    from planish.files.saving import dumps, load, loads, save
+    from planish.groups.grouped import GroupedScaler
+    from planish.images.normalizer import ImageNormalizer
+    from planish.scalers.functions import maxabs_scale, minmax_scale, normalize, robust_scale, scale
+    from planish.scalers.log import LogScaler
+    from planish.scalers.maxabs import MaxAbsScaler
+    from planish.scalers.minmax import MinMaxScaler
+    from planish.scalers.normalizer import Normalizer
+    from planish.scalers.robust import RobustScaler
+    from planish.scalers.standard import StandardScaler
 
 __version__ = "0.1.0"
 
@@ -69,16 +69,18 @@ __all__ = [
 ]
 
 _LAZY = {
-    "GroupedScaler": "planish._grouped",
-    "ImageNormalizer": "planish._images",
-    "LogScaler": "planish._log",
-    "MaxAbsScaler": "planish._maxabs",
-    "MinMaxScaler": "planish._minmax",
-    "Normalizer": "planish._normalizer",
-    "RobustScaler": "planish._robust",
-    "StandardScaler": "planish._standard",
-    **dict.fromkeys(("dumps", "load", "loads", "save"), "planish._saving"),
-    **dict.fromkeys(("maxabs_scale", "minmax_scale", "normalize", "robust_scale", "scale"), "planish._functions"),
+    "StandardScaler": "planish.scalers.standard",
+    "MinMaxScaler": "planish.scalers.minmax",
+    "MaxAbsScaler": "planish.scalers.maxabs",
+    "RobustScaler": "planish.scalers.robust",
+    "Normalizer": "planish.scalers.normalizer",
+    "LogScaler": "planish.scalers.log",
+    "GroupedScaler": "planish.groups.grouped",
+    "ImageNormalizer": "planish.images.normalizer",
+    **dict.fromkeys(("dumps", "load", "loads", "save"), "planish.files.saving"),
+    **dict.fromkeys(
+        ("maxabs_scale", "minmax_scale", "normalize", "robust_scale", "scale"), "planish.scalers.functions"
+    ),
 }
 
 

@@ -1,0 +1,1 @@
+"""A scaler for each group of samples."""

@@ -1,0 +1,1 @@
+"""Pictures: from decoded pixels to the input of a network."""

@@ -1,0 +1,1 @@
+"""The scalers: scikit-learn's, per channel of arrays of any shape."""
