@@ -70,7 +70,8 @@ test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
 
 # PIP_EXTRA_INDEX_URL may name an index that offers PyTorch's smaller build for CPUs.
 test-loaders: $(VENV)/.build $(LOADERS)/.loaders-group
-	PYTHONPATH=$(abspath python) $(LOADERS)/bin/python -m pytest -q tests/test_loaders.py tests/test_docs.py tests/test_layer_oracles.py
+	PYTHONPATH=$(abspath python) $(LOADERS)/bin/python -m pytest -q \
+		tests/border/test_loaders.py tests/border/test_docs.py tests/layers/test_layer_oracles.py
 
 lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
 	cargo fmt --check

@@ -6,7 +6,8 @@ import numpy as np
 import planish
 import pytest
 from planish import layers
-from test_layers import DTYPES, LARGE, SHAPES, layouts
+
+from tests.layers.test_layers import DTYPES, LARGE, SHAPES, layouts
 
 pytestmark = pytest.mark.numeric
 

@@ -14,7 +14,8 @@ DELIBERATE = {"test_standard_scaler_numerical_stability"}
 if "Input contains infinity" in Path(theirs.__file__).read_text():
     # Before it named the argument in this message.
     DELIBERATE.add("test_scale_input_finiteness_validation")
-DOCUMENT = Path(__file__).parents[1] / "docs" / "scikit-learn.md"
+SUPPORT = Path(__file__).parents[1] / "support"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "scikit-learn.md"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def outcome():
     command = [sys.executable, "-m", "pytest", "--pyargs", "sklearn.preprocessing.tests.test_data"]
     # The suite's own configuration: neither our warnings filter nor our root apply to it.
     options = ["-p", "scikit_learn_swap", "-c", "/dev/null", "-W", "default", "-p", "no:cacheprovider", "-q", "-rA"]
-    done = subprocess.run([*command, *options], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([*command, *options], cwd=SUPPORT, capture_output=True, text=True, timeout=600)
     lines = re.findall(r"^(PASSED|FAILED|ERROR) \S*?::(\w+)", done.stdout, re.MULTILINE)
     assert lines, done.stdout[-3000:] + done.stderr[-3000:]
     return lines

@@ -15,7 +15,7 @@ import planish.layers
 import planish.stats
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def documented():

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from planish._core import simd_level, simd_levels
 
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 def run(*arguments, **environment):
     """Run Python with the tests' modules at hand."""
-    paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | environment
     return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
 def digests(**environment):
-    result = run(str(HERE / "every_result.py"), **environment)
+    result = run(str(SUPPORT / "every_result.py"), **environment)
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout)
 

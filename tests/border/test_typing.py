@@ -9,8 +9,8 @@ from pathlib import Path
 import planish
 import pytest
 
-ROOT = Path(__file__).parent.parent
-USE = "tests/typed_use.py"
+ROOT = Path(__file__).parents[2]
+USE = "tests/support/typed_use.py"
 
 
 def run(*command):

@@ -83,7 +83,7 @@ class Mine(dict):
         ({"a": 3}, r"obj\['a'\] must be one of planish's .*, a dict of them; got a builtins.int"),
         ({"a": {"b": [Moments()]}}, r"obj\['a'\]\['b'\] must be one of planish's .*; got a builtins.list"),
         ({"a": {"b": {}}}, r"obj\['a'\]\['b'\] must be one of planish's .*; got a builtins.dict"),
-        (Mine(), r"got a test_saving_dicts.Mine"),
+        (Mine(), rf"got a {__name__}.Mine"),
         ({"class": "Moments"}, r"obj\['class'\] must be one of planish's .*; got a builtins.str"),
     ],
 )

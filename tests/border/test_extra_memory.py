@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-CASES = Path(__file__).with_name("memory_cases.py")
+CASES = Path(__file__).parents[1] / "support" / "memory_cases.py"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")

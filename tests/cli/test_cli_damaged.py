@@ -15,7 +15,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 from planish._cli import sources
-from test_cli import COMMAND, ENVIRONMENT, close, rng, run, stats
+
+from tests.cli.test_cli import COMMAND, ENVIRONMENT, close, rng, run, stats
 
 HUGE = [(2**31, 3), (2**50, 3), (2**62, 3), (2**64, 3), (3, 2**40, 3), (2**40, 2**40, 3), (-1, 3), (-(2**40), -3)]
 
