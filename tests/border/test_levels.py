@@ -50,14 +50,10 @@ def test_force_names_what_is_accepted():
         simd_level("mmx")
 
 
-@pytest.fixture(scope="module")
-def expected():
-    return digests(PLANISH_LEVEL="baseline", PLANISH_NUM_THREADS="1")
-
-
-@pytest.mark.parametrize("level", simd_levels()[1:] or ["baseline"])
-@pytest.mark.parametrize("threads", ["1", "3"])
-def test_the_same_bits_at_every_level(level, threads, expected):
-    found = digests(PLANISH_LEVEL=level, PLANISH_NUM_THREADS=threads)
-    assert len(found) > 1000
-    assert [name for name in expected if found[name] != expected[name]] == []
+def test_the_same_bits_at_every_level_with_any_number_of_threads():
+    expected = digests(PLANISH_LEVEL="baseline", PLANISH_NUM_THREADS="1")
+    assert len(expected) > 1000
+    for level in simd_levels()[1:] or ["baseline"]:
+        found = digests(PLANISH_LEVEL=level, PLANISH_NUM_THREADS="3")
+        assert found.keys() == expected.keys()
+        assert [name for name in expected if found[name] != expected[name]] == []

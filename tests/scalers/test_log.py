@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from functools import cache
 
 import ml_dtypes
 import mpmath
@@ -26,15 +27,19 @@ BASES = ["e", 2, 10, 3, 7.3, 0.5, 1.01]
 mpmath.mp.prec = 200
 
 
+@cache
+def exact_logarithm(x, log1p=False):
+    return mpmath.log1p(mpmath.mpf(x)) if log1p else mpmath.log(mpmath.mpf(x))
+
+
 def exact(scaler, x, inverse=False):
     """What `scaler` should give for one number, to 200 bits."""
-    base = mpmath.e if scaler.base == "e" else mpmath.mpf(float(scaler.base))
+    unit = mpmath.mpf(1) if scaler.base == "e" else exact_logarithm(float(scaler.base))
     offset, scale = mpmath.mpf(float(scaler.offset)), mpmath.mpf(float(scaler.scale))
-    x = mpmath.mpf(float(x))
     if inverse:
-        exponent = (x * scale + offset) * mpmath.log(base)
+        exponent = (mpmath.mpf(float(x)) * scale + offset) * unit
         return mpmath.expm1(exponent) if scaler.log1p else mpmath.exp(exponent)
-    return ((mpmath.log1p(x) if scaler.log1p else mpmath.log(x)) / mpmath.log(base) - offset) / scale
+    return (exact_logarithm(float(x), scaler.log1p) / unit - offset) / scale
 
 
 def ulps(actual, expected, dtype):
@@ -253,7 +258,7 @@ def test_any_array(data):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("shape", [(400_000, 3), (3, 400_000), (2, 700, 700), (5, 1_000, 130, 3), (1_000_000, 1)])
+@pytest.mark.parametrize("shape", [(150_000, 3), (3, 150_000), (2, 400, 400), (5, 400, 130, 3), (400_000, 1)])
 @pytest.mark.parametrize("order", "CF")
 def test_many_blocks_and_threads(shape, order, dtype):
     x = np.asarray(np.random.default_rng(4).random(shape) + 0.5, dtype, order=order)
