@@ -25,6 +25,8 @@ from planish import (
 )
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
 
+pytestmark = pytest.mark.dependencies
+
 ACCUMULATORS = {"Moments": Moments, "Extrema": Extrema, "Quantiles": Quantiles, "median": lambda: MedianOfMeans(1)}
 SCALERS = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, Normalizer, LogScaler]
 NAN = float("nan")

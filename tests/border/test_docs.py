@@ -15,6 +15,8 @@ import planish.layers
 import planish.stats
 import pytest
 
+pytestmark = pytest.mark.dependencies
+
 ROOT = Path(__file__).parents[2]
 
 

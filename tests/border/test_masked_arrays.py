@@ -18,6 +18,8 @@ from planish import (
 )
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
 
+pytestmark = pytest.mark.dependencies
+
 SCALERS = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler]
 ACCUMULATORS = [Moments, Extrema, Quantiles, lambda: MedianOfMeans(2)]
 FUNCTIONS = ["scale", "minmax_scale", "maxabs_scale", "robust_scale", "normalize"]

@@ -19,6 +19,8 @@ from planish import (
 )
 from sklearn.base import clone
 
+pytestmark = pytest.mark.dependencies
+
 STREAMING = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler]
 SCALERS = [*STREAMING, Normalizer, LogScaler]
 RNG = np.random.default_rng(11)

@@ -22,6 +22,8 @@ from planish._cli import sources
 from planish._cli.commands import planish as command
 from planish._cli.survey import Survey
 
+pytestmark = pytest.mark.dependencies
+
 rng = np.random.default_rng(0)
 COMMAND = [sys.executable, "-c", "from planish._cli import main; main()"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(planish.__file__).parents[1])}

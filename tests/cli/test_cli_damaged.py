@@ -18,6 +18,8 @@ from planish._cli import sources
 
 from tests.cli.test_cli import COMMAND, ENVIRONMENT, close, rng, run, stats
 
+pytestmark = pytest.mark.dependencies
+
 HUGE = [(2**31, 3), (2**50, 3), (2**62, 3), (2**64, 3), (3, 2**40, 3), (2**40, 2**40, 3), (-1, 3), (-(2**40), -3)]
 
 

@@ -28,6 +28,8 @@ from planish import (
 from planish.stats import Extrema, Moments
 from saved_objects import RNG, STATES, TABLE, assert_same, bits, doubled, exercise, named, quietly
 
+pytestmark = pytest.mark.dependencies
+
 
 @pytest.fixture(params=STATES)
 def obj(request):

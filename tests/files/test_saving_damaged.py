@@ -71,7 +71,8 @@ def put(*keys, value):
     return change
 
 
-MANY = 2_000_000
+#: More than is read at a time, and more parts than a document may have.
+MANY = 1_200_000
 TEXTS = {
     "nothing": (b"", "Expecting value"),
     "spaces": (b" " * 1000, "Expecting value"),

@@ -12,6 +12,8 @@ from grouped import labels, table
 from planish import GroupedScaler, LogScaler, MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 from saved_objects import bits
 
+pytestmark = pytest.mark.dependencies
+
 SCALERS = [
     StandardScaler(),
     StandardScaler(n_blocks=3, with_mean=False),

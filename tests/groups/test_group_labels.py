@@ -6,6 +6,8 @@ import planish
 import pytest
 from planish import GroupedScaler, RobustScaler, StandardScaler
 
+pytestmark = pytest.mark.dependencies
+
 X = np.array([[1.0], [2.0], [3.0], [4.0]])
 LARGE = [0xF000000000000001, 0xF000000000000002, 0x1000000000000001, 0x1000000000000002]
 

@@ -19,8 +19,6 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-pytestmark = pytest.mark.numeric
-
 SCALERS = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, Normalizer]
 LEARNING = SCALERS[:-1]
 EPS = np.finfo(np.float64).eps

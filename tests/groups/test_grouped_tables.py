@@ -12,6 +12,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+pytestmark = pytest.mark.dependencies
+
 
 class TestColumnOfLabels:
     X, Y = table(60, 3, np.float64), labels(60, 4)

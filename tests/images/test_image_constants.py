@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from planish import ImageNormalizer
 
-pytestmark = pytest.mark.numeric
-
 rng = np.random.default_rng(0)
 RGB = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
 

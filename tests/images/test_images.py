@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planish import ImageNormalizer
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.dependencies]
 
 LAYOUTS = ["NHWC->NCHW", "NHWC->NHWC", "NCHW->NCHW", "NCHW->NHWC"]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

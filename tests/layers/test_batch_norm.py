@@ -9,8 +9,6 @@ import planish
 import pytest
 from planish.layers import BatchNorm, batch_norm, batch_norm_backward
 
-pytestmark = pytest.mark.numeric
-
 
 def batches(count=5, channels=3, seed=0):
     rng = np.random.default_rng(seed)

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 from planish.layers import adaptive_grad_clip, clip_by_norm
 
-pytestmark = pytest.mark.numeric
-
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 
 

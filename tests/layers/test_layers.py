@@ -12,7 +12,7 @@ import planish
 import pytest
 from planish import layers
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.dependencies]
 
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 #: Shapes of samples, channels and positions: lines of all lengths, few and many samples.

@@ -10,6 +10,8 @@ from planish import GroupedScaler, MaxAbsScaler, MinMaxScaler, Normalizer, Robus
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
+pytestmark = pytest.mark.dependencies
+
 SCALERS = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, Normalizer]
 COLUMNS = [-1, 1, (-1,), (1,)]
 OTHERS = [None, (), 0, (0, 1)]

@@ -14,6 +14,8 @@ from arrays import DTYPES, FLOATS
 from contracts import BAD, REFUSALS, VIEWS, WAYS, of_planish, quietly, scalers, takes
 from sklearn.base import BaseEstimator, clone
 
+pytestmark = pytest.mark.dependencies
+
 #: Arguments without which a class cannot be made. Nothing else is known here of any class.
 REQUIRED = {"GroupedScaler": lambda: {"scaler": planish.StandardScaler()}}
 
@@ -25,6 +27,8 @@ class Inherited(planish.StandardScaler):
 OWN = scalers(planish)
 NEW = scalers(SimpleNamespace(__all__=["Inherited"], Inherited=Inherited))
 CLASSES = OWN + NEW
+#: To scikit-learn dates are numbers, and what has one dimension is no table.
+BAD_X = {**{reason: x for reason, x in BAD.items() if reason != "dates"}, "one dimension": np.ones(6)}
 #: Pictures, so that channels may be anything; positive, so that they have logarithms.
 RNG = np.random.default_rng(0)
 X, MORE = RNG.uniform(1, 9, (6, 5, 4, 3)), RNG.uniform(2, 30, (4, 5, 4, 3))
@@ -255,7 +259,7 @@ def test_partners_that_do_not_fit(cls):
 
 
 @every_class
-@pytest.mark.parametrize("reason", [reason for reason in BAD if reason != "dates"])  # numbers to scikit-learn
+@pytest.mark.parametrize("reason", BAD_X)
 def test_bad_input_changes_nothing(cls, reason):
     new, learnt = make(cls), fitted(cls)
     for scaler, methods in ((new, ("fit", "partial_fit", "fit_transform")), (learnt, ("partial_fit", "transform"))):
@@ -266,13 +270,13 @@ def test_bad_input_changes_nothing(cls, reason):
             if reason == "other channels" and not hasattr(cls, "partial_fit"):
                 continue
             with pytest.raises(REFUSALS):
-                call(scaler, method, BAD[reason])
+                call(scaler, method, BAD_X[reason])
             assert bits(scaler) == before
     if reason != "other channels":
         before = bits(learnt)
         for method in ("fit", "fit_transform"):
             with pytest.raises(REFUSALS):
-                call(learnt, method, BAD[reason])
+                call(learnt, method, BAD_X[reason])
             assert bits(learnt) == before
 
 

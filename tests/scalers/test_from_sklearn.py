@@ -9,6 +9,8 @@ import planish
 import pytest
 import sklearn.preprocessing
 
+pytestmark = pytest.mark.dependencies
+
 NAN = np.nan
 RNG = np.random.default_rng(0)
 TABLES = {

@@ -18,8 +18,6 @@ from planish import (
 )
 from reference import ulps
 
-pytestmark = pytest.mark.numeric
-
 PIXELS = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 

@@ -389,6 +389,7 @@ def test_infinity_where_scikit_learn_is_told_of_none():
 # --- scikit-learn ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.dependencies
 @parametrize_with_checks([LogScaler(log1p=True), LogScaler(2, log1p=True, invalid="nan"), LogScaler(invalid="nan")])
 def test_check_estimator(estimator, check):
     check(estimator)

@@ -15,6 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 
+pytestmark = pytest.mark.dependencies
+
 NAMES = ["StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer"]
 X, Y = load_breast_cancer(return_X_y=True)
 COLUMNS = [f"c{i}" for i in range(X.shape[1])]

@@ -21,7 +21,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-pytestmark = pytest.mark.numeric
+pytestmark = pytest.mark.dependencies
 
 EPS = np.finfo(np.float64).eps
 
@@ -86,6 +86,7 @@ CASES = [
 ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(("scaler", "dtype", "missing"), CASES)
 def test_same_as_scikit_learn(scaler, dtype, missing):
     x = table(dtype)
@@ -197,6 +198,7 @@ def test_an_empty_channel_warns_as_numpy_does(scaler):
             np.testing.assert_allclose(fitted(ours)[name], value, rtol=1e-13)
 
 
+@pytest.mark.numeric
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_array(data):

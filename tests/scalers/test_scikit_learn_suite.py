@@ -9,6 +9,8 @@ import pytest
 import sklearn.preprocessing.tests.test_data as theirs
 from scikit_learn_swap import CLASSES, FUNCTIONS
 
+pytestmark = pytest.mark.dependencies
+
 #: Tests that planish fails on purpose, each with its reason in the documentation.
 DELIBERATE = {"test_standard_scaler_numerical_stability"}
 if "Input contains infinity" in Path(theirs.__file__).read_text():

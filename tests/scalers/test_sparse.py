@@ -12,7 +12,7 @@ from planish.stats import Moments
 from scipy import sparse
 from sklearn.base import clone
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.dependencies]
 
 EPS = np.finfo(np.float64).eps
 

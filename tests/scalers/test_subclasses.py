@@ -21,6 +21,8 @@ from planish import (
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
+pytestmark = pytest.mark.dependencies
+
 SCALERS = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, Normalizer, LogScaler]
 FITTED = [cls for cls in SCALERS if hasattr(cls, "merge")]
 X = np.random.default_rng(0).uniform(1, 9, size=(40, 3))

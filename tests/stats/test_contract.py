@@ -10,6 +10,8 @@ from arrays import DTYPES, FLOATS, fill
 from contracts import BAD, REFUSALS, VIEWS, WAYS, accumulators, of_planish, quietly, takes
 from planish import stats
 
+pytestmark = pytest.mark.dependencies
+
 
 class Inherited(stats.MedianOfMeans):
     """A class that is new to the contract."""

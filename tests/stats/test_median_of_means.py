@@ -18,8 +18,6 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-pytestmark = pytest.mark.numeric
-
 EPS = np.finfo(np.float64).eps
 
 
@@ -61,6 +59,7 @@ def assert_close(a, b):
     np.testing.assert_allclose(a.var, b.var, rtol=4e-15, atol=1e-25)
 
 
+@pytest.mark.numeric
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_array_any_channels(data):
@@ -584,6 +583,7 @@ def expected_failures(scaler):
     return reasons
 
 
+@pytest.mark.dependencies
 @parametrize_with_checks(
     [StandardScaler(n_blocks=1), StandardScaler(n_blocks=3)], expected_failed_checks=expected_failures
 )

@@ -12,8 +12,6 @@ from planish import RobustScaler
 from planish.stats import Quantiles
 from sklearn.exceptions import NotFittedError
 
-pytestmark = pytest.mark.numeric
-
 rng = np.random.default_rng(0)
 Q = np.linspace(0, 1, 41)
 
@@ -136,6 +134,7 @@ def test_counts_and_sketches_join():
     assert rank_errors(quantiles.quantiles, np.concatenate([bytes_, floats])).max() <= 0.002
 
 
+@pytest.mark.numeric
 @given(st.data())
 def test_any_array_any_channels(data):
     x = data.draw(arrays(nan=False))

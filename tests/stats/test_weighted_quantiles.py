@@ -7,8 +7,6 @@ import planish
 import pytest
 from planish.stats import Quantiles
 
-pytestmark = pytest.mark.numeric
-
 Q = [0.0, 0.1, 0.25, 0.5, 0.9, 1.0]
 
 

@@ -79,10 +79,9 @@ def scalers(axis):
     for norm in ("l1", "l2", "max"):
         if axis is not None:
             yield norm, planish.Normalizer(norm, channel_axis=axis)
-    for base in ("e", 2, 10, 0.7):
-        for log1p in (False, True):
-            options = {"log1p": log1p, "invalid": "nan", "channel_axis": axis}
-            yield f"log {base} {log1p}", planish.LogScaler(base, 0.7, 1.3, **options)
+    for base, log1p in (("e", False), (2, True), (10, False), (0.7, True)):
+        options = {"log1p": log1p, "invalid": "nan", "channel_axis": axis}
+        yield f"log {base} {log1p}", planish.LogScaler(base, 0.7, 1.3, **options)
 
 
 def of_arrays(results):
