@@ -135,17 +135,21 @@ def main(part):
     np.seterr(all="ignore")
     planish.set_num_threads(2)
     dtype = sys.argv[2]
+    # Every layout with the smaller elements: what is taken for each element shows with either.
+    narrow = dtype == "float32"
     x = (np.random.default_rng(0).standard_normal(SHAPE, np.float32) * 100).astype(dtype)
     if part == "statistics":
         orders = dict(layouts(x))
-        for told in ("C order", "F order"):
+        for told in ("C order", "F order")[: 1 + narrow]:
             view = orders[told]
             # Once without being measured: threads start, and kernels find their place in memory.
             Moments().update(view)
             Quantiles(0.5).update(view)
-            report(f"{dtype}, {told}", statistics(view, dtype == "float32"))
+            report(f"{dtype}, {told}", statistics(view, narrow))
     elif part == "scalers":
         for told, view in layouts(x):
+            if not narrow and told not in ("C order", "F order"):
+                continue
             out = np.zeros_like(view)
             StandardScaler().fit(view).transform(view, out=out)
             report(f"{dtype}, {told}", scalers(view, out))
@@ -157,7 +161,7 @@ def main(part):
                 ("C order", x),
                 ("mirrored", x[:, ::-1, :, ::-1]),
                 ("transposed", x.transpose(0, 2, 1, 3)),
-            ):
+            )[: 3 if narrow else 1]:
                 out = np.zeros_like(x).transpose(0, 2, 1, 3) if order == "transposed" else np.zeros_like(x)
                 layers.layer_norm(view, out=out)
                 report(f"{dtype}, {told}, {order}", normalised(view, out))
