@@ -55,6 +55,11 @@ def ulps(actual, expected, dtype):
     return np.array(distances)
 
 
+def some(x, base):
+    """All numbers for the usual bases, and a third for others, which are other constants to the same kernels."""
+    return x if base in ("e", 2, 10) else x[::3]
+
+
 def numbers(dtype, seed=0, size=50_000):
     x = np.exp(np.random.default_rng(seed).normal(0, 3, size))
     x[: size // 4] = 1 + np.random.default_rng(seed).normal(0, 0.1, size // 4)
@@ -83,7 +88,7 @@ def all_exponents(dtype, seed=5):
 def test_digits(dtype, base, log1p):
     x = all_exponents(dtype)
     x = np.concatenate([x, -x[x < 1]]) if log1p else x[x > 0]
-    x = x[np.isfinite(x)]
+    x = some(x[np.isfinite(x)], base)
     # Offsets leave enough of the logarithms not to show what is lost in double precision.
     for offset, scale in [(0, 1), (0, 1.3), (-2000, -1.9), (1e-3, 1e-3)]:
         scaler = LogScaler(base, offset, scale, log1p=log1p)
@@ -104,7 +109,7 @@ def test_digits_of_the_inverse(dtype, base, log1p):
     largest = np.log(float(ml_dtypes.finfo(dtype).max)) / unit
     z = np.concatenate([rng.uniform(-1.1, 1.1, 600) * largest, rng.normal(0, 1 / unit, 300)])
     z = np.concatenate([z, np.exp(rng.uniform(-30, 0, 200)), -np.exp(rng.uniform(-30, 0, 200))]).astype(dtype)
-    z = z[np.isfinite(z)]
+    z = some(z[np.isfinite(z)], base)
     for offset, scale in [(0, 1), (0.3, 0.7), (-1.5, -0.1), (30_000, 1)]:
         scaler = LogScaler(base, offset, scale, log1p=log1p)
         x = scaler.inverse_transform(z[:, None])

@@ -77,6 +77,7 @@ MAKE = {
         for name, make in SCALERS.items()
         if name != "LogScaler"
     },
+    "RobustScaler of few rows": lambda: planish.RobustScaler().fit(TABLE),
     "ImageNormalizer of bytes": lambda: planish.ImageNormalizer().fit(IMAGES),
     "BatchNorm": batch_norm,
 }

@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
+from threadpoolctl import threadpool_limits
 
 pytestmark = pytest.mark.dependencies
 
@@ -47,8 +48,9 @@ def test_before_a_classifier(name, kind):
 @pytest.mark.parametrize("name", NAMES)
 def test_before_gradient_boosting(name):
     model = HistGradientBoostingClassifier(max_iter=20, random_state=0)
-    ours = make_pipeline(getattr(planish, name)(), model).fit(X, Y)
-    assert ours.score(X, Y) > 0.98
+    with threadpool_limits(1, user_api="openmp"):  # its threads wait for one another in loops that keep a core busy
+        ours = make_pipeline(getattr(planish, name)(), model).fit(X, Y)
+        assert ours.score(X, Y) > 0.98
 
 
 @pytest.mark.parametrize("name", NAMES)
