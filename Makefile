@@ -10,12 +10,12 @@ RUST := $(shell find src python/src -name '*.rs') Cargo.toml python/Cargo.toml C
 PARALLEL := -n auto --dist worksteal
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
-.PHONY: help demo test test-rust test-python test-levels test-oldest test-loaders lint bench bench-kernels format clean
+.PHONY: help environments environment demo test test-rust test-python test-levels test-oldest test-loaders lint bench bench-kernels format clean
 
 help:
 	@echo "make demo   the main job on real data"
 	@echo "make test   every test, of Rust and of Python, the numeric ones at each instruction-set level"
-	@echo "make test-oldest   those of Python with the oldest scikit-learn and NumPy declared"
+	@echo "make test-oldest   those of Python that depend on other packages, with the oldest versions declared"
 	@echo "make test-loaders   those with PyTorch and Hugging Face's datasets, which it installs (several GB)"
 	@echo "make lint   formatting, clippy, ruff, mypy, stubs"
 	@echo "make bench  planish beside its peers and the machine's own limit"
@@ -47,6 +47,13 @@ $(LOADERS)/.loaders-group: pyproject.toml
 	$(LOADERS)/bin/pip install --quiet --disable-pip-version-check --group loaders
 	@touch $@
 
+# Both environments that every change is tested in, side by side; pip cannot install twice into one at a time.
+environments:
+	$(MAKE) --jobs 2 environment $(OLDEST)/.oldest-group
+
+environment:
+	$(MAKE) --jobs 1 $(VENV)/.build $(VENV)/.test-group $(VENV)/.lint-group $(VENV)/.demo-group
+
 # --- the targets ---------------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.build $(VENV)/.demo-group
@@ -60,17 +67,19 @@ test-rust:
 test-python: $(VENV)/.build $(VENV)/.test-group
 	$(BIN)/python -m pytest -q $(PARALLEL)
 
-# Once more at each instruction-set level below the best, which the tests of Python run at.
+# The kernels once more at each instruction-set level below the best, which the tests of Python run at. That all else has
+# the same bits at each level is a test of its own.
 test-levels: $(VENV)/.build $(VENV)/.test-group
 	set -e; for level in $$($(BIN)/python -c "from planish._core import simd_levels; print(*simd_levels()[:-1])"); do \
 		echo "at the level $$level"; PLANISH_LEVEL=$$level $(BIN)/python -m pytest -q $(PARALLEL) -m numeric; done
 
 test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
-	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q $(PARALLEL)
+	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q $(PARALLEL) -m dependencies
 
 # PIP_EXTRA_INDEX_URL may name an index that offers PyTorch's smaller build for CPUs.
 test-loaders: $(VENV)/.build $(LOADERS)/.loaders-group
-	PYTHONPATH=$(abspath python) $(LOADERS)/bin/python -m pytest -q tests/test_loaders.py tests/test_docs.py tests/test_layer_oracles.py
+	PYTHONPATH=$(abspath python) $(LOADERS)/bin/python -m pytest -q \
+		tests/border/test_loaders.py tests/border/test_docs.py tests/layers/test_layer_oracles.py
 
 lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
 	cargo fmt --check
