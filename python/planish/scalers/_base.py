@@ -193,9 +193,6 @@ class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEs
             return self._as_masked(X)
         if issparse(X) and not is_columns(self.channel_axis):
             raise ValueError(f"a sparse X has its channels along axis 1; got channel_axis={shown(self.channel_axis)}")
-        if issparse(X) and X.format in ("csr", "csc", "bsr") and X.format not in formats:
-            # SciPy converts without looking: an index out of range would crash the process.
-            X.check_format(full_check=True)
         array = checked(
             X,
             accept_sparse=formats or False,

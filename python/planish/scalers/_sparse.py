@@ -54,6 +54,18 @@ def canonical(X: Any) -> Any:
     return own
 
 
+def to_be_converted(X: Any) -> Any:
+    """Make a copy of a matrix, whose indices are looked at: SciPy converts between formats without, and would crash."""
+    X = X.copy()
+    if X.format in ("csr", "csc", "bsr"):
+        X.check_format(full_check=True)
+    elif X.format == "coo":
+        for indices, length in zip((X.row, X.col), X.shape, strict=True):
+            if len(indices) and not 0 <= indices.min() <= indices.max() < length:
+                raise ValueError("X is a damaged sparse matrix: an index is out of range")
+    return X
+
+
 def statistic(X: Any, compute: Callable[[Parts], _T]) -> _T:
     """Compute something of the columns of `X`. Only where several entries stand for one element is `X` copied."""
     try:

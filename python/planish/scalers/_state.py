@@ -412,9 +412,11 @@ def _read_output(name: str, value: Any) -> Json:
     return config
 
 
+#: More columns than any table has; names are made of as many.
+_MOST_COLUMNS = 2**31 - 1
 #: What every estimator keeps, by scikit-learn's conventions; `_columns` are columns that are not the channels.
 COLUMNS: tuple[Value, ...] = (
-    whole("n_features_in_"),
+    whole("n_features_in_", 0, _MOST_COLUMNS),
     Value("feature_names_in_", _write_names, _read_names, needed=False),
     Value("_columns", _write_columns, _read_columns, field="columns", needed=False),
     Value(OUTPUT, lambda _, value: dict(value), _read_output, field="set_output", needed=False),

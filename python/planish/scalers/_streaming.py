@@ -185,7 +185,8 @@ def update_extrema(statistics: Any, X: Any, mask: Any) -> None:
 def known_extrema(samples: Any, low: NDArray[Any], high: NDArray[Any], channel_axis: Any) -> Extrema:
     """Make an `Extrema` of what was learnt of `samples` elements of each channel; NaN where there was no number."""
     count = np.where(np.isnan(low), 0, max(int(samples), 1))
-    bounds = np.stack([low.ravel(), high.ravel()], axis=1)
+    nothing = count == 0
+    bounds = np.stack([np.where(nothing, np.inf, low).ravel(), np.where(nothing, -np.inf, high).ravel()], axis=1)
     statistics = Extrema(channel_axis)
     statistics.__setstate__(
         {"version": 1, "shape": list(low.shape), "count": count.reshape(-1, 1).astype(np.uint64), "bounds": bounds}

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import TransformerMixin
 from sklearn.utils._set_output import _auto_wrap_is_configured, _get_container_adapter, _wrap_data_with_container
 from sklearn.utils.validation import _check_n_features, _get_feature_names, check_array, validate_data
 
 from planish._border import masked_like, quoted, unreadable, with_mask
+from planish.scalers._sparse import to_be_converted
 
 
 def checked(X: Any, **options: Any) -> Any:
@@ -24,6 +26,9 @@ def checked(X: Any, **options: Any) -> Any:
     X = with_mask(X)
     if isinstance(X, np.ma.MaskedArray):
         return masked_like(X, check_array(np.asarray(X.data), **options))
+    formats = options.get("accept_sparse")
+    if issparse(X) and formats and formats is not True and X.format not in np.atleast_1d(formats):
+        X = to_be_converted(X)
     with columns_named(X):
         return check_array(X, **options)
 

@@ -259,7 +259,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         """
         self._reset()
         self.partial_fit(X, y, *given(sample_weight), **given_as(mask=mask))
-        self._check_blocks(to_scale=False)
+        self._check_blocks(to_scale=self.with_std and np.max(self.n_samples_seen_) > 1)
         if self.n_blocks is not None and self.with_std and "_lacking" not in self.__dict__:
             lacking = np.flatnonzero(self._statistics._lacks()[0])
             if lacking.size:
@@ -394,7 +394,7 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
                 self._lacking = empty
 
     def _check_blocks(self, to_scale: bool = True) -> None:
-        """Refuse to scale by blocks too small for a variance; where it is not yet time `to_scale`, only empty ones."""
+        """Refuse to scale by blocks too small for a variance; where nothing is to be scaled yet, only empty ones."""
         if self.n_blocks is not None and "_lacking" in self.__dict__ and (to_scale or self._lacking):
             raise ValueError(
                 f"n_blocks={self.n_blocks} needs at least 2 numbers of every channel in each block, which takes "
