@@ -90,6 +90,23 @@ impl PyMoments {
     }
 }
 
+/// What each channel is divided by.
+fn scales(moments: &Moments) -> Result<Vec<f64>, Error> {
+    let (count, mean, mut var) = (moments.count()?, moments.mean()?, moments.var(0.0)?);
+    let others = count.into_iter().zip(mean);
+    var.iter_mut().zip(others).for_each(|(var, (count, mean))| *var = scale(count, mean, *var));
+    Ok(var)
+}
+
+/// The count of each channel: integers, unless there were weights.
+fn count_to_numpy<'py>(py: Python<'py>, moments: &Moments, shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    let count = moments.count().raise()?;
+    if moments.weighted {
+        return to_numpy(py, count, shape);
+    }
+    to_numpy(py, count.into_iter().map(|count| count as i64), shape)
+}
+
 /// The error for an array that cannot be taken in.
 fn refused(name: &str, dtype: DType, error: &Error) -> PyErr {
     match error {
@@ -400,12 +417,21 @@ impl PyMoments {
     /// Number of elements, or sum of their weights, of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let Some((shape, statistics)) = self.stream.snapshot()?.any() else { return to_numpy(py, [0_i64], &[]) };
-        let count = statistics.count().raise()?;
-        if statistics.weighted {
-            return to_numpy(py, count, &shape);
+        match self.stream.snapshot()?.any() {
+            Some((shape, statistics)) => count_to_numpy(py, &statistics, &shape),
+            None => to_numpy(py, [0_i64], &[]),
         }
-        to_numpy(py, count.into_iter().map(|count| count as i64), &shape)
+    }
+
+    /// Count, mean, variance and scale of each channel, all in one.
+    fn _finish<'py>(&self, py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 4]> {
+        let (shape, statistics) = self.stream.snapshot()?.seen()?;
+        Ok([
+            count_to_numpy(py, &statistics, &shape)?,
+            to_numpy(py, statistics.mean().raise()?, &shape)?,
+            to_numpy(py, statistics.var(self.ddof).raise()?, &shape)?,
+            to_numpy(py, scales(&statistics).raise()?, &shape)?,
+        ])
     }
 
     /// Mean of each channel.
@@ -433,12 +459,7 @@ impl PyMoments {
     /// What a scaler divides each channel by.
     #[getter]
     fn scale<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.values(py, |moments| {
-            let (count, mean, mut var) = (moments.count()?, moments.mean()?, moments.var(0.0)?);
-            let others = count.into_iter().zip(mean);
-            var.iter_mut().zip(others).for_each(|(var, (count, mean))| *var = scale(count, mean, *var));
-            Ok(var)
-        })
+        self.values(py, scales)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (Bound<'py, PyAny>, Bound<'py, PyDict>)>> {

@@ -343,13 +343,13 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         statistic(X, lambda matrix: statistics._update_sparse("Input X", matrix, sample_weight))
 
     def _learn(self, statistics: Moments | MedianOfMeans, samples: int, dtype: Any) -> None:
-        count = np.asarray(statistics.count)
+        count, mean, var, scale = statistics._finish()
         same = count.size > 0 and count.min() == count.max()
         used = self.with_mean or self.with_std
         self.n_samples_seen_ = count.flat[0] if same else count
-        self.mean_ = statistics.mean if used else LEFT_OUT
-        self.var_ = statistics.var if self.with_std else LEFT_OUT
-        self.scale_ = statistics.scale if self.with_std else LEFT_OUT
+        self.mean_ = mean if used else LEFT_OUT
+        self.var_ = var if self.with_std else LEFT_OUT
+        self.scale_ = scale if self.with_std else LEFT_OUT
         if self.n_blocks is not None:
             self._note_blocks()
 

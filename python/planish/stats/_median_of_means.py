@@ -411,6 +411,9 @@ class MedianOfMeans(_Noting):
         state = self._state
         return state.moments.count if state.channels is None else state.moments.count.sum(axis=0)
 
+    def _finish(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        return self.count, self.mean, self.var, self.scale
+
     @property
     def mean(self) -> NDArray[np.float64]:
         """Median over the blocks of the mean of each channel."""
