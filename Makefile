@@ -10,13 +10,14 @@ RUST := $(shell find src python/src -name '*.rs') Cargo.toml python/Cargo.toml C
 PARALLEL := -n auto --dist worksteal
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
-.PHONY: help environments environment demo test test-rust test-python test-levels test-oldest test-loaders lint bench bench-kernels format clean
+.PHONY: help environments environment demo test test-rust test-python test-levels test-oldest test-loaders check-targets lint bench bench-kernels format clean
 
 help:
 	@echo "make demo   the main job on real data"
 	@echo "make test   every test, of Rust and of Python, the numeric ones at each instruction-set level"
 	@echo "make test-oldest   those of Python that depend on other packages, with the oldest versions declared"
 	@echo "make test-loaders   those with PyTorch and Hugging Face's datasets, which it installs (several GB)"
+	@echo "make check-targets   whether the engine compiles for other machines (with rustup)"
 	@echo "make lint   formatting, clippy, ruff, mypy, stubs"
 	@echo "make bench  planish beside its peers and the machine's own limit"
 
@@ -80,6 +81,12 @@ test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
 test-loaders: $(VENV)/.build $(LOADERS)/.loaders-group
 	PYTHONPATH=$(abspath python) $(LOADERS)/bin/python -m pytest -q \
 		tests/border/test_loaders.py tests/border/test_docs.py tests/layers/test_layer_oracles.py
+
+# The engine for machines that are not at hand.
+TARGETS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-pc-windows-gnu
+check-targets:
+	rustup target add $(TARGETS)
+	set -e; for target in $(TARGETS); do cargo check --quiet --target $$target; done
 
 lint: $(VENV)/.build $(VENV)/.lint-group $(VENV)/.test-group
 	cargo fmt --check
