@@ -8,6 +8,8 @@ LOADERS := .venv-loaders
 BIN := $(VENV)/bin
 RUST := $(shell find src python/src -name '*.rs') Cargo.toml python/Cargo.toml Cargo.lock pyproject.toml
 PARALLEL := -n auto --dist worksteal
+# Options that select the tests of a mark, and the files that have any: the others need not be read.
+marked = -m $(1) $$(grep -rl 'mark\.$(1)' tests --include='test_*.py')
 MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin
 
 .PHONY: help environments environment demo test test-rust test-python test-levels test-oldest test-loaders check-targets lint bench bench-kernels format clean
@@ -72,10 +74,10 @@ test-python: $(VENV)/.build $(VENV)/.test-group
 # the same bits at each level is a test of its own.
 test-levels: $(VENV)/.build $(VENV)/.test-group
 	set -e; for level in $$($(BIN)/python -c "from planish._core import simd_levels; print(*simd_levels()[:-1])"); do \
-		echo "at the level $$level"; PLANISH_LEVEL=$$level $(BIN)/python -m pytest -q $(PARALLEL) -m numeric; done
+		echo "at the level $$level"; PLANISH_LEVEL=$$level $(BIN)/python -m pytest -q $(PARALLEL) $(call marked,numeric); done
 
 test-oldest: $(VENV)/.build $(OLDEST)/.oldest-group
-	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q $(PARALLEL) -m dependencies
+	PYTHONPATH=$(abspath python) $(OLDEST)/bin/python -m pytest -q $(PARALLEL) $(call marked,dependencies)
 
 # PIP_EXTRA_INDEX_URL may name an index that offers PyTorch's smaller build for CPUs.
 test-loaders: $(VENV)/.build $(LOADERS)/.loaders-group

@@ -21,8 +21,6 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-pytestmark = pytest.mark.numeric
-
 BASES = ["e", 2, 10, 3, 7.3, 0.5, 1.01]
 mpmath.mp.prec = 200
 
@@ -82,6 +80,7 @@ def all_exponents(dtype, seed=5):
     return np.concatenate([x, 1 + rng.normal(0, 0.05, 300), rng.uniform(0.5, 2, 300)]).astype(dtype)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("log1p", [False, True])
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -100,6 +99,7 @@ def test_digits(dtype, base, log1p):
         assert (distances > 0.5).mean() <= share
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("log1p", [False, True])
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -121,6 +121,7 @@ def test_digits_of_the_inverse(dtype, base, log1p):
             assert (distances > 0.5).sum() <= max(1, share * len(distances))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_offsets_that_cancel_the_logarithm(dtype):
     rng = np.random.default_rng(7)
@@ -133,6 +134,7 @@ def test_offsets_that_cancel_the_logarithm(dtype):
     assert (ulps(y, expected, dtype) <= 0.5 + np.array(lost)).all()
 
 
+@pytest.mark.numeric
 def test_zero_keeps_its_sign():
     for scaler in (LogScaler(log1p=True), LogScaler(10, scale=2, log1p=True)):
         for dtype in FLOATS:
@@ -141,6 +143,7 @@ def test_zero_keeps_its_sign():
                 np.testing.assert_array_equal(np.signbit(y), [[False, True]])
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("log1p", [False, True])
 @pytest.mark.parametrize("dtype", [*FLOATS, np.dtype("u1"), np.dtype("i4")], ids=str)
 def test_the_same_bits_in_every_order(dtype, log1p):
@@ -172,6 +175,7 @@ def test_masked_arrays():
         LogScaler().transform(np.ma.masked_equal([[-999.0, -1.0]], -999.0))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u4", "i8"])
 def test_integers_give_float64(dtype):
     x = np.arange(1, 128).astype(dtype)[:, None]
@@ -181,6 +185,7 @@ def test_integers_give_float64(dtype):
     assert LogScaler(dtype="float32").transform(x).dtype == np.float32
 
 
+@pytest.mark.numeric
 def test_powers_are_exact():
     powers = np.arange(-300, 301)
     np.testing.assert_array_equal(LogScaler(2).transform(2.0 ** powers[:, None])[:, 0], powers)
@@ -190,12 +195,14 @@ def test_powers_are_exact():
     np.testing.assert_array_equal(LogScaler(2).inverse_transform([[10.0]]), [[1024.0]])
 
 
+@pytest.mark.numeric
 def test_small_counts_keep_their_digits():
     x = np.array([[0.0, 1e-20, 1e-300]])
     np.testing.assert_array_equal(LogScaler(log1p=True).transform(x), x)
     np.testing.assert_array_equal(LogScaler(log1p=True).inverse_transform(x), x)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("log1p", [False, True])
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -212,11 +219,13 @@ def test_inverse(dtype, base, log1p):
     np.testing.assert_allclose(np.float64(rounded), expected, rtol=float(ml_dtypes.finfo(dtype).eps), atol=tiny)
 
 
+@pytest.mark.numeric
 def test_infinite_where_it_is_too_large():
     assert LogScaler().inverse_transform([[1000.0]]).item() == np.inf
     assert LogScaler().inverse_transform(np.float16([[12.0]])).item() == np.inf
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("channel_axis", [-1, 1, -3, (1, 3), None, ()])
 def test_channels(channel_axis):
     x = np.random.default_rng(2).random((3, 4, 5, 6)) + 0.1
@@ -237,6 +246,7 @@ def test_channels(channel_axis):
 # --- arrays ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.numeric
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_any_array(data):
@@ -262,6 +272,7 @@ def test_any_array(data):
     assert scaler.inverse_transform(y, out=out).tobytes() == scaler.inverse_transform(y).tobytes()
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("shape", [(150_000, 3), (3, 150_000), (2, 400, 400), (5, 400, 130, 3), (400_000, 1)])
 @pytest.mark.parametrize("order", "CF")
@@ -326,6 +337,7 @@ def test_memory_is_that_of_the_result():
 # --- what has no logarithm -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("shape", [(6, 4), (60_000, 4), (2, 300, 500, 3)])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u1", "bool"])
 @pytest.mark.parametrize("log1p", [False, True])
@@ -356,6 +368,7 @@ def test_invalid_values(dtype, shape, log1p):
         np.testing.assert_allclose(y, expected, rtol=1e-3)
 
 
+@pytest.mark.numeric
 def test_the_limits():
     x = np.array([[5e-324, np.nextafter(0, -1), -0.0, -5.0]])
     assert np.isnan(LogScaler(invalid="nan").transform(x)).tolist() == [[False, True, True, True]]
@@ -363,6 +376,7 @@ def test_the_limits():
     assert np.isnan(LogScaler(invalid="nan", log1p=True).transform(x)).tolist() == [[False, True, True, True]]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("invalid", ["error", "nan"])
 @pytest.mark.parametrize("size", [10, 100_000])
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])

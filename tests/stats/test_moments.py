@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from planish.stats import Moments
 from reference import exact, reduced_axes, two_pass
 
-pytestmark = pytest.mark.numeric
-
 EPS = np.finfo(np.float64).eps
 
 
@@ -26,6 +24,7 @@ def assert_moments(moments, x, channel_axis):
     assert np.shape(moments.mean) == count.shape
 
 
+@pytest.mark.numeric
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_any_array_any_channels(data):
@@ -36,6 +35,7 @@ def test_any_array_any_channels(data):
     assert x.tobytes() == before
 
 
+@pytest.mark.numeric
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_weights(data):
@@ -58,6 +58,7 @@ def test_any_weights(data):
     np.testing.assert_allclose(moments.var, var, rtol=1e-11, atol=(64 * EPS * size) ** 2)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(
     ("shape", "channel_axis"),
@@ -83,12 +84,14 @@ def test_usual_shapes(dtype, shape, channel_axis):
     assert_moments(Moments(channel_axis).update(flipped), x, channel_axis)
 
 
+@pytest.mark.numeric
 def test_hundred_thousand_channels():
     x = np.random.default_rng(0).normal(size=(7, 100_000)).astype(np.float32)
     assert_moments(Moments().update(x), x, -1)
     assert_moments(Moments(0).update(x.T.copy()), x.T, 0)
 
 
+@pytest.mark.numeric
 def test_ten_million_rows_of_three():
     x = np.tile(np.array([[1, 2, 250], [3, 2, 255]], np.uint8), (5_000_000, 1))
     moments = Moments().update(x)
@@ -97,6 +100,7 @@ def test_ten_million_rows_of_three():
     np.testing.assert_array_equal(moments.var, [1, 0, 6.25])
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("offset", [0.0, 1e5, 1e12, -1e12])
 @pytest.mark.parametrize("axis_order", ["C", "F"])
 def test_exact_rational_reference(offset, axis_order):
@@ -124,6 +128,7 @@ def test_a_hundred_thousand_batches_lose_nothing(offset):
         assert abs(float(moments.var) - var) <= 4 * EPS * var
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "?"])
 def test_integers_are_exact_and_split_as_you_like(dtype):
     rng = np.random.default_rng(6)
@@ -139,6 +144,7 @@ def test_integers_are_exact_and_split_as_you_like(dtype):
         assert abs(float(whole.var[channel]) - var) <= EPS * var
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("layout", ["C", "F", "nchw", "gather"])
 def test_threads_change_no_bit(layout):
     x = np.random.default_rng(7).normal(size=(2000, 257)).astype(np.float32)
@@ -157,6 +163,7 @@ def test_threads_change_no_bit(layout):
     assert all(result == results[0] for result in results)
 
 
+@pytest.mark.numeric
 def test_simd_levels_change_no_bit():
     from planish._core import simd_level
 
@@ -174,6 +181,7 @@ def test_simd_levels_change_no_bit():
     assert all(result == results[0] for result in results)
 
 
+@pytest.mark.numeric
 def test_nan_is_skipped_and_all_nan_is_nan():
     x = np.array([[1.0, np.nan, np.nan], [2.0, 5.0, np.nan]])
     moments = Moments().update(x)
@@ -183,6 +191,7 @@ def test_nan_is_skipped_and_all_nan_is_nan():
     np.testing.assert_array_equal(Moments(ddof=1).update(x).var, [0.5, np.nan, np.nan])
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_infinity_is_refused_and_nothing_changes(dtype, value):
@@ -198,6 +207,7 @@ def test_infinity_is_refused_and_nothing_changes(dtype, value):
     assert pickle.dumps(moments) == before
 
 
+@pytest.mark.numeric
 def test_empty_arrays_and_the_identity():
     some = Moments().update(np.arange(6.0).reshape(2, 3))
     assert (Moments() + some) == some == (some + Moments())
@@ -210,6 +220,7 @@ def test_empty_arrays_and_the_identity():
     assert np.isnan(Moments(None).update(np.empty((0, 4))).mean)
 
 
+@pytest.mark.numeric
 def test_scalars_for_one_channel():
     moments = Moments(None).update(np.arange(5))
     assert isinstance(moments.mean, np.float64)
@@ -247,6 +258,7 @@ def test_pickle_goes_on_where_it_was():
             Moments().__setstate__(bad)
 
 
+@pytest.mark.numeric
 def test_from_stats_goes_on():
     x, y = np.random.default_rng(2).normal(size=(2, 40, 3))
     known = Moments.from_stats(40, x.mean(0), x.var(0))
@@ -257,6 +269,7 @@ def test_from_stats_goes_on():
             Moments.from_stats(*bad)
 
 
+@pytest.mark.numeric
 def test_lists_and_array_likes():
     class Like:
         def __array__(self, dtype=None, copy=None):
@@ -331,6 +344,7 @@ def test_wrong_weights(weights, error):
     assert moments == Moments()
 
 
+@pytest.mark.numeric
 def test_weights_need_a_sample_axis():
     with pytest.raises(ValueError, match="axis 0, which channel_axis keeps"):
         Moments(0).update(np.ones((4, 2)), np.ones(4))
