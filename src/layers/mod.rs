@@ -424,8 +424,8 @@ fn moments<T: LayerElement>(x: View<'_, T>, kept: &[bool], threads: usize) -> Re
         Error::Infinite => Moments::of(Finite(x), kept, threads),
         error => Err(error),
     });
-    let len = groups(x.shape(), kept);
-    let cells = x.shape().iter().product::<usize>() / len.max(1);
+    let cells = groups(x.shape(), kept);
+    let len = x.shape().iter().product::<usize>() / cells.max(1);
     let unknown = Mean { value: f64::NAN, rest: 0.0 };
     let moments = match moments {
         Ok(moments) => moments,

@@ -117,3 +117,18 @@ def test_replaced_attributes_are_used():
     theirs.scale_ = theirs.scale_ * 2
     ours = planish.MinMaxScaler.from_sklearn(theirs)
     assert_equal(ours.transform(MORE), theirs.transform(MORE))
+
+
+@pytest.mark.parametrize("name", ["MinMaxScaler", "MaxAbsScaler"])
+def test_columns_without_numbers_can_be_saved(name):
+    x = np.array([[1.0, np.nan], [2.0, np.nan]])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        theirs = getattr(sklearn.preprocessing, name)().fit(x)
+    ours = getattr(planish, name).from_sklearn(theirs)
+    more = np.array([[4.0, 3.0]])
+    for scaler in (planish.loads(planish.dumps(ours)), pickle.loads(pickle.dumps(ours))):
+        np.testing.assert_array_equal(scaler.transform(x), ours.transform(x))
+        expected = getattr(planish, name)().fit(np.concatenate([x, more]))
+        np.testing.assert_array_equal(scaler.partial_fit(more).transform(more), expected.transform(more))
+        planish.loads(planish.dumps(scaler + scaler))

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import scipy.sparse
-from planish import MaxAbsScaler, Normalizer, RobustScaler, StandardScaler, _core, layers, normalize
+from planish import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler, _core, layers, normalize
 from planish.layers import BatchNorm, batch_norm
 
 pytestmark = pytest.mark.numeric
@@ -204,3 +204,20 @@ def test_units_of_scales_and_integers_of_64_bits(divide):
     x = np.array([[2**62 + 1], [2**62 + 3], [-(2**62) - 1]])
     y = _core.affine(x, np.array([2.0**62]), np.array([2.0]), None, divide, -1)
     assert y[:2, 0].tolist() == ([0.5, 1.5] if divide else [2.0, 6.0])
+
+
+def test_results_beyond_floats_have_the_right_sign():
+    wide = MinMaxScaler.from_stats([0.1], [2.9], feature_range=(-1e60, 1e60))
+    narrow = MinMaxScaler.from_stats([0.1], [2.9], feature_range=(-1e60, 1e60), dtype="float32")
+    x = np.array([[0.1], [1.4], [1.5], [1.6], [2.9]], np.float32)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(narrow.transform(x), wide.transform(x.astype(np.float64)).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_layers_without_beta_keep_the_sign_of_zero(dtype, layout):
+    x = np.asarray(np.array([[-0.0, 1.0, 0.0] * 8] * 3), dtype, order=layout)
+    for weight in (None, np.ones(24)):
+        y = layers.rms_norm(x, weight)
+        assert (np.signbit(y.astype(np.float64)) == np.signbit(x.astype(np.float64))).all()

@@ -589,3 +589,14 @@ def expected_failures(scaler):
 )
 def test_check_estimator(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("n_blocks", [3, 4, 5, 10])
+def test_too_few_rows_are_an_error_of_fit(n_blocks):
+    x = np.random.default_rng(0).normal(50, 9, size=(2 * n_blocks, 2))
+    assert (StandardScaler(n_blocks=n_blocks).fit(x).scale_ != 1).all()
+    for rows in range(2, n_blocks + n_blocks // 2):
+        with pytest.raises(ValueError, match=f"takes {2 * n_blocks} rows"):
+            StandardScaler(n_blocks=n_blocks).fit(x[:rows])
+    # What is not scaled needs no variance.
+    assert np.isfinite(StandardScaler(n_blocks=n_blocks, with_std=False).fit(x[:n_blocks]).mean_).all()
