@@ -36,8 +36,8 @@ fn parameter(
 
 /// The dtype of the result: what `dtype` says, else that of a floating-point input, else float64.
 pub fn result_dtype(dtype: Option<&Bound<'_, PyAny>>, x: DType) -> PyResult<DType> {
-    let Some(dtype) = dtype else {
-        return Ok(if x.is_float() { x } else { DType::F64 });
+    let Some(dtype) = dtype.filter(|dtype| !dtype.is_none()) else {
+        return Ok(x.of_results());
     };
     // NumPy knows the name from the moment on that ml_dtypes is loaded.
     if dtype.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(|name| name == "bfloat16")) {

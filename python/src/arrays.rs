@@ -204,7 +204,7 @@ fn contiguous(values: &Bound<'_, PyAny>) -> Option<Result<Doubles, Error>> {
 /// Real numbers as doubles, with their shape.
 pub fn doubles(values: &Bound<'_, PyAny>, name: &str) -> PyResult<Doubles> {
     if let Some(found) = contiguous(values) {
-        return Ok(found.raise()?);
+        return found.raise();
     }
     let numpy = values.py().import(intern!(values.py(), "numpy"))?;
     let array = conversions(values.py())?.call_method1(intern!(values.py(), "as_array"), (name, values))?;

@@ -83,7 +83,7 @@ impl<'py> Pictures<'py> {
     /// Shape of all of them as one array.
     fn shape(&self) -> PyResult<Vec<usize>> {
         let listed = self.listed.then_some(self.arrays.len());
-        Ok(memory::collect(listed.into_iter().chain(self.first()?.shape.iter().copied())).raise()?)
+        memory::collect(listed.into_iter().chain(self.first()?.shape.iter().copied())).raise()
     }
 }
 
@@ -113,9 +113,7 @@ fn pictures<'a>(x: &'a Pictures<'_>, out: &'a Array<'_>, apart: bool) -> PyResul
                 one(unsafe { View::new(start.cast_const(), shape, strides) }, index)
             }))
         }
-        [only] if !x.listed => {
-            Ok(memory::collect([Picture { x: only.view::<()>(), out: out.view_mut::<()>() }]).raise()?)
-        }
+        [only] if !x.listed => memory::collect([Picture { x: only.view::<()>(), out: out.view_mut::<()>() }]).raise(),
         several => collect_all(several.iter().enumerate().map(|(index, x)| one(x.view::<()>(), index))),
     }
 }

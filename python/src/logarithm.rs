@@ -21,7 +21,7 @@ pyo3::create_exception!(planish._core, DomainError, PyValueError, "Numbers outsi
 /// Offset or scale: one for all channels, or as many as there are channels.
 fn parameter(values: &Bound<'_, PyAny>, name: &str, shape: &[usize]) -> PyResult<Vec<f64>> {
     if let Ok(number) = values.cast_exact::<PyFloat>() {
-        return Ok(memory::collect([number.value()]).raise()?);
+        return memory::collect([number.value()]).raise();
     }
     let (given, values) = doubles(values, name)?;
     if given.is_empty() || given == shape {

@@ -55,7 +55,7 @@ impl<'py> FromPyObject<'_, 'py> for Matrix<'py> {
 /// The elements of a contiguous array. `T` must be the type of its dtype.
 fn slice<'a, T>(array: &'a Array<'_>) -> &'a [T] {
     debug_assert_eq!(size_of::<T>(), array.dtype.size());
-    if array.len() == 0 {
+    if array.is_empty() {
         return &[];
     }
     // SAFETY: `extract` has seen that the array is contiguous and aligned; NumPy vouches for its memory, and the array
@@ -142,7 +142,7 @@ impl<'py> Entries<'py> {
 
     /// `T` must be the type of the dtype.
     fn slice<T>(&mut self) -> &mut [T] {
-        if self.0.len() == 0 {
+        if self.0.is_empty() {
             return &mut [];
         }
         // SAFETY: the array was just made, contiguous and of this dtype, and is known to no one else; `&mut self` lends

@@ -265,7 +265,7 @@ pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_
     let table = table.as_array();
     let mut values = table.iter().copied();
     let row = |_| std::array::from_fn(|_| values.next().unwrap_or_default());
-    Ok(memory::collect((0..table.len() / N).map(row)).raise()?)
+    memory::collect((0..table.len() / N).map(row)).raise()
 }
 
 /// The samples of an array, along its first axis, by the code of their group.

@@ -426,7 +426,8 @@ fn infinity_is_reported_wherever_it_hides() {
         for at in [0, len / 2, len - 1] {
             let mut x = vec![f32::NAN; len];
             x[at] = f32::NEG_INFINITY;
-            let parameters = Parameters::new(vec![1.0], vec![2.0], vec![NO_OFFSET]).expect("memory");
+            let mut parameters = Parameters::new(vec![1.0], vec![2.0], vec![NO_OFFSET]).expect("memory");
+            parameters.prepare(false);
             let mut y = vec![0f64; len];
             assert!(parameters.map(Rows::flat(&x, 1), RowsMut::flat(&mut y, 1), Form::Scaled, false));
             assert_eq!(y[at], f64::NEG_INFINITY);
