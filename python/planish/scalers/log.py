@@ -185,7 +185,8 @@ class LogScaler(ArrayTransformer, contains=True):
             that has no logarithm; or if `out` does not fit, is read-only or overlaps `X`. After such numbers, `out` is
             unspecified unless it is `X`, which then is unchanged.
         """
-        result = self._mapped(self._validate(X, reset=False, formats=()), copy, out, False)
+        array = X if self._is_usual(X) else self._validate(X, reset=False, formats=())
+        result = self._mapped(array, copy, out, False)
         return result if out is not None else self._given_back(result, X)
 
     @overload
