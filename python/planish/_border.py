@@ -346,7 +346,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *read: NDA
             raise ValueError("several elements of out lie in the same memory")
         reach += step * (length - 1)
     for array in read:
-        if not is_same(out, array) and _overlap(out, array):
+        if not is_same(out, array) and overlap(out, array):
             raise ValueError("out overlaps the input X and is not X itself; pass X, or memory of its own")
 
 
@@ -367,7 +367,8 @@ def is_same(out: NDArray[Any], X: NDArray[Any]) -> bool:
     )
 
 
-def _overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+def overlap(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Tell whether arrays share an element; those whose strides make that hard to tell do."""
     try:
         return bool(np.shares_memory(a, b, max_work=100_000))  # type: ignore[arg-type]
     except (np.exceptions.TooHardError, RuntimeError):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
-from planish._border import as_array, floats
+from planish._border import as_array, floats, overlap
 from planish.layers._axes import (
     Form,
     Parameter,
@@ -415,16 +415,8 @@ def check_apart(mean: Any, var: Any, **others: Any) -> None:
         if isinstance(other, np.ndarray):
             pairs += [(name, mean, "running_mean", other), (name, var, "running_var", other)]
     for name, first, running, second in pairs:
-        if _overlap(first, second):
+        if overlap(first, second):
             raise ValueError(f"{name} overlaps {running}, which training changes in place; give each memory of its own")
-
-
-def _overlap(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    """Tell whether arrays share an element; those whose strides make that hard to tell do."""
-    try:
-        return bool(np.shares_memory(first, second, max_work=100_000))  # type: ignore[arg-type]
-    except (np.exceptions.TooHardError, RuntimeError):
-        return True
 
 
 def move(running: Any, batch_value: Any, momentum: float) -> None:
