@@ -68,6 +68,14 @@ impl<const N: usize> Default for Place<N> {
     }
 }
 
+impl<const N: usize> Place<N> {
+    /// The same place in a part of the array that lies `offset` bytes on and has the channels from `channel` on.
+    pub fn moved(self, offset: [isize; N], channel: isize) -> Self {
+        let offset = std::array::from_fn(|k| self.offset[k] + offset[k]);
+        Self { offset, channel: self.channel + channel, ..self }
+    }
+}
+
 /// Elements of one channel below which a loop over them alone is not worth its start.
 const SHORT: usize = 512;
 /// Most columns that short axes are drawn into.
@@ -93,7 +101,42 @@ impl<const N: usize> Plan<N> {
         sizes: [usize; N],
         unit_elements: usize,
     ) -> Result<Self, Error> {
-        let mut plan = Self {
+        let mut plan = Self::empty(shape, kept);
+        let (axes, start) = ordered(shape, Roles { kept, own: None }, strides)?;
+        plan.start = start;
+        plan.choose_block(&axes, sizes)?;
+        plan.unit_rows = plan.rows_for(unit_elements);
+        Ok(plan)
+    }
+
+    /// Plan a walk in which each index of the first axis, which is not kept, is a row: of all other axes.
+    pub fn of_samples(
+        shape: &[usize],
+        kept: &[bool],
+        strides: [&[isize]; N],
+        unit_elements: usize,
+    ) -> Result<Self, Error> {
+        let mut plan = Self::empty(shape, kept);
+        let ((samples, shape), kept) = match (shape.split_first(), kept) {
+            (Some(first), [false, kept @ ..]) => (first, kept),
+            _ => return Ok(plan),
+        };
+        let steps = strides.map(|strides| strides.first().copied().unwrap_or(0));
+        plan.rows = Axis { len: *samples, stride: steps, ..Axis::ONE };
+        let (axes, start) =
+            ordered(shape, Roles { kept, own: None }, strides.map(|strides| strides.get(1..).unwrap_or_default()))?;
+        plan.start = start;
+        plan.width = shape.iter().product();
+        plan.block = plan.width;
+        plan.cols = memory::collect(axes.into_iter().rev())?;
+        plan.number_columns()?;
+        plan.unit_rows = (unit_elements / plan.width.max(1)).clamp(1, (*samples).max(1));
+        Ok(plan)
+    }
+
+    /// Of an array of this shape, to be filled in.
+    fn empty(shape: &[usize], kept: &[bool]) -> Self {
+        Self {
             channels: shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product(),
             elements: shape.iter().product(),
             rows: Axis::ONE,
@@ -105,12 +148,7 @@ impl<const N: usize> Plan<N> {
             width: 1,
             unit_rows: 1,
             start: Position::ZERO,
-        };
-        let (axes, start) = ordered(shape, Roles { kept, own: None }, strides)?;
-        plan.start = start;
-        plan.choose_block(&axes, sizes)?;
-        plan.unit_rows = plan.rows_for(unit_elements);
-        Ok(plan)
+        }
     }
 
     /// Split the axes into columns, rows and the outer rest.
@@ -145,6 +183,11 @@ impl<const N: usize> Plan<N> {
                 (false, true) => {}
             }
         }
+        self.number_columns()
+    }
+
+    /// Find the channel of each column of a block.
+    fn number_columns(&mut self) -> Result<(), Error> {
         self.channel_of = memory::filled(0, 1)?;
         for axis in &self.cols {
             let len = if self.cols.len() == 1 { self.block.min(axis.len) } else { axis.len };
@@ -313,6 +356,16 @@ mod tests {
             let kept: Vec<_> = axes.iter().map(|a| a.1).collect();
             let strides: Vec<_> = axes.iter().map(|a| a.2 * 4).collect();
             let plan = Plan::new(&shape, &kept, [&strides], [4], unit).unwrap();
+            prop_assert_eq!(visits(&plan), expected(&shape, &kept, &strides));
+        }
+
+        #[test]
+        fn visits_every_element_of_samples_once(axes in prop::collection::vec(axis(), 1..5), unit in 1usize..3000) {
+            let shape: Vec<_> = axes.iter().map(|a| a.0).collect();
+            prop_assume!(shape.iter().product::<usize>() < 60_000);
+            let kept: Vec<_> = axes.iter().enumerate().map(|(i, a)| i > 0 && a.1).collect();
+            let strides: Vec<_> = axes.iter().map(|a| a.2 * 4).collect();
+            let plan = Plan::of_samples(&shape, &kept, [&strides], unit).unwrap();
             prop_assert_eq!(visits(&plan), expected(&shape, &kept, &strides));
         }
 

@@ -236,7 +236,24 @@ impl<T, const U: usize> GroupMut<'_, T, U> {
     }
 }
 
+impl Rows<'_, ()> {
+    /// The `count` rows from `first` on, of elements of `size` bytes.
+    pub fn part(self, first: usize, count: usize, size: usize) -> Self {
+        assert!(first + count <= self.count);
+        let start = self.start.wrapping_byte_add(first * self.stride * size);
+        Self { start, count, tail: 0, ..self }
+    }
+}
+
 impl RowsMut<'_, ()> {
+    /// The `count` rows from `first` on, of elements of `size` bytes.
+    pub fn part(&mut self, first: usize, count: usize, size: usize) -> RowsMut<'_, ()> {
+        assert!(first + count <= self.count);
+        let start = self.start.wrapping_byte_add(first * self.stride * size);
+        // SAFETY: rows of those that `new` was promised; `&mut self` lends each once.
+        unsafe { RowsMut::new(start, count, self.stride, self.width, 0) }
+    }
+
     /// Rows of nothing, as the output of kernels that write none.
     pub fn none<T>(rows: &Rows<'_, T>) -> Self {
         let start = std::ptr::dangling_mut();

@@ -8,18 +8,17 @@ __all__ = [
     "DomainError",
     "DuplicateEntriesError",
     "Extrema",
+    "Map",
     "Moments",
+    "Prepared",
     "Quantiles",
     "accepts",
-    "affine",
     "channel_shape",
     "check_dtype",
     "check_num_threads",
     "get_num_threads",
     "layer",
     "layer_gradient",
-    "logarithm",
-    "normalize",
     "normalize_images",
     "norms",
     "quantiles",
@@ -36,6 +35,56 @@ _Matrix = tuple[NDArray[Any], NDArray[Any], NDArray[Any], int, bool]
 
 class DomainError(ValueError): ...
 class DuplicateEntriesError(ValueError): ...
+
+@final
+class Map:
+    @staticmethod
+    def affine(
+        shift: ArrayLike | None,
+        scale: ArrayLike | None,
+        offset: ArrayLike | None,
+        divide: bool,
+        channel_axis: int | tuple[int, ...] | None,
+        dtype: DTypeLike | None = None,
+        clip: tuple[float, float] | None = None,
+        scale_rest: ArrayLike | None = None,
+        narrow: ArrayLike | None = None,
+    ) -> Map: ...
+    @staticmethod
+    def logarithm(
+        base: float | None,
+        offset: ArrayLike,
+        scale: ArrayLike,
+        one_plus: bool,
+        inverse: bool,
+        channel_axis: int | tuple[int, ...] | None,
+        dtype: DTypeLike | None = None,
+        allow_outside: bool = False,
+    ) -> Map: ...
+    @staticmethod
+    def normalize(
+        norm: str, along: int | tuple[int, ...] | None, tiny: float, dtype: DTypeLike | None = None
+    ) -> Map: ...
+    def __call__(
+        self,
+        x: ArrayLike,
+        out: NDArray[Any] | None = None,
+        copy: bool = True,
+        allow_infinity: bool = False,
+        codes: NDArray[np.uint32] | None = None,
+    ) -> NDArray[Any]: ...
+    def prepared(self, attributes: dict[str, Any], names: Sequence[str]) -> Prepared | None: ...
+
+@final
+class Prepared:
+    def __call__(
+        self,
+        attributes: dict[str, Any],
+        x: object,
+        copy: bool | None,
+        out: NDArray[Any] | None,
+        config: dict[str, Any],
+    ) -> NDArray[Any] | None: ...
 
 @final
 class Moments:
@@ -176,47 +225,9 @@ def layer_gradient(
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]: ...
 def accepts(x: object) -> bool: ...
-def affine(
-    x: ArrayLike,
-    shift: ArrayLike | None,
-    scale: ArrayLike | None,
-    offset: ArrayLike | None,
-    divide: bool,
-    channel_axis: int | tuple[int, ...] | None,
-    dtype: DTypeLike | None = None,
-    out: NDArray[Any] | None = None,
-    copy: bool = True,
-    allow_infinity: bool = False,
-    clip: tuple[float, float] | None = None,
-    scale_rest: ArrayLike | None = None,
-    narrow: ArrayLike | None = None,
-) -> NDArray[Any]: ...
 def channel_shape(shape: Sequence[int], channel_axis: int | tuple[int, ...] | None) -> tuple[int, ...]: ...
-def logarithm(
-    x: ArrayLike,
-    base: float | None,
-    offset: ArrayLike,
-    scale: ArrayLike,
-    one_plus: bool,
-    inverse: bool,
-    channel_axis: int | tuple[int, ...] | None,
-    dtype: DTypeLike | None = None,
-    out: NDArray[Any] | None = None,
-    copy: bool = True,
-    allow_infinity: bool = False,
-    allow_outside: bool = False,
-) -> NDArray[Any]: ...
 def check_dtype(dtype: DTypeLike) -> None: ...
 def range_maps(low: ArrayLike, high: ArrayLike, constant: ArrayLike, a: float, b: float) -> list[Any]: ...
-def normalize(
-    x: NDArray[Any],
-    norm: str,
-    along: int | tuple[int, ...] | None,
-    tiny: float,
-    dtype: DTypeLike | None = None,
-    out: NDArray[Any] | None = None,
-    copy: bool = True,
-) -> NDArray[Any]: ...
 def normalize_images(
     images: ArrayLike | Sequence[ArrayLike],
     mean: ArrayLike,

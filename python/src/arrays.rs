@@ -74,10 +74,15 @@ impl<'py> Array<'py> {
             let dtype = quoted(&descr.str()?.to_string());
             return Err(PyTypeError::new_err(format!("{name} has dtype {dtype}; accepted are {ACCEPTED}")));
         };
+        Self::of(&array, dtype)
+    }
+
+    /// Of an array that has this dtype.
+    pub fn of(array: &Bound<'py, PyUntypedArray>, dtype: DType) -> PyResult<Self> {
         // SAFETY: `array` is a NumPy array, which is alive.
         let start = unsafe { (*array.as_array_ptr()).fields.data.cast() };
         let lies = Described::new(dtype, array.shape(), array.strides(), start).raise()?;
-        Ok(Self { object: array, lies })
+        Ok(Self { object: array.clone(), lies })
     }
 
     /// Where the part at `index` of the first axis begins, and its shape and strides.

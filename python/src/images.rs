@@ -1,9 +1,9 @@
 //! Pictures for Python: from pixels to network input.
 
-use super::affine::result_dtype;
 use super::arrays::{Array, DType, doubles, tuple, with_float};
 use super::axes::ChannelAxes;
 use super::errors::{Raise, collect_all};
+use super::maps::result_dtype;
 use super::results::empty;
 use super::threads;
 use planish::error::Error;

@@ -1,9 +1,9 @@
 //! Normalisation layers for Python.
 
-use super::affine::target;
 use super::arrays::{Array, doubles, dtype_of, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{Raise, instead, quoted};
+use super::maps::target;
 use super::results::{empty_like, to_numpy};
 use super::threads;
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};

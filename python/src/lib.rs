@@ -5,8 +5,8 @@
 //! | `arrays` | NumPy arrays as views; dtypes to element types; overlaps |
 //! | `results` | new NumPy arrays |
 //! | `axes` | `channel_axis` to kept axes |
-//! | `affine`, `normalize` | the maps |
-//! | `logarithm` | logarithms and powers |
+//! | `maps`, `prepared` | the maps, made once and called often |
+//! | `ranges`, `norms` | parameters of maps of ranges; lengths of vectors |
 //! | `images` | pictures to network input |
 //! | `layers` | normalisation layers and their gradients |
 //! | `quantiles` | exact quantiles |
@@ -18,17 +18,18 @@
 // Callers' data decide indices here: each one is checked, or says why it cannot be out of range.
 #![warn(clippy::indexing_slicing)]
 
-mod affine;
 mod arrays;
 mod axes;
 mod errors;
 mod extrema;
 mod images;
 mod layers;
-mod logarithm;
+mod maps;
 mod moments;
-mod normalize;
+mod norms;
+mod prepared;
 mod quantiles;
+mod ranges;
 mod results;
 mod sketches;
 mod sparse;
@@ -48,8 +49,6 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::affine::{affine, check_dtype, range_maps};
-    #[pymodule_export]
     use super::arrays::accepts;
     #[pymodule_export]
     use super::axes::channel_shape;
@@ -62,13 +61,17 @@ mod _core {
     #[pymodule_export]
     use super::layers::{layer, layer_gradient};
     #[pymodule_export]
-    use super::logarithm::{DomainError, logarithm};
+    use super::maps::{DomainError, PyMap, check_dtype};
     #[pymodule_export]
     use super::moments::PyMoments;
     #[pymodule_export]
-    use super::normalize::{normalize, norms};
+    use super::norms::norms;
+    #[pymodule_export]
+    use super::prepared::Prepared;
     #[pymodule_export]
     use super::quantiles::quantiles;
+    #[pymodule_export]
+    use super::ranges::range_maps;
     #[pymodule_export]
     use super::sketches::PyQuantiles;
     #[pymodule_export]

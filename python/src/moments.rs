@@ -423,11 +423,13 @@ impl PyMoments {
         }
     }
 
-    /// Count, mean, variance and scale of each channel, all in one.
+    /// Count, mean, variance and scale of each channel, all in one; a single count where it is that of all channels.
     fn _finish<'py>(&self, py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 4]> {
         let (shape, statistics) = self.stream.snapshot()?.seen()?;
+        let counts = statistics.count().raise()?;
+        let same = counts.iter().all(|count| Some(count) == counts.first()) && !counts.is_empty();
         Ok([
-            count_to_numpy(py, &statistics, &shape)?,
+            count_to_numpy(py, &statistics, if same { &[] } else { &shape })?,
             to_numpy(py, statistics.mean().raise()?, &shape)?,
             to_numpy(py, statistics.var(self.ddof).raise()?, &shape)?,
             to_numpy(py, scales(&statistics).raise()?, &shape)?,

@@ -2,7 +2,7 @@
 
 use super::arrays::{Array, DType, doubles};
 use super::errors::{infinite, to_python};
-use super::normalize::NormName;
+use super::norms::NormName;
 use super::quantiles::{check_q, table};
 use super::results::empty_like;
 use super::threads;

@@ -268,6 +268,25 @@ pub fn rows<T: numpy::Element + Copy + Default, const N: usize>(table: &Bound<'_
     memory::collect((0..table.len() / N).map(row)).raise()
 }
 
+/// The groups of the samples of `x`, the argument `name`, along its first axis, which is not kept: all below `count`.
+pub fn codes_of<'a>(
+    codes: &'a PyReadonlyArray1<'_, u32>,
+    x: &Array<'_>,
+    name: &str,
+    count: usize,
+    kept: &[bool],
+) -> PyResult<&'a [u32]> {
+    let codes = codes
+        .as_slice()
+        .ok()
+        .filter(|codes| x.shape.first() == Some(&codes.len()) && codes.iter().all(|code| (*code as usize) < count));
+    codes.filter(|_| kept.first() == Some(&false)).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "one code below {count} for each sample of {name} is accepted, and channels along other axes"
+        ))
+    })
+}
+
 /// The samples of an array, along its first axis, by the code of their group.
 pub struct Groups<'py> {
     /// The array.
@@ -290,14 +309,7 @@ impl<'py> Groups<'py> {
         let x = Array::new(x, name)?;
         let kept = axes.kept(x.shape.len())?;
         let codes: PyReadonlyArray1<'py, u32> = codes.extract()?;
-        let valid = codes.as_slice().is_ok_and(|codes| {
-            x.shape.first() == Some(&codes.len()) && codes.iter().all(|code| (*code as usize) < count)
-        });
-        if !valid || kept.first() == Some(&true) {
-            return Err(PyValueError::new_err(format!(
-                "one code below {count} for each sample of {name} is accepted, and channels along other axes"
-            )));
-        }
+        codes_of(&codes, &x, name, count, &kept)?;
         Ok(Self { x, kept, codes, count })
     }
 

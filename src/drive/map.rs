@@ -3,6 +3,7 @@
 //! It is compiled once. What knows the dtypes, a map and its memory, stands behind [`BlockMap`]; the walk over the plan, over
 //! the threads, gathering and scattering know only how many bytes an element has.
 
+use super::grouped;
 use crate::blocks::{Access, Scratch, access_of_size, block_of_size, of_size, scatter};
 use crate::element::{Element, Output};
 use crate::error::Error;
@@ -16,7 +17,7 @@ use crate::view::{View, ViewMut};
 use std::marker::PhantomData;
 
 /// Bytes of output that a kernel writes at a time: with its input they stay in the first-level cache.
-const TILE_BYTES: usize = 16 << 10;
+pub(super) const TILE_BYTES: usize = 16 << 10;
 
 /// What is known of the memory that a map writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +71,22 @@ pub fn map_elements<T: Element, U: Output>(
     map_blocks(&map, x.untyped(), out.untyped(), kept, target, threads)
 }
 
+/// As [`map_elements`], with the parameters of the group of each sample: each index of the first axis, which is not kept.
+pub fn map_groups<T: Element, U: Output>(
+    map: &impl ElementMap<T, U>,
+    x: View<'_, T>,
+    out: ViewMut<'_, U>,
+    kept: &[bool],
+    codes: &[u32],
+    target: Target,
+    threads: usize,
+) -> Result<Seen, Error> {
+    let map = Typed { map, types: PhantomData };
+    grouped::map_samples(&map, x.untyped(), out.untyped(), kept, codes, target, threads)
+}
+
 /// A map whose dtypes only it knows.
-trait BlockMap: Sync {
+pub(super) trait BlockMap: Sync {
     /// Bytes of an element of the result and of the input, which is their alignment, too.
     fn sizes(&self) -> [usize; 2];
     /// See [`ElementMap::WIDENS`].
@@ -83,7 +98,7 @@ trait BlockMap: Sync {
 }
 
 /// A map with the parameters of some kept positions.
-trait BlockWorker {
+pub(super) trait BlockWorker {
     /// Make room for those of `count` positions.
     fn resize(&mut self, count: usize) -> Result<(), Error>;
     /// Prepare those of number `position`: see [`ElementMap::prepare`].
@@ -171,25 +186,27 @@ impl<M: ElementMap<T, U>, T: Element, U: Output> BlockWorker for TypedWorker<'_,
     }
 }
 
-struct Walk<'m> {
-    plan: Plan<2>,
-    map: &'m dyn BlockMap,
-    x: View<'m, ()>,
-    out: ViewMut<'m, ()>,
-    x_access: Access,
-    out_access: Access,
+pub(super) struct Walk<'m> {
+    pub(super) plan: Plan<2>,
+    pub(super) map: &'m dyn BlockMap,
+    pub(super) x: View<'m, ()>,
+    pub(super) out: ViewMut<'m, ()>,
+    pub(super) x_access: Access,
+    pub(super) out_access: Access,
     /// Whether the output goes past the cache.
     stream: bool,
     times: usize,
 }
 
 /// What a thread keeps between tasks.
-struct Worker<'m> {
-    map: Box<dyn BlockWorker + 'm>,
+pub(super) struct Worker<'m> {
+    pub(super) map: Box<dyn BlockWorker + 'm>,
     /// The kept positions that are taken together.
     positions: Vec<Kept>,
-    elements: Scratch,
-    results: Scratch,
+    pub(super) elements: Scratch,
+    pub(super) results: Scratch,
+    /// The group whose parameters each prepared position has, where parameters go with groups.
+    pub(super) slots: Vec<Option<u32>>,
 }
 
 /// A kept position.
@@ -217,38 +234,72 @@ fn map_blocks(
     assert_eq!(x.shape(), out.shape(), "one result for each element");
     let sizes = map.sizes();
     let plan = Plan::new(x.shape(), kept, [out.strides(), x.strides()], sizes, TILE_BYTES / sizes[0])?;
-    let out_access = access_of_size(&plan, 0, out.start(), sizes[0]);
-    // Elements that are overwritten are read into a tile of their own first.
-    let x_access = if target == Target::Input { Access::Gather } else { access_of_size(&plan, 1, x.start(), sizes[1]) };
-    let strided = out_access == Access::Strided || x_access == Access::Strided;
-    let times = if strided || !map.widens() { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
-    // Several planes written in turn past the cache get in each other's way.
-    let stream = target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(plan.elements * sizes[0]);
-    let tasks = plan.tasks()?;
-    let walk = Walk { plan, map, x, out, x_access, out_access, stream, times };
+    let walk = Walk::new(plan, map, x, out, target, true);
+    let tasks = walk.plan.tasks()?;
+    run_tasks(tasks.len(), threads, map, |worker, task| walk.run_task(&tasks[task], [0; 2], 0, worker))
+}
+
+/// Do each of `count` tasks, on as many threads; what was met.
+pub(super) fn run_tasks<'m>(
+    count: usize,
+    threads: usize,
+    map: &'m dyn BlockMap,
+    work: impl Fn(&mut Worker<'m>, usize) -> Result<Seen, Error> + Sync,
+) -> Result<Seen, Error> {
     let worker = || Worker {
         map: map.worker(),
         positions: Vec::new(),
         elements: Scratch::default(),
         results: Scratch::default(),
+        slots: Vec::new(),
     };
-    let met = parallel::map(tasks.len(), threads, worker, |worker, task| walk.run_task(&tasks[task], worker))?;
     let mut seen = Seen::default();
-    met.into_iter().for_each(|met| seen |= met);
+    parallel::map(count, threads, worker, work)?.into_iter().for_each(|met| seen |= met);
     Ok(seen)
 }
 
+impl<'m> Walk<'m> {
+    /// A walk of `x` and `out` as `plan` says; `whole` where all of them is one walk.
+    pub(super) fn new(
+        plan: Plan<2>,
+        map: &'m dyn BlockMap,
+        x: View<'m, ()>,
+        out: ViewMut<'m, ()>,
+        target: Target,
+        widens: bool,
+    ) -> Self {
+        let sizes = map.sizes();
+        let elements: usize = x.shape().iter().product();
+        let out_access = access_of_size(&plan, 0, out.start(), sizes[0]);
+        // Elements that are overwritten are read into a tile of their own first.
+        let x_access =
+            if target == Target::Input { Access::Gather } else { access_of_size(&plan, 1, x.start(), sizes[1]) };
+        let strided = out_access == Access::Strided || x_access == Access::Strided;
+        let times = if strided || !widens || !map.widens() { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
+        // Several planes written in turn past the cache get in each other's way.
+        let stream = target == Target::Warm && !plan.interleaved() && copy::exceeds_cache(elements * sizes[0]);
+        Self { plan, map, x, out, x_access, out_access, stream, times }
+    }
+}
+
 impl Walk<'_> {
-    fn run_task(&self, task: &Task, worker: &mut Worker<'_>) -> Result<Seen, Error> {
+    /// Do `task` of the part of the array that lies `offset` bytes on and has the channels from `channel` on.
+    pub(super) fn run_task(
+        &self,
+        task: &Task,
+        offset: [isize; 2],
+        channel: isize,
+        worker: &mut Worker<'_>,
+    ) -> Result<Seen, Error> {
         let mut seen = Seen::default();
         let together = if self.plan.interleaved() { task.kept.len() } else { 1 };
         memory::resize_with(&mut worker.positions, together, Kept::default)?;
         worker.map.resize(together)?;
         for first in task.kept.clone().step_by(together) {
             for (number, position) in worker.positions.iter_mut().enumerate() {
-                position.place = self.plan.place(first + number);
-                let Place { channel, width, .. } = position.place;
-                worker.map.prepare(number, channel, &self.plan.channel_of[..width], self.times)?;
+                let place = self.plan.place(first + number).moved(offset, channel);
+                worker.map.prepare(number, place.channel, &self.plan.channel_of[..place.width], self.times)?;
+                position.place = place;
             }
             let pixels = self.pixels(&mut worker.positions);
             for unit in task.units.clone() {
@@ -261,9 +312,7 @@ impl Walk<'_> {
                 }
             }
         }
-        if self.stream {
-            copy::fence();
-        }
+        self.finish();
         Ok(seen)
     }
 
@@ -326,7 +375,7 @@ impl Walk<'_> {
         worker: &mut Worker<'_>,
     ) -> Result<Seen, Error> {
         let Self { plan, x, out, times, .. } = self;
-        let Worker { map, positions, elements, results } = worker;
+        let Worker { map, positions, elements, results, .. } = worker;
         let Kept { place, plane } = &positions[number];
         let [out_size, x_size] = self.map.sizes();
         let width = place.width;
@@ -346,18 +395,8 @@ impl Walk<'_> {
             (unsafe { block_of_size(plan, 1, access, from, rows, width, *times, x_size, elements) }?, None)
         };
         if self.out_access != Access::Gather && !self.map.clips() {
-            // SAFETY: the plan visits each element of the output once, so this block is this task's alone; `access` saw
-            // that it is contiguous and aligned, or that its rows are.
-            let target = unsafe {
-                match self.out_access {
-                    Access::Flat => RowsMut::contiguous(to.cast(), len, kernel_width),
-                    _ => RowsMut::new(to.cast(), rows, plan.rows.stride[0] as usize / out_size, width, 0),
-                }
-            };
-            let stream = self.stream
-                && (to as usize).is_multiple_of(copy::STREAM_ALIGN)
-                && (kernel_width * out_size).is_multiple_of(copy::STREAM_ALIGN)
-                && self.out_access == Access::Flat;
+            // SAFETY: this block is this task's alone.
+            let (target, stream) = unsafe { self.target_rows(to, rows, width, kernel_width) };
             // SAFETY: the elements are those of the views, which are of the map's types.
             return unsafe { map.run(number, elements, target, next, stream) };
         }
@@ -369,11 +408,53 @@ impl Walk<'_> {
             map.clip(results, len);
             seen
         };
-        of_size!(out_size, S => {
-            // SAFETY: as many results were just written; the plan visits elements of the output only, each once, so this
-            // block is this task's alone.
-            unsafe { scatter(plan, 0, to, width, std::slice::from_raw_parts(results.cast::<S>(), len)) }
-        });
+        // SAFETY: as many results were just written; this block is this task's alone.
+        unsafe { self.scatter(to, width, results, len) };
         Ok(seen)
+    }
+    /// The block of the output at `to`, where it is written in place, and whether that goes past the cache.
+    ///
+    /// # Safety
+    /// The plan has this block, of elements of the output only, and nobody else writes it.
+    pub(super) unsafe fn target_rows(
+        &self,
+        to: *mut u8,
+        rows: usize,
+        width: usize,
+        kernel_width: usize,
+    ) -> (RowsMut<'_, ()>, bool) {
+        let size = self.map.sizes()[0];
+        let flat = self.out_access == Access::Flat;
+        let stream = self.stream
+            && flat
+            && (to as usize).is_multiple_of(copy::STREAM_ALIGN)
+            && (kernel_width * size).is_multiple_of(copy::STREAM_ALIGN);
+        // SAFETY: the caller's promise; `access` saw that the block is contiguous and aligned, or that its rows are.
+        let target = unsafe {
+            if flat {
+                RowsMut::contiguous(to.cast(), rows * width, kernel_width)
+            } else {
+                RowsMut::new(to.cast(), rows, self.plan.rows.stride[0] as usize / size, width, 0)
+            }
+        };
+        (target, stream)
+    }
+
+    /// Write the `len` results at `results` to the block of the output at `to`.
+    ///
+    /// # Safety
+    /// As for [`Self::target_rows`], and the results are aligned and were written.
+    pub(super) unsafe fn scatter(&self, to: *mut u8, width: usize, results: *mut u8, len: usize) {
+        of_size!(self.map.sizes()[0], S => {
+            // SAFETY: the caller's promise.
+            unsafe { scatter(&self.plan, 0, to, width, std::slice::from_raw_parts(results.cast::<S>(), len)) }
+        });
+    }
+
+    /// See that everything written past the cache is there.
+    pub(super) fn finish(&self) {
+        if self.stream {
+            copy::fence();
+        }
     }
 }

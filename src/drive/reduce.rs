@@ -9,7 +9,6 @@ use crate::blocks::{Access, block};
 use crate::element::Element;
 use crate::error::Error;
 use crate::memory;
-use crate::parallel;
 use crate::plan::{Place, Plan, Task};
 use crate::rows::{Rows, widening};
 use crate::view::View;
@@ -296,14 +295,11 @@ fn reduce_any<T: Element, A: Accumulator<T>>(
     let grouped = (tile_elements / unit_elements.max(1)).max(1);
     let array = Array { plan, weights };
     let tasks = array.plan.tasks()?;
-    let run = |(accumulator, reader, weights): &mut (A, Box<dyn Blocks<T> + '_>, Vec<f64>), task: usize| match tasks
-        .get(task)
-    {
-        Some(task) => run_task(&array, task, &slots, grouped, accumulator, &mut **reader, weights),
-        None => Ok(Vec::new()),
+    let run = |(accumulator, reader, weights): &mut (A, Box<dyn Blocks<T> + '_>, Vec<f64>), task: &Task| {
+        run_task(&array, task, &slots, grouped, accumulator, &mut **reader, weights)
     };
     let worker = || (accumulator(), source.reader(access), Vec::new());
-    let results = parallel::map(tasks.len(), threads, worker, run)?;
+    let results = super::each(&tasks, threads, worker, run)?;
     for (task, cells) in tasks.iter().zip(results) {
         let mut cells = cells.into_iter();
         for position in task.kept.clone() {

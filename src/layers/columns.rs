@@ -5,13 +5,13 @@ use super::gradients::{Gradients, MAX_PARTIAL, Point, linear};
 use super::{Cells, Layer, LayerElement, Statistics, numbers};
 use crate::axes::Roles;
 use crate::blocks::{line, write_line};
+use crate::drive::each;
 use crate::error::Error;
 use crate::groups::{Axes, Lines};
 use crate::kernels::line_gradients::{AddColumns, ColumnSlopes, MapColumns};
 use crate::kernels::lines::Mean;
 use crate::kernels::{self, Kernel};
 use crate::memory;
-use crate::parallel;
 use crate::view::ViewMut;
 use std::ops::Range;
 
@@ -94,8 +94,8 @@ impl<'a> ByColumns<'a> {
         let mean: Vec<f64> = memory::collect(of.iter().map(|(group, _)| self.of_group(*group).0.value))?;
         let tasks = self.tasks()?;
         let scratch = || (Vec::new(), Vec::new(), Vec::new());
-        let parts = parallel::map(tasks.len(), threads, scratch, |scratch, task| {
-            let (group, range) = tasks[task].clone();
+        let parts = each(&tasks, threads, scratch, |scratch, task| {
+            let (group, range) = task.clone();
             kernels::run(SumColumns { lines, point, mean: &mean[group * len..][..len], group, range, scratch })
         })?;
         let mut sums = [memory::filled(0.0, of.len())?, memory::filled(0.0, of.len())?];
@@ -110,8 +110,8 @@ impl<'a> ByColumns<'a> {
             *products -= self.of_group(*group).0.rest * sum;
         }
         let slopes = &self.slopes(&sums, mean, point.x.shape().iter().product(), &mut gradients)?;
-        parallel::map(tasks.len(), threads, scratch, |scratch, task| {
-            let (group, range) = tasks[task].clone();
+        each(&tasks, threads, scratch, |scratch, task| {
+            let (group, range) = task.clone();
             kernels::run(DifferentiateColumns { lines, point, dx: &dx, slopes, group, range, scratch })
         })?;
         Ok(gradients)

@@ -13,6 +13,7 @@ use super::columns::ByColumns;
 use super::{Layer, LayerElement, Statistics, statistics};
 use crate::axes::Position;
 use crate::blocks::{line, parameters, write_line};
+use crate::drive::each;
 use crate::error::Error;
 use crate::groups::{Axes, Lines, MOST_PIECES};
 use crate::kernels::line_gradients::{MapGradient, Products, ProductsByElement, Slope};
@@ -20,7 +21,6 @@ use crate::kernels::lines::Totals;
 use crate::kernels::{self, Kernel, copy};
 use crate::maps::affine::Target;
 use crate::memory;
-use crate::parallel;
 use crate::view::{View, ViewMut};
 use std::ops::Range;
 
@@ -113,12 +113,12 @@ fn by_lines<T: LayerElement>(
     let pieces = pieces(&lines, gradients.gamma.len())?;
     let scratch =
         || Scratch { x: Vec::new(), dy: Vec::new(), dx: Vec::new(), gamma: Vec::new(), sums: [Vec::new(), Vec::new()] };
-    let parts = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
-        let [least, most] = lines.parameters(pieces[piece].clone());
+    let parts = each(&pieces, threads, scratch, |scratch, range| {
+        let [least, most] = lines.parameters(range.clone());
         let number = (most - least + 1) as usize;
         let part = Gradients { gamma: memory::filled(0.0, number)?, beta: memory::filled(0.0, number)? };
         let groups = Groups { layer, lines: &lines, point, dx: &dx, first: least, part };
-        let range = pieces[piece].clone();
+        let range = range.clone();
         if stream {
             let part = kernels::run(Piece::<T, true> { groups, range, scratch });
             copy::fence();

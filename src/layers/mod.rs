@@ -15,6 +15,7 @@ mod tests;
 
 use crate::axes::{Position, Roles};
 use crate::blocks::{line, parameters, write_line};
+use crate::drive::each;
 use crate::drive::source::{Finite, Maskable};
 use crate::element::{Element, Output};
 use crate::error::Error;
@@ -24,7 +25,6 @@ use crate::kernels::lines::{Line, MapLine, Mean, Sums, Totals};
 use crate::kernels::{self, Kernel, copy};
 use crate::maps::affine::{Affine, Target, map};
 use crate::memory;
-use crate::parallel;
 use crate::stats::moments::{Moments, MomentsElement};
 use crate::view::{View, ViewMut};
 use std::ops::Range;
@@ -259,8 +259,8 @@ fn by_lines<T: LayerElement>(
     };
     let pieces = Lines::<2>::pieces(lines.groups(), MOST_PIECES)?;
     let scratch = || Scratch { x: Vec::new(), y: Vec::new(), gamma: Vec::new(), beta: Vec::new() };
-    let found = parallel::map(pieces.len(), threads, scratch, |scratch, piece| {
-        let range = pieces[piece].clone();
+    let found = each(&pieces, threads, scratch, |scratch, range| {
+        let range = range.clone();
         let groups = Groups { layer, lines: &lines, x, out: &out, overwritten: target == Target::Input, wanted };
         if stream {
             let found = kernels::run(Piece::<T, true> { groups, range, scratch });

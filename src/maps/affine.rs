@@ -1,7 +1,7 @@
 //! The affine map of an array, per channel.
 
 use crate::array::DType;
-use crate::drive::{ElementMap, map_elements};
+use crate::drive::{ElementMap, map_elements, map_groups};
 use crate::element::{Element, Output};
 use crate::error::Error;
 use crate::kernels::Seen;
@@ -148,4 +148,18 @@ pub fn map<T: Element, U: Output>(
     threads: usize,
 ) -> Result<bool, Error> {
     map_elements(&affine, x, out, kept, target, threads).map(|seen| seen.infinite)
+}
+
+/// As [`map`], with parameters for each group of samples along the first axis, whose groups `codes` says: channel `c` of
+/// group `g` has number `g * channels + c`.
+pub fn map_grouped<T: Element, U: Output>(
+    affine: Affine<'_>,
+    x: View<'_, T>,
+    out: ViewMut<'_, U>,
+    kept: &[bool],
+    codes: &[u32],
+    target: Target,
+    threads: usize,
+) -> Result<bool, Error> {
+    map_groups(&affine, x, out, kept, codes, target, threads).map(|seen| seen.infinite)
 }

@@ -2,18 +2,19 @@
 
 use super::affine::{Affine, map};
 use crate::dd::Dd;
-use crate::drive::{ElementMap, Target, map_elements, plan};
+use crate::drive::{ElementMap, Target, each, map_elements, plan};
 use crate::element::{Element, Output};
 use crate::error::Error;
+use crate::groups::Lines;
 use crate::kernels::convert::converted;
 use crate::kernels::normalize::normalize_rows;
 use crate::kernels::norms::Norm;
 use crate::kernels::{Seen, copy};
 use crate::memory;
-use crate::parallel;
 use crate::rows::{Rows, RowsMut};
 use crate::stats::norms::{Scaled, norms};
 use crate::view::{View, ViewMut};
+use std::ops::Range;
 
 /// Bytes of vectors that are measured and divided before the next ones are read: they stay in the second-level cache.
 const CACHED_BYTES: usize = 256 << 10;
@@ -90,18 +91,18 @@ fn normalize_outer<T: Element, U: Output>(
     let (len, shape) = (x.shape()[axis], x.shape());
     let steps = [x.strides()[axis], out.strides()[axis]];
     let (strides, out_strides) = (x.strides(), out.strides());
-    let piece = |index: usize| {
-        let first = index * len / pieces;
+    let piece = |range: &Range<usize>| {
         let mut shape = memory::copied(shape)?;
-        shape[axis] = (index + 1) * len / pieces - first;
-        let (from, to) = (first as isize * steps[0], first as isize * steps[1]);
+        shape[axis] = range.len();
+        let [from, to] = steps.map(|step| range.start as isize * step);
         // SAFETY: a part of each view, cut along one axis.
         let x = unsafe { View::<T>::new(x.at(from), &shape, strides) };
         // SAFETY: as above; the parts of different pieces do not overlap.
         let out = unsafe { ViewMut::<U>::new(out.at(to), &shape, out_strides) };
         normalize_piece(norm, x, out, &kept, tiny, target, 1)
     };
-    Ok(parallel::map(pieces, threads, || (), |(), index| piece(index))?.into_iter().all(|finite| finite))
+    let pieces = Lines::<2>::pieces(len, pieces)?;
+    Ok(each(&pieces, threads, || (), |(), range| piece(range))?.into_iter().all(|finite| finite))
 }
 
 fn normalize_piece<T: Element, U: Output>(

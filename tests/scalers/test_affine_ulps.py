@@ -133,7 +133,7 @@ def test_every_result_is_the_exact_value_but_for_its_last_digit(dtype, result):
         cancelled = offset is not None and result == np.float64
         most = 0.63 if small and offset is None else 0.5 + (2.0**-3 if cancelled else 2.0**-10)
         parameters = (None if value is None else np.array([value]) for value in (shift, scale, offset))
-        y = _core.affine(x[:, np.newaxis], *parameters, divide, -1, result, None, True, True, None)
+        y = _core.Map.affine(*parameters, divide, -1, result)(x[:, np.newaxis], allow_infinity=True)
         check(x, y[:, 0], shift, scale, offset, divide, most)
 
 
@@ -144,10 +144,10 @@ def test_clipped_and_in_every_layout_the_same(columns, result):
     wide = np.broadcast_to(x[:, np.newaxis], (x.size, columns))[: 1 << 20 // columns]
     parameters = [np.full(columns, value) for value in (32768.3, 1e4)]
     one = [np.full(1, value) for value in (32768.3, 1e4)]
-    alone = _core.affine(x[: len(wide), np.newaxis], *one, None, True, -1, result, None, True, True, None)
-    together = _core.affine(wide, *parameters, None, True, -1, result, None, True, True, None)
+    alone = _core.Map.affine(*one, None, True, -1, result)(x[: len(wide), np.newaxis])
+    together = _core.Map.affine(*parameters, None, True, -1, result)(wide)
     assert (together == alone).all()
-    clipped = _core.affine(wide, *parameters, None, True, -1, result, None, True, True, (-0.7, 0.3))
+    clipped = _core.Map.affine(*parameters, None, True, -1, result, (-0.7, 0.3))(wide)
     assert (clipped == np.clip(alone, result.type(-0.7), result.type(0.3))).all()
 
 
@@ -179,7 +179,7 @@ def test_parameters_near_the_ends_of_the_range_of_doubles(channel_axis):
     for x, shift, scale, offset, divide, expected in cases:
         x = np.array([x, x]).T if channel_axis == -1 else np.array([x, x])
         parameters = (None if value is None else np.full(2, value) for value in (shift, scale, offset))
-        y = _core.affine(x, *parameters, divide, channel_axis, None, None, True, True, None)
+        y = _core.Map.affine(*parameters, divide, channel_axis)(x, allow_infinity=True)
         np.testing.assert_array_equal(y if channel_axis == -1 else y.T, np.array([expected, expected]).T)
 
 
@@ -192,5 +192,5 @@ def test_halves_and_others_are_rounded_once(dtype):
     x = np.array([[tie], [tie * (1 + 2.0**-40)], [tie * (1 - 2.0**-40)]])
     if dtype == np.float64:
         x = np.array([[1.0], [float(next_one)], [1.0]])
-    y = _core.affine(x, np.zeros(1), np.ones(1), None, True, -1, dtype, None, True, True, None)
+    y = _core.Map.affine(np.zeros(1), np.ones(1), None, True, -1, dtype)(x)
     assert y[:, 0].tolist() == [1.0, float(next_one), 1.0]

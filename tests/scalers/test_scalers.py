@@ -214,9 +214,14 @@ def test_any_array(data):
             quantiles = np.nanquantile(wide, [0.5, 0.25, 0.75], axis=axes)
             assert scaler.scale_.shape == quantiles.shape[1:]
             expected = np.where(quantiles[2] - quantiles[1] < 10 * EPS, 1, quantiles[2] - quantiles[1])
-            np.testing.assert_allclose(scaler.scale_, expected, rtol=1e-14)
-            tolerance = 2.0**-7 if x.dtype.itemsize == 2 else 1e-6 if x.dtype == np.float32 else 4 * EPS
-            np.testing.assert_allclose(np.float64(scaler.center_), quantiles[0], rtol=tolerance)
+            # NumPy's interpolation is off by a few units in the last place of the elements between which it lies.
+            near = 4 * EPS * np.nanmax(np.abs(wide), axis=axes)
+            pairs = [(scaler.scale_, expected, near)]
+            tolerance = 2.0**-7 if x.dtype.itemsize == 2 else 1e-6 if x.dtype == np.float32 else 0
+            center = np.float64(scaler.center_)
+            pairs.append((center, quantiles[0], near + tolerance * np.abs(center)))
+            for ours, reference, bound in pairs:
+                assert ((np.abs(ours - reference) <= bound) | (np.isnan(ours) & np.isnan(reference))).all()
         elif kind is MaxAbsScaler:
             np.testing.assert_array_equal(np.float64(scaler.max_abs_), np.nanmax(np.abs(wide), axis=axes))
         else:

@@ -202,7 +202,7 @@ def test_running_statistics_that_overlap_are_refused():
 @pytest.mark.parametrize("divide", [False, True])
 def test_units_of_scales_and_integers_of_64_bits(divide):
     x = np.array([[2**62 + 1], [2**62 + 3], [-(2**62) - 1]])
-    y = _core.affine(x, np.array([2.0**62]), np.array([2.0]), None, divide, -1)
+    y = _core.Map.affine(np.array([2.0**62]), np.array([2.0]), None, divide, -1)(x)
     assert y[:2, 0].tolist() == ([0.5, 1.5] if divide else [2.0, 6.0])
 
 

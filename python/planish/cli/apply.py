@@ -58,9 +58,10 @@ def apply(saved: Survey, source: Path, target: Path, dtype: str, step: Callable[
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=shape)
         _allocate(temporary)
         results = np.asarray(out).reshape(array.shape)
+        standardized = _core.Map.affine(shift, divisor, None, True, axis, dtype)
         for first in range(0, length, rows):
             part = (slice(None),) * along + (slice(first, first + rows),)
-            _core.affine(native(array[part]), shift, divisor, None, True, axis, dtype, results[part], True, True)
+            standardized(native(array[part]), results[part], True, True)
             step(min(first + rows, length), length)
         out.flush()
         del out, results

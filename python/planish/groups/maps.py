@@ -12,7 +12,7 @@ from sklearn import get_config
 
 from planish import _core
 from planish._border import check_out, is_same, map_masked, masked_like
-from planish.groups.rows import Batch, Rows, gather, kept_axes, scatter
+from planish.groups.rows import Batch, Rows, gather, kept_axes
 from planish.scalers._base import Affine, ChannelScaler
 from planish.stats import Extrema
 
@@ -41,65 +41,28 @@ def map_groups(
     pattern = scalers[0]
     if isinstance(array, np.ma.MaskedArray):
         return _map_masked(array, scalers, codes, copy, out, inverse)
-    dtype = result_dtype(pattern, array)
-    copy = bool(pattern.copy if copy is None else copy)
-    mine = isinstance(X, np.ndarray) and is_same(X, array)
-    if out is None and mine and not copy and dtype == array.dtype and array.flags.writeable:
-        out = X
-    result = np.empty_like(array, dtype=dtype) if out is None else out
-    check_out(result, array.shape, dtype, array)
+    keep = bool(pattern.copy if copy is None else copy) or not (isinstance(X, np.ndarray) and is_same(X, array))
     finite = assume_finite or get_config()["assume_finite"]
+    method = "inverse_transform" if inverse else "transform"
+    stacked = _stacked(scalers, inverse) if pattern._learned else None
+    if stacked is not None:
+        affine, limits = stacked
+        ready = affine.ready(kept_axes(array, pattern), pattern.dtype, limits)
+        return ready(array, out, keep, finite, np.ascontiguousarray(codes, np.uint32))
+    dtype = result_dtype(pattern, array)
+    if out is None:
+        in_place = not keep and dtype == array.dtype and array.flags.writeable
+        out = X if in_place else np.empty_like(array, dtype=dtype)
+    check_out(out, array.shape, dtype, array)
     if not pattern._learned:
         # There is nothing in which groups differ.
-        _map_one(pattern.inverse_transform if inverse else pattern.transform, array, result)
-        return result
-    if is_same(result, array) and not finite:
+        _map_one(getattr(pattern, method), array, out)
+        return out
+    if is_same(out, array) and not finite:
         Extrema(None)._update_as("Input X", array, False)  # an error leaves X as it was
-        finite = True
-    if rows is None:
-        rows = Rows(codes, len(scalers), array[0].nbytes)
-    if all(map(is_affine, set(map(type, scalers)))):
-        affines = [
-            (scaler._inverse(), None) if inverse else (scaler._forward(), scaler._limits()) for scaler in scalers
-        ]
-        map_affine(array, result, rows, kept_axes(array, pattern), affines, finite)
-    else:
-        map_each(array, result, rows, [one.inverse_transform if inverse else one.transform for one in scalers])
-    return result
-
-
-def map_affine(
-    X: NDArray[Any],
-    out: NDArray[Any],
-    rows: Rows,
-    axes: tuple[int, ...],
-    affines: Sequence[tuple[Affine, tuple[float, float] | None]],
-    allow_infinity: bool,
-) -> None:
-    """Map the rows of `X` into `out`, each with the map and the limits that `affines` has for its group.
-
-    Groups of equal size are mapped as one more axis with its own parameters: by the same operations on the same numbers
-    as the rows of one group alone, so that results are the same to the last bit.
-    """
-    stacked = _stacked(affines)
-    stacked_axes = (0, *(axis + 1 for axis in axes))
-
-    def work(batch: Batch) -> None:
-        affine, limits = affines[int(batch.groups[0])]
-        if isinstance(batch.index, slice):
-            affine.map(X[batch.index], axes, out.dtype, out[batch.index], True, allow_infinity, limits)
-            return
-        if stacked is None:
-            own = affine.each(lambda values: np.asarray(values)[None])
-        else:
-            own = stacked.each(lambda values: values[batch.groups])
-        several = len(batch.groups) > 1
-        for piece in [batch.index] if several else rows.pieces(batch.index):
-            x = gather(X, piece).reshape(len(batch.groups), -1, *X.shape[1:])
-            y = own.map(x, stacked_axes, out.dtype, None, True, allow_infinity, limits)
-            scatter(y.reshape(-1, *X.shape[1:]), piece, out)
-
-    rows.for_each(work, rows.batches(None if stacked is not None else 1))
+    rows = Rows(codes, len(scalers), array[0].nbytes) if rows is None else rows
+    map_each(array, out, rows, [getattr(scaler, method) for scaler in scalers])
+    return out
 
 
 def map_each(X: NDArray[Any], out: NDArray[Any], rows: Rows, methods: Sequence[Any]) -> None:
@@ -142,14 +105,19 @@ def _map_masked(array: Any, scalers: Sequence[Any], codes: Any, copy: bool | Non
 
 def result_dtype(scaler: Any, X: NDArray[Any]) -> np.dtype[Any]:
     """Choose the dtype of results, by the rule of the scalers."""
-    return _core.affine(X[:1], None, None, None, True, None, scaler.dtype, None, True, True).dtype
+    return _core.Map.affine(None, None, None, True, None, scaler.dtype)(X[:1], allow_infinity=True).dtype
 
 
-def _stacked(affines: Sequence[tuple[Affine, Any]]) -> Affine | None:
-    """Make one map of many, with a row of parameters for each; None where they cannot be done in one call."""
-    forms = {(*(value is None for value in affine), affine.divide, limits) for affine, limits in affines}
-    if len(forms) > 1:
+def _stacked(scalers: Sequence[Any], inverse: bool) -> tuple[Affine, tuple[float, float] | None] | None:
+    """Make one map of many, with a row of parameters for each, and its limits; None where they differ in kind."""
+    if not all(map(is_affine, set(map(type, scalers)))):
         return None
-    columns = zip(Affine._fields, zip(*(affine for affine, _ in affines), strict=True), strict=True)
-    parts: dict[str, Any] = {name: np.array(column, np.float64) for name, column in columns if column[0] is not None}
-    return affines[0][0]._replace(**{**parts, "divide": affines[0][0].divide})
+    affines = [scaler._inverse() if inverse else scaler._forward() for scaler in scalers]
+    limits = {None if inverse else scaler._limits() for scaler in scalers}
+    if len(limits) > 1 or len({(*(part is None for part in affine), affine.divide) for affine in affines}) > 1:
+        return None
+    parts = zip(Affine._fields, zip(*affines, strict=True), strict=True)
+    stacked: dict[str, Any] = {
+        name: np.array(values, np.float64) for name, values in parts if values[0] is not None and name != "divide"
+    }
+    return affines[0]._replace(**stacked), limits.pop()

@@ -158,16 +158,6 @@ def gather(X: NDArray[Any], index: Index) -> NDArray[Any]:
     return X[index]
 
 
-def scatter(rows: NDArray[Any], index: Index, out: NDArray[Any]) -> None:
-    """Write `rows` as the rows `index` of `out`."""
-    if out.flags.c_contiguous and rows.flags.c_contiguous and not isinstance(index, slice):
-        # As one item each, rows are copied whole.
-        item = np.dtype((np.void, out[:1].nbytes))
-        out.reshape(len(out), -1).view(item)[index] = rows.reshape(len(rows), -1).view(item)
-    else:
-        out[index] = rows
-
-
 def kept_axes(X: NDArray[Any], scaler: Any) -> tuple[int, ...]:
     """List the axes that keep their own statistics in each group, in ascending order."""
     axes = _border.kept_axes(X.shape, scaler.channel_axis)

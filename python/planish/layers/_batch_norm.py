@@ -365,9 +365,8 @@ class BatchNorm(Addable):
         if self.beta is not None:
             shift = shift + self.beta
         # Each rounded once, in one pass.
-        dtype, axis = weight.dtype, int(output_axis)
-        folded = _core.affine(weight, None, scale, None, False, axis, dtype, None, True, True)
-        return folded, _core.affine(shift, None, None, None, False, 0, dtype, None, True, True)
+        folded = _core.Map.affine(None, scale, None, False, int(output_axis))(weight, allow_infinity=True)
+        return folded, _core.Map.affine(None, None, None, False, 0, weight.dtype)(shift, allow_infinity=True)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BatchNorm):

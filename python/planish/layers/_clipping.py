@@ -165,4 +165,4 @@ def _scaled(grad: NDArray[Any], limit: NDArray[np.float64], kept: tuple[int, ...
     with np.errstate(divide="ignore", invalid="ignore"):
         # A norm that is not a number, or infinite, is not hidden.
         factor = np.where(norms <= limit, 1.0, limit / norms)
-    return _core.affine(grad, None, factor, None, False, kept, grad.dtype, out, True, True)
+    return _core.Map.affine(None, factor, None, False, kept)(grad, out, True, True)

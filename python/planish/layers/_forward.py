@@ -454,4 +454,4 @@ def _with_known(
     if beta is not None or gamma is not None:
         shape = tuple(form.x.shape[axis] for axis in own)
         shift, scale = (np.ascontiguousarray(np.broadcast_to(value, shape)) for value in (shift, scale))
-    return _core.affine(form.x, shift, scale, beta, False, own, form.x.dtype, out, True, True)
+    return _core.Map.affine(shift, scale, beta, False, own)(form.x, out, True, True)

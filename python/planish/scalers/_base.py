@@ -7,7 +7,6 @@ that the core reads in place, keeps scikit-learn's books (feature names and coun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
@@ -41,7 +40,7 @@ _VALID: set[Any] = set()
 
 
 class Affine(NamedTuple):
-    """An affine map, in the parameters of `_core.affine`; those that are None are left out."""
+    """An affine map, in the parameters of `_core.Map.affine`; those that are None are left out."""
 
     shift: Any
     scale: Any
@@ -53,21 +52,17 @@ class Affine(NamedTuple):
     #: What takes the place of both for results of fewer digits than float64.
     narrow: Any = None
 
-    def map(
-        self, X: Any, axis: Any, dtype: Any, out: Any, copy: bool, infinite: bool, limits: tuple[float, float] | None
-    ) -> NDArray[Any]:
-        """Map an array that has the parameters along `axis`."""
+    def ready(self, axis: Any, dtype: Any, limits: tuple[float, float] | None) -> _core.Map:
+        """Make the map of arrays that have the parameters along `axis`."""
         shift, scale, offset, divide, rest, narrow = self
-        return _core.affine(X, shift, scale, offset, divide, axis, dtype, out, copy, infinite, limits, rest, narrow)
-
-    def each(self, change: Callable[[Any], Any]) -> Affine:
-        """Give the map with other parameters, each made of one that is there."""
-        parts = self._asdict() | {"divide": None}
-        return self._replace(**{name: change(part) for name, part in parts.items() if part is not None})
+        return _core.Map.affine(shift, scale, offset, divide, axis, dtype, limits, rest, narrow)
 
 
 class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     """Base of all that maps arrays element for element."""
+
+    # What is made of the attributes is none of them: it is neither compared nor saved.
+    __slots__ = ("_prepared",)
 
     channel_axis: int | tuple[int, ...] | None
     dtype: DTypeLike | None
@@ -89,11 +84,29 @@ class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEs
     _learned: ClassVar[State] = State(columns=True)
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
+    #: The attributes that `transform` depends on.
+    _made_of: ClassVar[list[str]]
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have scikit-learn check the parameters that are described."""
         if "_given" in cls.__dict__:
             cls._parameter_constraints = cls._given.constraints()
+            public = [name for name in cls._learned if not name.startswith("_")]
+            cls._made_of = [part.attribute for part in cls._given.parts] + public
         super().__init_subclass__(**kwargs)
+
+    def _ready(self) -> _core.Map | None:
+        """Make the map of `transform`; None where each call has something to find out."""
+        return None
+
+    def _prepare(self, X: Any) -> None:
+        """Keep the map of `transform`, which `X` has gone through, for others like it: a row then takes microseconds."""
+        if type(X) is np.ndarray and is_columns(self.channel_axis):
+            ready = self._ready()
+            self._prepared = None if ready is None else ready.prepared(self.__dict__, self._made_of)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
@@ -143,13 +156,6 @@ class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEs
         @overload
         def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
         def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: Any) -> Any: ...
-
-    def _is_usual(self, X: Any) -> bool:
-        """Whether `_validate` has nothing to say of `X`: so of most arrays, a row of which takes microseconds."""
-        if type(X) is not np.ndarray or X.ndim != 2 or not X.size or self.channel_axis != -1:
-            return False
-        state = self.__dict__
-        return state.get("n_features_in_") == X.shape[1] and "feature_names_in_" not in state and accepts(X)
 
     def _validate(self, X: Any, *, reset: bool, formats: tuple[str, ...], result: bool = False) -> Any:
         """`X` as the core reads it, with scikit-learn's books kept of feature counts and names.
@@ -329,6 +335,9 @@ class ChannelScaler(ArrayTransformer, contains=True):
         """Give the least and the largest result of `transform`."""
         return None
 
+    def _ready(self) -> _core.Map | None:
+        return self._forward().ready(self.channel_axis, self.dtype, self._limits())
+
     @overload
     def transform(self, X: ArrayLike, copy: bool | None = None, *, out: Out) -> Out: ...
     @overload
@@ -363,10 +372,16 @@ class ChannelScaler(ArrayTransformer, contains=True):
             If `X` has other channels than were fitted or contains infinity, or `out` does not fit, is read-only or
             overlaps `X`. After an infinity, `out` is unspecified unless it is `X`, which then is unchanged.
         """
+        prepared = getattr(self, "_prepared", None)
+        if prepared is not None:
+            result = prepared(self.__dict__, X, copy, out, get_config())
+            if result is not None:
+                return result
         if "scale_" not in self.__dict__:
             check_is_fitted(self)
-        array = X if self._is_usual(X) else self._validate(X, reset=False, formats=self._transform_formats)
+        array = self._validate(X, reset=False, formats=self._transform_formats)
         result = self._apply(self._forward(), array, copy, out, self._limits())
+        self._prepare(X)
         return result if out is not None else self._given_back(result, X)
 
     @overload
@@ -405,10 +420,10 @@ class ChannelScaler(ArrayTransformer, contains=True):
     def _apply(self, affine: Affine, X: Any, copy: bool | None, out: Any, limits: tuple[float, float] | None) -> Any:
         finite = get_config()["assume_finite"]
         if type(X) is np.ndarray or not issparse(X):
-            copy, axis, dtype = bool(self.copy if copy is None else copy), self.channel_axis, self.dtype
+            copy, ready = bool(self.copy if copy is None else copy), affine.ready(self.channel_axis, self.dtype, limits)
             if type(X) is not np.ndarray and isinstance(X, np.ma.MaskedArray):
-                return map_masked(X, out, finite, lambda x, y: affine.map(x, axis, dtype, y, copy, True, limits))
-            return affine.map(X, axis, dtype, out, copy, finite, limits)
+                return map_masked(X, out, finite, lambda x, y: ready(x, y, copy, True))
+            return ready(X, out, copy, finite)
         self._check_sparse_map(affine.shift, affine.offset)
         scale = np.ones(X.shape[1]) if affine.scale is None else affine.scale
         # The indices that are checked are those that the result has.

@@ -1,5 +1,6 @@
 """The base of the scalers whose statistics stream: `fit`, `partial_fit` and `merge` over an accumulator."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
@@ -64,7 +65,7 @@ class StreamingScaler(Addable, ChannelScaler):
         channels = X.shape[1] if issparse(X) else max(statistics.count.size, 1)
         self._statistics = statistics
         self.n_features_in_ = channels
-        self._learn(statistics, int(np.prod(X.shape)) // channels, dtype)
+        self._learn(statistics, math.prod(X.shape) // channels, dtype)
         return self
 
     @all_or_nothing

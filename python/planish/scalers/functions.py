@@ -139,7 +139,7 @@ def scale(X: ArrayLike, *, axis: int = 0, with_mean: bool = True, with_std: bool
     mean, deviations = moments.mean if with_mean else None, moments.scale if with_std else None
 
     def standardized(x: Any, finite: bool) -> Any:
-        return _core.affine(x, mean, deviations, None, True, channel_axis, None, None, False, finite)
+        return _core.Map.affine(mean, deviations, None, True, channel_axis)(x, None, False, finite)
 
     if isinstance(array, np.ma.MaskedArray):
         return map_masked(array, None, True, lambda x, _: standardized(x, True))
@@ -373,7 +373,7 @@ def normalize(
         else:
             # Of vectors that may be overwritten.
             norms = _core.norms(array, norm, axis, SHORTEST).astype(array.dtype) if return_norm else None
-            result = _core.normalize(array, norm, axis, SHORTEST, None, None, False)
+            result = _core.Map.normalize(norm, axis, SHORTEST)(array, copy=False)
     except ValueError:
         check(array, finite=True)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from math import e, isfinite, log2
 from numbers import Real
@@ -185,8 +186,14 @@ class LogScaler(ArrayTransformer, contains=True):
             that has no logarithm; or if `out` does not fit, is read-only or overlaps `X`. After such numbers, `out` is
             unspecified unless it is `X`, which then is unchanged.
         """
-        array = X if self._is_usual(X) else self._validate(X, reset=False, formats=())
-        result = self._mapped(array, copy, out, False)
+        prepared = getattr(self, "_prepared", None)
+        if prepared is not None:
+            with suppress(_core.DomainError):  # for which there are words below
+                result = prepared(self.__dict__, X, copy, out, get_config())
+                if result is not None:
+                    return result
+        result = self._mapped(self._validate(X, reset=False, formats=()), copy, out, False)
+        self._prepare(X)
         return result if out is not None else self._given_back(result, X)
 
     @overload
@@ -226,22 +233,26 @@ class LogScaler(ArrayTransformer, contains=True):
         check_is_fitted(self)
         return self._mapped(self._validate(X, reset=False, formats=(), result=True), copy, out, True)
 
+    def _ready(self) -> _core.Map | None:
+        # Lists may change without becoming others.
+        fixed = isinstance(self.offset, Real) and isinstance(self.scale, Real)
+        return self._ready_for(False, self.invalid == "nan") if fixed else None
+
+    def _ready_for(self, inverse: bool, outside: bool) -> _core.Map:
+        """Make the map, or its inverse; with `outside`, numbers without a logarithm give NaN."""
+        constants, axis, dtype = self._constants(), self.channel_axis, self.dtype
+        return _core.Map.logarithm(*constants, bool(self.log1p), inverse, axis, dtype, outside)
+
     def _mapped(self, X: Any, copy: bool | None, out: Any, inverse: bool) -> Any:
         """Map `X`, or map it back."""
-        finite = get_config()["assume_finite"]
-        parameters = self._constants()
-
-        def in_core(x: NDArray[Any], y: Any, infinite: bool, outside: bool) -> NDArray[Any]:
-            keep = bool(self.copy if copy is None else copy)
-            axis, log1p, dtype = self.channel_axis, bool(self.log1p), self.dtype
-            return _core.logarithm(x, *parameters, log1p, inverse, axis, dtype, y, keep, infinite, outside)
-
+        finite, keep = get_config()["assume_finite"], bool(self.copy if copy is None else copy)
         if type(X) is not np.ndarray and isinstance(X, np.ma.MaskedArray):
             if not inverse:
                 self._check_values(X, finite)
-            return map_masked(X, out, finite, lambda x, y: in_core(x, y, True, True))
+            ready = self._ready_for(inverse, outside=True)
+            return map_masked(X, out, finite, lambda x, y: ready(x, y, keep, True))
         try:
-            return in_core(X, out, finite, self.invalid == "nan")
+            return self._ready_for(inverse, self.invalid == "nan")(X, out, keep, finite)
         except _core.DomainError:
             self._check_values(X, finite)
             raise ValueError("X has changed while it was read") from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
+from sklearn import get_config
 from sklearn.utils.validation import check_array
 
 from planish import _core
@@ -154,7 +156,14 @@ class Normalizer(ArrayTransformer, contains=True):
             If `X` contains NaN or infinity, or `out` does not fit, is read-only or overlaps `X`. After NaN or infinity,
             `out` is unspecified unless it is `X`, which then is unchanged.
         """
+        prepared = getattr(self, "_prepared", None)
+        if prepared is not None:
+            with suppress(ValueError):  # for which there are words below
+                result = prepared(self.__dict__, X, copy, out, get_config())
+                if result is not None:
+                    return result
         result = self._normalized(X, copy, out)
+        self._prepare(X)
         return result if out is not None else self._given_back(result, X)
 
     def _normalized(self, X: Any, copy: bool | None, out: Any) -> Any:
@@ -176,7 +185,10 @@ class Normalizer(ArrayTransformer, contains=True):
         return self._sparse_result(array, data, keep, out, array if keep else None)
 
     def _map(self, X: NDArray[Any], copy: bool, out: NDArray[Any] | None) -> NDArray[Any]:
-        return _core.normalize(X, self.norm, self.channel_axis, SHORTEST, self.dtype, out, copy)
+        return self._ready()(X, out, copy)
+
+    def _ready(self) -> _core.Map:
+        return _core.Map.normalize(self.norm, self.channel_axis, SHORTEST, self.dtype)
 
     def _check_finite(self, X: Any) -> None:
         """Raise scikit-learn's error for NaN or infinity."""

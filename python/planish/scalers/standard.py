@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 
+from planish import _core
 from planish._atomic import all_or_nothing
 from planish.scalers._base import LEFT_OUT, Affine, weights_of_samples
 from planish.scalers._constants import constants
@@ -259,7 +260,8 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         """
         self._reset()
         self.partial_fit(X, y, *given(sample_weight), **given_as(mask=mask))
-        self._check_blocks(to_scale=self.with_std and np.max(self.n_samples_seen_) > 1)
+        if self.n_blocks is not None:
+            self._check_blocks(to_scale=self.with_std and np.max(self.n_samples_seen_) > 1)
         if self.n_blocks is not None and self.with_std and "_lacking" not in self.__dict__:
             lacking = np.flatnonzero(self._statistics._lacks()[0])
             if lacking.size:
@@ -343,10 +345,8 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
         statistic(X, lambda matrix: statistics._update_sparse("Input X", matrix, sample_weight))
 
     def _learn(self, statistics: Moments | MedianOfMeans, samples: int, dtype: Any) -> None:
-        count, mean, var, scale = statistics._finish()
-        same = count.size > 0 and count.min() == count.max()
+        self.n_samples_seen_, mean, var, scale = statistics._finish()
         used = self.with_mean or self.with_std
-        self.n_samples_seen_ = count.flat[0] if same else count
         self.mean_ = mean if used else LEFT_OUT
         self.var_ = var if self.with_std else LEFT_OUT
         self.scale_ = scale if self.with_std else LEFT_OUT
@@ -400,6 +400,9 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
                 f"n_blocks={self.n_blocks} needs at least 2 numbers of every channel in each block, which takes "
                 f"{2 * self.n_blocks} rows; most blocks have fewer. Fit more rows, or set n_blocks lower"
             )
+
+    def _ready(self) -> _core.Map | None:
+        return None if self.n_blocks is not None else super()._ready()  # of blocks there may be too few
 
     def _forward(self) -> Affine:
         self._check_blocks()

@@ -412,7 +412,9 @@ class MedianOfMeans(_Noting):
         return state.moments.count if state.channels is None else state.moments.count.sum(axis=0)
 
     def _finish(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        return self.count, self.mean, self.var, self.scale
+        count = self.count
+        same = count.size > 0 and (count == count.flat[0]).all()
+        return count.flat[0] if same else count, self.mean, self.var, self.scale
 
     @property
     def mean(self) -> NDArray[np.float64]:

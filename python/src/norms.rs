@@ -1,6 +1,5 @@
-//! Vectors divided by their length, for Python.
+//! The lengths of vectors, for Python.
 
-use super::affine::{result_dtype, target};
 use super::arrays::{Array, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{Raise, infinite, quoted, to_python};
@@ -8,8 +7,7 @@ use super::results::to_numpy;
 use super::threads;
 use planish::error::Error;
 use planish::kernels::norms::Norm;
-use planish::maps::affine::Target;
-use planish::maps::normalize::{divisor, normalize as normalize_array};
+use planish::maps::normalize::divisor;
 use planish::memory;
 use planish::stats::extrema::Extrema;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -44,47 +42,6 @@ fn vectors<'py>(x: &Bound<'py, PyAny>) -> PyResult<Array<'py>> {
         )));
     }
     Ok(x)
-}
-
-/// ``X`` with every vector along the axes `along` divided by its length, in one pass.
-///
-/// Vectors shorter than `tiny`, and zero, stay as they are. An element that is not finite is a ValueError, after which
-/// `out` is unspecified unless it is `X`.
-#[pyfunction]
-#[pyo3(signature = (x, norm, along, tiny, dtype=None, out=None, copy=true))]
-#[allow(clippy::too_many_arguments)] // One call from Python, where every boundary costs.
-pub fn normalize<'py>(
-    py: Python<'py>,
-    x: &Bound<'py, PyAny>,
-    norm: NormName,
-    along: &Bound<'py, PyAny>,
-    tiny: f64,
-    dtype: Option<&Bound<'py, PyAny>>,
-    out: Option<&Bound<'py, PyAny>>,
-    copy: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    let x = vectors(x)?;
-    let along = ChannelAxes::new(along)?.kept(x.shape.len())?;
-    let dtype = result_dtype(dtype, x.dtype)?;
-    let (result, target) = target(&x, dtype, out, copy)?;
-    let bytes = x.bytes().max(result.bytes());
-    let finite = with_float!(x.dtype, T => {
-        let (view, along) = (x.view::<T>(), &along);
-        // Elements that would be overwritten are looked at first: an error leaves them as they were.
-        let (all, len) = (memory::filled(false, x.shape.len()).raise()?, x.len() as u64);
-        let finite = target != Target::Input || threads::run(py, bytes, move |threads| {
-            let extrema = Extrema::of(view, &all, threads)?;
-            Ok::<_, Error>(!extrema.has_infinity() && extrema.cells.iter().all(|cell| cell.count == len))
-        }).raise()?;
-        finite && with_float!(dtype, U => {
-            let out = result.view_mut::<U>();
-            threads::run(py, bytes, move |threads| normalize_array(norm.0, view, out, along, tiny, target, threads)).raise()?
-        })
-    });
-    if !finite {
-        return Err(infinite("Input X", x.dtype));
-    }
-    Ok(out.cloned().unwrap_or_else(|| result.object.into_any()))
 }
 
 /// The lengths of the vectors along the axes `along`; one instead of those below `tiny` and of zero.
