@@ -243,7 +243,9 @@ def normalize_images(
     out: NDArray[Any] | None = None,
     clip: tuple[float, float] | None = None,
 ) -> NDArray[Any]: ...
-def norms(x: NDArray[Any], norm: str, along: int | tuple[int, ...], tiny: float) -> NDArray[np.float64]: ...
+def norms(
+    x: NDArray[Any], norm: str, along: int | tuple[int, ...], tiny: float | None = None
+) -> NDArray[np.float64]: ...
 def quantiles(
     name: str,
     x: ArrayLike,

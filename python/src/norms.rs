@@ -44,14 +44,16 @@ fn vectors<'py>(x: &Bound<'py, PyAny>) -> PyResult<Array<'py>> {
     Ok(x)
 }
 
-/// The lengths of the vectors along the axes `along`; one instead of those below `tiny` and of zero.
+/// The lengths of the vectors along the axes `along`. With `tiny`, what they are to be divided by: one instead of those below
+/// it and of zero; an element that is not finite is a ValueError. Without it, lengths may be zero, infinite or not a number.
 #[pyfunction]
+#[pyo3(signature = (x, norm, along, tiny=None))]
 pub fn norms<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
     norm: NormName,
     along: &Bound<'py, PyAny>,
-    tiny: f64,
+    tiny: Option<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = vectors(x)?;
     let mut kept = ChannelAxes::new(along)?.kept(x.shape.len())?;
@@ -68,6 +70,10 @@ pub fn norms<'py>(
         })
     })
     .map_err(|error| to_python(&error, "Input X"))?;
+    let Some(tiny) = tiny else {
+        let lengths = lengths.iter().map(|scaled| scaled.length.hi / scaled.unit);
+        return to_numpy(py, lengths, &kept_shape(&x.shape, &kept));
+    };
     if infinite_found || lengths.iter().any(|scaled| scaled.length.hi.is_nan()) {
         return Err(infinite("Input X", x.dtype));
     }

@@ -320,7 +320,8 @@ pub fn normalize_rows<T: Element, U: Output>(
     tiny: f64,
     stream: bool,
 ) -> Result<bool, Error> {
-    if stream {
+    // Compiled where it counts: for floats to themselves.
+    if const { matches!((size_of::<T>(), size_of::<U>()), (4, 4) | (8, 8)) } && stream {
         super::run(NormalizeRows::<T, U, true> { norm, rows, out, len, tiny })
     } else {
         super::run(NormalizeRows::<T, U, false> { norm, rows, out, len, tiny })

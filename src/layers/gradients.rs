@@ -119,7 +119,8 @@ fn by_lines<T: LayerElement>(
         let part = Gradients { gamma: memory::filled(0.0, number)?, beta: memory::filled(0.0, number)? };
         let groups = Groups { layer, lines: &lines, point, dx: &dx, first: least, part };
         let range = range.clone();
-        if stream {
+        // Compiled where it counts.
+        if const { size_of::<T>() == 4 } && stream {
             let part = kernels::run(Piece::<T, true> { groups, range, scratch });
             copy::fence();
             return Ok::<_, Error>((least as usize, part?));

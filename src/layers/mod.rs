@@ -262,7 +262,8 @@ fn by_lines<T: LayerElement>(
     let found = each(&pieces, threads, scratch, |scratch, range| {
         let range = range.clone();
         let groups = Groups { layer, lines: &lines, x, out: &out, overwritten: target == Target::Input, wanted };
-        if stream {
+        // Compiled where it counts.
+        if const { size_of::<T>() >= 4 } && stream {
             let found = kernels::run(Piece::<T, true> { groups, range, scratch });
             copy::fence();
             return found;

@@ -72,13 +72,14 @@ pub struct AffineColumns<W> {
     parameters: Parameters,
     /// Of small integers to narrow floats; empty otherwise.
     narrow: Narrow,
-    /// Elements in the type that the kernels read.
+    /// Elements in the type that the kernels read: that of the map, or `f64` for results of that type.
     wide: Vec<W>,
+    doubles: Vec<f64>,
 }
 
 impl<W> Default for AffineColumns<W> {
     fn default() -> Self {
-        Self { parameters: Parameters::default(), narrow: Narrow::default(), wide: Vec::new() }
+        Self { parameters: Parameters::default(), narrow: Narrow::default(), wide: Vec::new(), doubles: Vec::new() }
     }
 }
 
@@ -120,7 +121,7 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
         next: Option<*const T>,
         stream: bool,
     ) -> Result<Seen, Error> {
-        let AffineColumns { parameters, narrow, wide } = columns;
+        let AffineColumns { parameters, narrow, wide, doubles } = columns;
         if const { T::IS_SMALL && !U::NEEDS_EXACT } && !narrow.is_empty() {
             if const { is_pixel::<T, U>() } {
                 narrow.map(rows, out, next, stream);
@@ -129,7 +130,11 @@ impl<T: Element, U: Output> ElementMap<T, U> for Affine<'_> {
             }
             return Ok(Seen::default());
         }
-        let infinite = parameters.map(converted::<T, T::Wide>(rows, wide)?, out, self.form(), stream);
+        let infinite = if const { U::NEEDS_EXACT && !T::IS_WIDE && !T::Wide::IS_WIDE } {
+            parameters.map(converted::<T, f64>(rows, doubles)?, out, self.form(), stream)
+        } else {
+            parameters.map(converted::<T, T::Wide>(rows, wide)?, out, self.form(), stream)
+        };
         Ok(Seen { infinite, outside: false })
     }
 

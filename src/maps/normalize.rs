@@ -49,24 +49,28 @@ struct Neighbours {
 }
 
 impl<T: Element, U: Output> ElementMap<T, U> for Neighbours {
-    type Columns = Vec<T::Wide>;
+    type Columns = (Vec<T::Wide>, Vec<f64>);
     const WIDENS: bool = false;
 
-    fn prepare(&self, _: isize, _: &[isize], _: usize, _: &mut Vec<T::Wide>) -> Result<(), Error> {
+    fn prepare(&self, _: isize, _: &[isize], _: usize, _: &mut (Vec<T::Wide>, Vec<f64>)) -> Result<(), Error> {
         Ok(())
     }
 
     fn run(
         &self,
-        wide: &mut Vec<T::Wide>,
+        (wide, doubles): &mut (Vec<T::Wide>, Vec<f64>),
         rows: Rows<'_, T>,
         out: RowsMut<'_, U>,
         _next: Option<*const T>,
         stream: bool,
     ) -> Result<Seen, Error> {
-        let rows = converted::<T, T::Wide>(rows, wide)?;
-        let stream = stream && (self.len * size_of::<U>()).is_multiple_of(copy::STREAM_ALIGN);
-        let infinite = normalize_rows(self.norm, rows, out, self.len, self.tiny, stream)?;
+        let Self { norm, len, tiny } = *self;
+        let stream = stream && (len * size_of::<U>()).is_multiple_of(copy::STREAM_ALIGN);
+        let infinite = if const { U::NEEDS_EXACT } {
+            normalize_rows(norm, converted::<T, f64>(rows, doubles)?, out, len, tiny, stream)
+        } else {
+            normalize_rows(norm, converted::<T, T::Wide>(rows, wide)?, out, len, tiny, stream)
+        }?;
         Ok(Seen { infinite, outside: false })
     }
 }

@@ -7,7 +7,7 @@
 //! one, of another sample, then takes its place. The result is exact in any case, and does not depend on the sample.
 
 use super::sums::has_infinity;
-use crate::drive::source::Source;
+use crate::drive::source::{Floats, Maskable, Source};
 use crate::drive::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
@@ -177,13 +177,27 @@ impl<K: Key> Found<K> {
 
 /// Quantiles `q` (each within 0 and 1) of every channel of `x`, along the axes that are not kept: for each channel, one
 /// for each of `q`. NaN is left out; infinity is an error.
-pub fn quantiles<S: Source>(x: S, kept: &[bool], q: &[f64], threads: usize) -> Result<Vec<Vec<Between>>, Error> {
+pub fn quantiles<S: Source<Element: Maskable>>(
+    x: S,
+    kept: &[bool],
+    q: &[f64],
+    threads: usize,
+) -> Result<Vec<Vec<Between>>, Error> {
+    // Integers of up to 32 bits, and halves, are compared as the floats that hold them: there are fewer kernels to compile.
+    if const { size_of::<S::Element>() < 4 || size_of::<S::Element>() == 4 && !S::Element::FITS_F32 } {
+        selected(Floats(x), kept, q, threads)
+    } else {
+        selected(x, kept, q, threads)
+    }
+}
+
+fn selected<S: Source>(x: S, kept: &[bool], q: &[f64], threads: usize) -> Result<Vec<Vec<Between>>, Error> {
     let product = |wanted: bool| -> usize {
         x.shape().iter().zip(kept).filter(|(_, kept)| **kept == wanted).map(|(len, _)| *len).product()
     };
     if q.is_empty() {
         // Nothing is asked for, but infinity is an error all the same.
-        let mut none = quantiles(x, kept, &[0.0], threads)?;
+        let mut none = selected(x, kept, &[0.0], threads)?;
         none.iter_mut().for_each(Vec::clear);
         return Ok(none);
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from planish import _core
 from planish._border import floats
-from planish.layers._axes import (
-    listed,
-    number,
-)
-
-#: Elements that are squared at a time.
-_BLOCK = 1 << 16
-#: Norms whose squares are precise.
-_TINY, _HUGE = 1e-140, 1e150
+from planish.layers._axes import listed, number
 
 
 def adaptive_grad_clip(
@@ -135,28 +126,12 @@ def clip_by_norm(
 
 
 def _norms(values: NDArray[Any], kept: tuple[int, ...]) -> NDArray[np.float64]:
-    """Euclidean norms along the axes that are not kept, in double precision, some elements at a time."""
-    moved = np.moveaxis(values, kept, range(len(kept)))
-    units = moved.shape[: len(kept)]
-    norms = np.zeros(units)
-    for index in np.ndindex(units):
-        unit = moved[index]
-        pieces = np.array_split(unit, max(1, unit.size // _BLOCK)) if unit.ndim else [unit]
-        norms[index] = _norm(pieces)
+    """Euclidean norms along the axes that are not kept."""
+    shared = tuple(axis for axis in range(values.ndim) if axis not in kept)
+    norms: NDArray[np.float64] = np.asarray(_core.norms(values, "l2", shared))
+    if np.isnan(norms).any():  # of what is infinite, too
+        norms = np.where(np.isnan(norms) & ~np.isnan(values).any(axis=shared), np.inf, norms)
     return norms
-
-
-def _norm(pieces: list[NDArray[Any]]) -> float:
-    def squares(unit: float) -> float:
-        with np.errstate(over="ignore", under="ignore"):
-            return sum(float(np.sum(np.square(piece.astype(np.float64) / unit))) for piece in pieces)
-
-    norm = math.sqrt(squares(1.0))
-    if _TINY < norm < _HUGE:
-        return norm
-    # Squares have left the range of doubles, perhaps: they are taken in units of the largest element.
-    largest = max(float(np.max(np.abs(piece), initial=0.0)) for piece in pieces)
-    return largest * math.sqrt(squares(largest)) if 0 < largest < math.inf else norm
 
 
 def _scaled(grad: NDArray[Any], limit: NDArray[np.float64], kept: tuple[int, ...], out: Any) -> NDArray[Any]:

@@ -100,7 +100,7 @@ class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEs
         return None
 
     def _prepare(self, X: Any) -> None:
-        """Keep the map of `transform`, which `X` has gone through, for others like it: a row then takes microseconds."""
+        """Keep the map of `transform` that `X` went through, for others like it: a row then takes microseconds."""
         if type(X) is np.ndarray and is_columns(self.channel_axis):
             ready = self._ready()
             self._prepared = None if ready is None else ready.prepared(self.__dict__, self._made_of)
