@@ -24,6 +24,7 @@ pub mod dd;
 pub mod drive;
 pub mod element;
 pub mod error;
+pub mod exact;
 pub mod groups;
 pub mod kernels;
 pub mod layers;

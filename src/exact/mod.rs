@@ -1,0 +1,7 @@
+//! Sums that are exact, whatever the order and the magnitude of what is added.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`number`] | numbers as wide as they need to be, and their quotients |
+
+pub mod number;
