@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self, final
 
 import numpy as np
@@ -73,10 +73,11 @@ class Map:
         allow_infinity: bool = False,
         codes: NDArray[np.uint32] | None = None,
     ) -> NDArray[Any]: ...
-    def prepared(self, attributes: dict[str, Any], names: Sequence[str]) -> Prepared | None: ...
 
 @final
 class Prepared:
+    @staticmethod
+    def of(attributes: dict[str, Any], names: Sequence[str], make: Callable[[], Map | None]) -> Prepared | None: ...
     def __call__(
         self,
         attributes: dict[str, Any],

@@ -4,7 +4,6 @@ use super::arrays::{Array, DType, doubles, dtype_of, tuple, with_float};
 use super::axes::{ChannelAxes, kept_shape};
 use super::errors::{Raise, infinite, quoted};
 use super::norms::NormName;
-use super::prepared::Prepared;
 use super::results::empty_like;
 use super::stream::codes_of;
 use super::threads;
@@ -21,7 +20,7 @@ use planish::stats::extrema::Extrema;
 use planish::with_element;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyString};
+use pyo3::types::{PyFloat, PyString};
 
 pyo3::create_exception!(planish._core, DomainError, PyValueError, "Numbers outside of the domain of a function.");
 
@@ -439,15 +438,5 @@ impl PyMap {
         codes: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.apply(&Array::new(x, "X")?, out, copy, allow_infinity, codes)
-    }
-
-    /// This map for an estimator with these `attributes`, of which those with `names` made it; None where each call has to
-    /// look at them.
-    fn prepared(
-        slf: Bound<'_, Self>,
-        attributes: &Bound<'_, PyDict>,
-        names: Vec<Bound<'_, PyString>>,
-    ) -> PyResult<Option<Prepared>> {
-        Prepared::new(slf.unbind(), attributes, &names)
     }
 }

@@ -6,23 +6,27 @@ use super::errors::{Raise, infinite, quoted, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
 use super::stream::{
-    Batch, Groups, Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, rows, saved, saved_number,
+    Batch, Groups, Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, saved, saved_number,
     saved_shape, text,
 };
 use super::threads;
-use planish::dd::Dd;
+use numpy::{PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use planish::drive::source::Masked;
 use planish::error::Error;
+use planish::exact::number::Number;
 use planish::memory;
-use planish::stats::MOST_ELEMENTS;
-use planish::stats::moments::{FloatCell, IntegerCell, Moments, scale};
+use planish::stats::moments::{Cell, Moments};
 use planish::with_element;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 /// Version of the pickled state.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// The sums of a channel: of weights, of elements and of squares.
+const SUMS: usize = 3;
+/// The place of a limb that no sum reaches: products of three doubles are far nearer.
+const MOST_PLACE: i32 = 1 << 20;
 /// The statistics that stand for the others.
 const SHOWN: [&str; 3] = ["count", "mean", "std"];
 
@@ -48,14 +52,15 @@ const SHOWN: [&str; 3] = ["count", "mean", "std"];
 ///
 /// Notes
 /// -----
-/// Integers of up to 32 bits are summed exactly; floats in double precision around a pivot near the mean, joined in
-/// double-double arithmetic by the pairwise formulas of Chan, Golub and LeVeque (1983) [1]_. Results do not depend on
-/// the number of threads. An empty state is the identity of `merge`.
+/// The sums of the elements and of their squares are exact [1]_: mean and variance are the exact values, rounded once. They
+/// do not depend on the order of the elements, on how these are cut into batches, on threads, machines or the order of
+/// merges. (Elements with weights are summed in double precision, and what comes of them is added exactly.) An empty state is
+/// the identity of `merge`.
 ///
 /// References
 /// ----------
-/// .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance: analysis and
-///    recommendations", The American Statistician 37 (1983), 242-247.
+/// .. [1] U. Kulisch, "Computer arithmetic and validity", de Gruyter, 2008; J. Demmel, H. D. Nguyen, "Parallel reproducible
+///    summation", IEEE Transactions on Computers 64 (2015), 2060-2070.
 ///
 /// Examples
 /// --------
@@ -90,21 +95,12 @@ impl PyMoments {
     }
 }
 
-/// What each channel is divided by.
-fn scales(moments: &Moments) -> Result<Vec<f64>, Error> {
-    let (count, mean, mut var) = (moments.count()?, moments.mean()?, moments.var(0.0)?);
-    let others = count.into_iter().zip(mean);
-    var.iter_mut().zip(others).for_each(|(var, (count, mean))| *var = scale(count, mean, *var));
-    Ok(var)
-}
-
 /// The count of each channel: integers, unless there were weights.
 fn count_to_numpy<'py>(py: Python<'py>, moments: &Moments, shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
-    let count = moments.count().raise()?;
     if moments.weighted {
-        return to_numpy(py, count, shape);
+        return to_numpy(py, moments.count().raise()?, shape);
     }
-    to_numpy(py, count.into_iter().map(|count| count as i64), shape)
+    to_numpy(py, moments.numbers().raise()?.into_iter().map(|count| count as i64), shape)
 }
 
 /// The error for an array that cannot be taken in.
@@ -432,7 +428,7 @@ impl PyMoments {
             count_to_numpy(py, &statistics, if same { &[] } else { &shape })?,
             to_numpy(py, statistics.mean().raise()?, &shape)?,
             to_numpy(py, statistics.var(self.ddof).raise()?, &shape)?,
-            to_numpy(py, scales(&statistics).raise()?, &shape)?,
+            to_numpy(py, statistics.scale().raise()?, &shape)?,
         ])
     }
 
@@ -451,17 +447,13 @@ impl PyMoments {
     /// Standard deviation of each channel.
     #[getter]
     fn std<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.values(py, |moments| {
-            let mut std = moments.var(self.ddof)?;
-            std.iter_mut().for_each(|var| *var = var.sqrt());
-            Ok(std)
-        })
+        self.values(py, |moments| moments.std(self.ddof))
     }
 
     /// What a scaler divides each channel by.
     #[getter]
     fn scale<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.values(py, scales)
+        self.values(py, Moments::scale)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (Bound<'py, PyAny>, Bound<'py, PyDict>)>> {
@@ -473,53 +465,62 @@ impl PyMoments {
 
     fn __getstate__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let State { shape, statistics } = self.stream.snapshot()?;
-        let floats = statistics.floats.iter().flat_map(|c| [c.weight, c.mean, c.m2]).flat_map(|d| [d.hi, d.lo]);
-        let integers = statistics
-            .integers
-            .iter()
-            .flat_map(|c| [c.count, c.sum as u64, (c.sum >> 64) as u64, c.square as u64, (c.square >> 64) as u64]);
+        // A row for each channel: the place and the number of the limbs of each sum, and then these, as many for each as the
+        // longest of all has.
+        let sums = |cell: &'_ Cell| [&cell.weight, &cell.sum, &cell.square].map(|number| number.limbs().1.len());
+        let most = statistics.cells.iter().flat_map(sums).max().unwrap_or(0);
+        let width = SUMS * (2 + most);
+        let mut table: Vec<u64> = memory::with_room(statistics.cells.len() * width).raise()?;
+        for cell in &statistics.cells {
+            let sums = [&cell.weight, &cell.sum, &cell.square].map(Number::limbs);
+            table.extend(sums.iter().flat_map(|(first, limbs)| [i64::from(*first) as u64, limbs.len() as u64]));
+            for (_, limbs) in sums {
+                table.extend(limbs.iter().copied().chain(std::iter::repeat(0)).take(most));
+            }
+        }
         let state = PyDict::new(py);
         state.set_item("version", VERSION)?;
         state.set_item("shape", shape)?;
         state.set_item("weighted", statistics.weighted)?;
-        state.set_item("floats", to_numpy(py, floats, &[statistics.floats.len(), 6])?)?;
-        state.set_item("integers", to_numpy(py, integers, &[statistics.integers.len(), 5])?)?;
+        state.set_item("sums", to_numpy(py, table, &[statistics.cells.len(), width])?)?;
         Ok(state)
     }
 
     fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
         let field = saved(state, VERSION)?;
         let shape = saved_shape(&field("shape")?)?;
-        let floats = rows::<f64, 6>(&field("floats")?)?;
-        let integers = rows::<u64, 5>(&field("integers")?)?;
-        let statistics = Moments {
-            weighted: saved_number(&field("weighted")?, "no valid weights")?,
-            floats: memory::collect(floats.into_iter().map(|[w, w_lo, mean, mean_lo, m2, m2_lo]| FloatCell {
-                weight: Dd { hi: w, lo: w_lo },
-                mean: Dd { hi: mean, lo: mean_lo },
-                m2: Dd { hi: m2, lo: m2_lo },
-            }))
-            .raise()?,
-            integers: memory::collect(integers.into_iter().map(|[count, sum, sum_high, square, square_high]| {
-                IntegerCell {
-                    count,
-                    sum: i128::from(sum) | (i128::from(sum_high as i64) << 64),
-                    square: u128::from(square) | (u128::from(square_high) << 64),
-                }
-            }))
-            .raise()?,
-        };
-        // Where sums have overflowed, the mean and what goes with it may be anything.
-        let sound =
-            |c: &FloatCell| c.weight.hi.is_finite() && c.weight.hi >= 0.0 && (c.m2.hi >= 0.0 || c.m2.hi.is_nan());
-        // Whole numbers of elements are given back as NumPy's integers.
-        let countable = |c: &FloatCell| statistics.weighted || c.weight.hi <= MOST_ELEMENTS as f64;
-        if !statistics.floats.iter().all(|c| sound(c) && countable(c) && c.weight.lo.abs() <= c.weight.hi)
-            || !statistics.integers.iter().all(IntegerCell::is_possible)
-        {
-            return Err(damaged("impossible moments"));
+        let table = field("sums")?;
+        let table = table.cast::<PyArray2<u64>>().map_err(|_| damaged("no valid sums"))?.try_readonly()?;
+        let mut cells = memory::with_room(table.shape().first().copied().unwrap_or_default()).raise()?;
+        for row in table.as_array().rows() {
+            let row: Vec<u64> = memory::collect(row.iter().copied()).raise()?;
+            cells.push(cell(&row)?);
         }
-        let lengths = [statistics.floats.len(), statistics.integers.len()];
-        self.stream.restore(shape, lengths, true, statistics)
+        let statistics = Moments { weighted: saved_number(&field("weighted")?, "no valid weights")?, cells };
+        for cell in &statistics.cells {
+            // Whole numbers of elements are given back as NumPy's integers.
+            let countable = statistics.weighted || cell.weight.to_u64().is_some();
+            if !countable || !cell.is_possible().raise()? {
+                return Err(damaged("impossible moments"));
+            }
+        }
+        let lengths = [statistics.cells.len()];
+        self.stream.restore(shape, lengths, false, statistics)
     }
+}
+
+/// The sums of a channel, from a row of a saved table.
+fn cell(row: &[u64]) -> PyResult<Cell> {
+    let (places, limbs) = row.split_at_checked(2 * SUMS).ok_or_else(|| damaged("no valid sums"))?;
+    let width = limbs.len() / SUMS;
+    let number = |index: usize| {
+        let (place, len) = (places.get(2 * index), places.get(2 * index + 1));
+        let own = limbs.get(index * width..(index + 1) * width);
+        let own = own.zip(len).and_then(|(own, len)| own.get(..usize::try_from(*len).ok()?));
+        let place = place.and_then(|place| i32::try_from(*place as i64).ok()).filter(|at| at.abs() < MOST_PLACE);
+        let (Some(place), Some(own)) = (place, own) else { return Err(damaged("no valid sums")) };
+        let other = || damaged("sums in another form than the one they have");
+        Number::from_limbs(place, memory::copied(own).raise()?).ok_or_else(other)
+    };
+    Ok(Cell { weight: number(0)?, sum: number(1)?, square: number(2)? })
 }

@@ -61,7 +61,7 @@ pub fn norms<'py>(
     let (lengths, infinite_found) = with_float!(x.dtype, T => {
         let (view, kept, all) = (x.view::<T>(), &kept, memory::filled(false, x.shape.len()).raise()?);
         threads::run(py, x.bytes(), move |threads| {
-            let lengths = planish::stats::norms::norms(norm.0, view, kept, threads);
+            let lengths = planish::stats::norms::norms(norm.0, view, kept, tiny.is_none(), threads);
             // A length may be out of range where no element is.
             let suspect =
                 lengths.as_ref().is_ok_and(|lengths| lengths.iter().any(|scaled| scaled.length.hi.is_infinite()));

@@ -1,13 +1,13 @@
 //! A scaler's map, ready for the arrays of which there is nothing to find out: a row takes a microsecond or two.
 
-use super::arrays::{Array, dtype_of};
+use super::arrays::{Array, DType, dtype_of};
 use super::errors::Raise;
 use super::maps::PyMap;
-use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
 use planish::memory;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple, PyType};
 
 /// Most bytes of an attribute whose elements are compared before each call.
 const MAX_BYTES: usize = 1 << 15;
@@ -27,25 +27,52 @@ struct Attribute {
     /// What it was; nothing where it was not there.
     value: Option<Py<PyAny>>,
     /// The elements of an array, which may be changed in place.
-    elements: Option<Vec<u8>>,
+    elements: Option<(DType, Vec<u8>)>,
 }
 
-/// The bytes of an array whose elements are numbers that lie side by side.
-fn bytes<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Option<&'a [u8]> {
+/// The dtype and the bytes of an array whose elements are numbers that lie side by side.
+fn bytes<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Option<(DType, &'a [u8])> {
     let dtype = dtype_of(&array.dtype()).filter(|_| array.is_c_contiguous())?;
     let len = array.len() * dtype.size();
     // SAFETY: `array` is a NumPy array, which is alive and has as many bytes from there on; the GIL is held (or, on a
     // free-threaded Python, a concurrent writer makes the values unspecified, as with any NumPy function).
-    (len <= MAX_BYTES).then(|| unsafe { std::slice::from_raw_parts((*array.as_array_ptr()).fields.data.cast(), len) })
+    let found = || unsafe { std::slice::from_raw_parts((*array.as_array_ptr()).fields.data.cast(), len) };
+    (len <= MAX_BYTES).then(|| (dtype, found()))
+}
+
+/// Whether a value never changes: what is no array is compared by its identity.
+fn is_constant(value: &Bound<'_, PyAny>) -> bool {
+    let alone = value.is_none()
+        || value.is_exact_instance_of::<PyBool>()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyString>()
+        || value.is_instance_of::<PyType>()
+        || value.is_instance_of::<PyArrayDescr>();
+    let number = |value: &Bound<'_, PyAny>| {
+        value.getattr(intern!(value.py(), "dtype")).is_ok()
+            && !value.is_instance_of::<PyUntypedArray>()
+            && value
+                .getattr(intern!(value.py(), "ndim"))
+                .and_then(|ndim| ndim.extract::<usize>())
+                .is_ok_and(|ndim| ndim == 0)
+    };
+    alone
+        || value.cast_exact::<PyTuple>().is_ok_and(|values| values.iter().all(|value| is_constant(&value)))
+        || number(value)
 }
 
 impl Attribute {
     fn of(name: &Bound<'_, PyString>, attributes: &Bound<'_, PyDict>) -> PyResult<Option<Self>> {
         let value = attributes.get_item(name)?;
         let mut elements = None;
-        if let Some(array) = value.as_ref().and_then(|value| value.cast::<PyUntypedArray>().ok()) {
-            let Some(found) = bytes(array) else { return Ok(None) };
-            elements = Some(memory::copied(found).raise()?);
+        match value.as_ref().map(|value| (value, value.cast_exact::<PyUntypedArray>())) {
+            Some((_, Ok(array))) => {
+                let Some((dtype, found)) = bytes(array) else { return Ok(None) };
+                elements = Some((dtype, memory::copied(found).raise()?));
+            }
+            Some((value, Err(_))) if !is_constant(value) => return Ok(None),
+            _ => {}
         }
         Ok(Some(Self { name: name.clone().unbind(), value: value.map(Bound::unbind), elements }))
     }
@@ -56,20 +83,26 @@ impl Attribute {
             return Ok(found.is_none() == self.value.is_none());
         };
         let same = found.is(value);
-        let elements = |own: &Vec<u8>| found.cast::<PyUntypedArray>().is_ok_and(|array| bytes(array) == Some(own));
+        let elements = |(dtype, own): &(DType, Vec<u8>)| {
+            found.cast::<PyUntypedArray>().is_ok_and(|array| bytes(array) == Some((*dtype, &own[..])))
+        };
         Ok(same && self.elements.as_ref().is_none_or(elements))
     }
 }
 
+#[pymethods]
 impl Prepared {
-    /// Of `map`, which an estimator with these `attributes` makes of those that have `names`; nothing where they are too
-    /// large to be compared before each call, or where there is always something to find out.
-    pub fn new(
-        map: Py<PyMap>,
+    /// Of the map that `make` gives, which an estimator with these `attributes` makes of those that have `names`; None where
+    /// it gives none, where they are too large to be compared before each call or may change without becoming others, or
+    /// where there is always something to find out.
+    #[staticmethod]
+    fn of(
         attributes: &Bound<'_, PyDict>,
-        names: &[Bound<'_, PyString>],
+        names: Vec<Bound<'_, PyString>>,
+        make: &Bound<'_, PyAny>,
     ) -> PyResult<Option<Self>> {
         let py = attributes.py();
+        // The attributes come first: where another thread changes them meanwhile, they are no longer those of the map.
         let all = names.iter().chain([intern!(py, "copy"), intern!(py, "n_features_in_")]);
         let mut made_of = Vec::new();
         for name in all {
@@ -83,16 +116,13 @@ impl Prepared {
             memory::push(&mut made_of, Attribute { name: name.clone().unbind(), value: None, elements: None })
                 .raise()?;
         }
-        let number = |name| attributes.get_item(name).ok().flatten();
-        let width = number(intern!(py, "n_features_in_")).and_then(|width| width.extract().ok());
-        let copies = number(intern!(py, "copy")).and_then(|copies| copies.extract().ok());
+        let width = attributes.get_item(intern!(py, "n_features_in_"))?.and_then(|width| width.extract().ok());
+        let copies = attributes.get_item(intern!(py, "copy"))?.and_then(|copies| copies.extract().ok());
         let (Some(width), Some(copies)) = (width, copies) else { return Ok(None) };
-        Ok(Some(Self { map, width, copies, made_of }))
+        let map: Option<Py<PyMap>> = make.call0()?.extract()?;
+        Ok(map.map(|map| Self { map, width, copies, made_of }))
     }
-}
 
-#[pymethods]
-impl Prepared {
     /// Map `x` as the estimator with these `attributes` would, with scikit-learn's `config`; None where there is something to
     /// find out first.
     fn __call__<'py>(

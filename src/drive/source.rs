@@ -2,9 +2,10 @@
 
 use crate::axes::MAX_AXES;
 use crate::blocks::{Access, access, block};
-use crate::element::{Bool, Element, Wide, bf16, f16};
+use crate::element::{Bool, Element, bf16, f16};
 use crate::error::Error;
 use crate::kernels::convert::converted;
+use crate::kernels::exact_sums::Summand;
 use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::plan::Plan;
@@ -117,7 +118,7 @@ impl<T: Element> Source for View<'_, T> {
 /// An element type that can be told to be missing.
 pub trait Maskable: Element {
     /// A floating-point type that holds its values: exactly up to 32 bits, else rounded to `f64`.
-    type Float: Wide + Maskable<Float = Self::Float>;
+    type Float: Summand + Maskable<Float = Self::Float>;
     /// What is left out.
     const MISSING: Self::Float;
     /// The value.

@@ -2,6 +2,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`columns`] | sums of columns and of their squares |
 //! | [`number`] | numbers as wide as they need to be, and their quotients |
 
+pub mod columns;
 pub mod number;

@@ -68,6 +68,24 @@ impl Number {
         Ok(Self { first: self.first, limbs: memory::copied(&self.limbs)? })
     }
 
+    /// The number, where it is a whole one of at most 63 bits.
+    pub fn to_u64(&self) -> Option<u64> {
+        match (self.first, self.limbs.as_slice()) {
+            (_, []) => Some(0),
+            (0, [one]) if one >> 63 == 0 => Some(*one),
+            _ => None,
+        }
+    }
+
+    /// Make room for what adding another number takes.
+    pub fn make_room(&mut self, other: &Self) -> Result<(), Error> {
+        let last = |number: &Self| number.first as i64 + number.limbs.len() as i64;
+        let first = i64::from(self.first.min(other.first));
+        let most = (last(self).max(last(other)) - first) as usize + 1;
+        let len = self.limbs.len();
+        memory::reserve(&mut self.limbs, most.saturating_sub(len))
+    }
+
     /// Become zero, and keep the memory.
     pub fn clear(&mut self) {
         self.first = 0;

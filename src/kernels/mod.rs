@@ -13,6 +13,7 @@ pub mod columns;
 pub mod convert;
 pub mod copy;
 mod exact_map;
+pub mod exact_sums;
 pub mod extrema;
 pub mod gather;
 pub mod line_gradients;

@@ -118,7 +118,7 @@ fn normalize_piece<T: Element, U: Output>(
     target: Target,
     threads: usize,
 ) -> Result<bool, Error> {
-    let lengths = norms(norm, x, kept, threads)?;
+    let lengths = norms(norm, x, kept, false, threads)?;
     if !lengths.iter().all(|scaled| scaled.length.hi.is_finite()) {
         return Ok(false);
     }

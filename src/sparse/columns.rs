@@ -8,7 +8,7 @@ use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::parallel;
 use crate::stats::extrema::{Cell, Extrema};
-use crate::stats::moments::{FloatCell, Moments};
+use crate::stats::moments::{self, FloatCell, Moments};
 use crate::stats::sums::PIVOT_DISTANCE;
 use std::ops::Range;
 
@@ -409,7 +409,8 @@ pub fn moments<T: Element, I: Index>(
         let weight = if zeros == 0 { Dd::ZERO } else { total.map_or(Dd::from(zeros as f64), |total| total - weight) };
         cell.merge(&FloatCell { weight: weight.max_zero(), ..FloatCell::default() });
     }
-    Ok(Moments { floats: cells, integers: Vec::new(), weighted: weights.is_some() })
+    let cells = memory::collect_all::<_, Error>(cells.iter().map(moments::Cell::of_floats))?;
+    Ok(Moments { cells, weighted: weights.is_some() })
 }
 
 /// Smallest and largest entry.

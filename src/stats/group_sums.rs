@@ -1,17 +1,17 @@
-//! Moments of few groups of the rows of a table, in one pass over it in the order of memory.
+//! Exact moments of few groups of the rows of a table, in one pass over it in the order of memory.
 //!
-//! Every group has its pivots, the same for all tasks, so that the sums of tasks add up. What sums round, and where a pivot
-//! was badly chosen or an element is no number, is as in [`super::sums`]; but such groups are left to others.
+//! Every group has columns of its own. The rows of a tile are sorted by their groups, while they stay in the second-level cache,
+//! and those of a group are added together.
 
-use super::moments::FloatCell;
-use super::sums::{Compensated, cell, is_near};
-use crate::dd::Dd;
-use crate::element::Element;
+use super::moments::Cell;
+use crate::drive::each;
+use crate::drive::source::Maskable;
+use crate::element::Wide;
 use crate::error::Error;
-use crate::kernels::moments::FloatSums;
-use crate::kernels::{self, Kernel};
+use crate::exact::columns::{ExactColumns, Sums};
+use crate::groups::Lines;
+use crate::kernels::exact_sums::{LANES, Summand};
 use crate::memory;
-use crate::parallel;
 use crate::rows::Rows;
 use crate::view::View;
 use std::ops::Range;
@@ -22,26 +22,8 @@ const MOST_CHANNELS: usize = 16_384;
 const LEAST_ROWS: usize = 256;
 /// Pieces that work is cut into.
 const TASKS: usize = 16;
-/// Rows that are read in the order of their groups, while they stay in the second-level cache.
-const TILE: usize = 512;
-/// Rows that are summed before their sums are added to those of all, with what that rounds; more where there are many
-/// groups, which have less of them.
-const ROWS: usize = 1024;
-const ROWS_OF_GROUP: usize = 128;
-/// Rows of a group in a tile that are worth sorting.
-const ROWS_TOGETHER: usize = 2;
-/// Groups whose rows are.
-const MOST_SORTED: usize = TILE / ROWS_TOGETHER;
-/// Rows of a group whose mean is its pivot.
-const PIVOT_ROWS: usize = 8;
-
-/// Moments of each channel of each group, that of the first group first.
-pub struct Cells {
-    /// The moments; to be had in another way where a group is not `done`.
-    pub cells: Vec<FloatCell>,
-    /// Whether they are good, for each group.
-    pub done: Vec<bool>,
-}
+/// Bytes of the rows that are read in the order of their groups.
+const TILE_BYTES: usize = 1 << 20;
 
 /// The rows of a table whose elements, one of each channel, lie side by side.
 #[derive(Clone, Copy)]
@@ -52,15 +34,23 @@ struct Table<'a, T> {
     width: usize,
 }
 
+/// Sums of all groups, and the order of the rows of a tile.
+struct Worker<F: Summand> {
+    columns: ExactColumns<F>,
+    order: Vec<u32>,
+    next: Vec<u32>,
+    rows: Vec<F>,
+}
+
 /// The moments of `groups` of the rows of `x`; nothing, where `x` is no table with contiguous rows, or another way is better.
 /// All of `codes`, one for each row, are below `groups`.
-pub fn moments<T: Element>(
+pub fn moments<T: Maskable>(
     x: View<'_, T>,
     kept: &[bool],
     codes: &[u32],
     groups: usize,
     threads: usize,
-) -> Result<Option<Cells>, Error> {
+) -> Result<Option<Vec<Cell>>, Error> {
     let (Some((rows, lens)), Some((false, kept)), Some((step, strides))) =
         (x.shape().split_first(), kept.split_first(), x.strides().split_first())
     else {
@@ -82,26 +72,28 @@ pub fn moments<T: Element>(
         return Ok(None);
     }
     let table = Table { x, codes, groups, width };
-    let pivots = table.pivots()?;
-    let rows = codes.len().div_ceil(TASKS).max(1);
-    let sum_up = |sums: &mut FloatSums, task: usize| {
-        if sums.pivot.is_empty() {
-            sums.pivot = memory::copied(&pivots)?;
-        }
-        table.sum(sums, task * rows..codes.len().min((task + 1) * rows))
-    };
-    let tasks = parallel::map(codes.len().div_ceil(rows), threads, FloatSums::default, sum_up)?;
-    let mut counts = memory::filled(0.0, groups)?;
+    let tasks = Lines::<1>::pieces(codes.len(), TASKS)?;
+    let parts = each(&tasks, threads, || (), |(), range| table.sum(range.clone()))?;
+    let mut counts = memory::filled(0, groups)?;
     for code in codes {
         if let Some(count) = counts.get_mut(*code as usize) {
-            *count += 1.0;
+            *count += 1;
         }
     }
-    let cells = Cells { cells: memory::with_room(pivots.len())?, done: memory::with_room(groups)? };
-    Ok(Some(kernels::run(Join { tasks, pivots: &pivots, counts: &counts, width, cells })))
+    let mut cells = memory::with_room(groups * width)?;
+    for (group, count) in counts.iter().enumerate() {
+        for column in 0..width {
+            let mut whole = Sums::default();
+            for part in &parts {
+                part.get(group * width + column).map_or(Ok(()), |part| whole.join(part))?;
+            }
+            cells.push(Cell::of(count - whole.missing, &whole.sum, &whole.square)?);
+        }
+    }
+    Ok(Some(cells))
 }
 
-impl<T: Element> Table<'_, T> {
+impl<T: Maskable> Table<'_, T> {
     /// Some of its rows.
     fn rows(&self, range: Range<usize>) -> Rows<'_, T> {
         let step = self.x.strides().first().copied().unwrap_or_default();
@@ -111,47 +103,29 @@ impl<T: Element> Table<'_, T> {
         unsafe { Rows::new(start.cast(), range.len(), stride, self.width, 0) }
     }
 
-    /// The mean of the first few elements of each channel of each group.
-    fn pivots(&self) -> Result<Vec<f64>, Error> {
-        let channels = self.groups * self.width;
-        let (mut counts, mut sums) = (memory::filled(0.0, channels)?, memory::filled(0.0, channels)?);
-        let mut seen = memory::filled(0, self.groups)?;
-        let mut wanted = self.groups;
-        for (row, code) in self.codes.iter().enumerate() {
-            let group = *code as usize;
-            let Some(seen) = seen.get_mut(group).filter(|seen| **seen < PIVOT_ROWS) else { continue };
-            *seen += 1;
-            let first = group * self.width;
-            let sums = sums.iter_mut().skip(first).zip(counts.iter_mut().skip(first));
-            for (x, (sum, count)) in self.rows(row..row + 1).row(0).iter().zip(sums) {
-                let x = x.to_f64() / PIVOT_ROWS as f64;
-                if x.is_finite() {
-                    *sum += x;
-                    *count += 1.0 / PIVOT_ROWS as f64;
-                }
-            }
-            wanted -= usize::from(*seen == PIVOT_ROWS);
-            if wanted == 0 {
-                break;
-            }
+    /// The sums of each channel of each group of some rows.
+    fn sum(&self, range: Range<usize>) -> Result<Vec<Sums>, Error> {
+        let chunks = self.width.div_ceil(LANES);
+        let columns = ExactColumns::<T::Float>::default();
+        let mut worker = Worker { columns, order: Vec::new(), next: Vec::new(), rows: Vec::new() };
+        worker.columns.start(self.groups * chunks * LANES, false)?;
+        let step = (TILE_BYTES / (self.width * size_of::<T>()).max(1)).max(1);
+        for first in range.clone().step_by(step) {
+            self.add_tile(first..range.end.min(first + step), chunks, &mut worker)?;
         }
-        sums.iter_mut().zip(&counts).for_each(|(sum, count)| *sum = if *count > 0.0 { *sum / count } else { 0.0 });
-        Ok(sums)
+        let sums = worker.columns.finish()?;
+        let mut all = memory::with_room(self.groups * self.width)?;
+        for group in sums.chunks_exact_mut(chunks * LANES) {
+            all.extend(group.iter_mut().take(self.width).map(std::mem::take));
+        }
+        Ok(all)
     }
 
-    /// The order of the rows of a tile by their groups: sums of a group are then in the first-level cache for most of its
-    /// rows.
-    ///
-    /// There is room for a tile's rows in `order`, and for the few groups that are worth it in `next`.
-    fn sort(&self, codes: &[u32], order: &mut Vec<u16>, next: &mut Vec<u16>) {
-        order.clear();
-        order.extend(0..codes.len() as u16);
-        // Where few are of the same group, nothing is won.
-        if self.groups > MOST_SORTED {
-            return;
-        }
-        next.clear();
-        next.resize(self.groups + 1, 0);
+    /// Add the rows of a tile, group by group.
+    fn add_tile(&self, tile: Range<usize>, chunks: usize, worker: &mut Worker<T::Float>) -> Result<(), Error> {
+        let Worker { columns, order, next, rows, .. } = worker;
+        let codes = self.codes.get(tile.clone()).unwrap_or_default();
+        memory::refill(next, 0, self.groups + 1)?;
         for code in codes {
             if let Some(next) = next.get_mut(*code as usize + 1) {
                 *next += 1;
@@ -162,86 +136,30 @@ impl<T: Element> Table<'_, T> {
             total += *next;
             *next = total;
         }
+        memory::refill(order, 0, codes.len())?;
         for (row, code) in codes.iter().enumerate() {
             let Some(place) = next.get_mut(*code as usize) else { continue };
-            if let Some(row_there) = order.get_mut(usize::from(*place)) {
-                *row_there = row as u16;
+            if let Some(row_there) = order.get_mut(*place as usize) {
+                *row_there = row as u32;
             }
             *place += 1;
         }
-    }
-
-    /// Sums of differences from the pivots, and of their squares, of some rows.
-    fn sum(&self, sums: &mut FloatSums, range: Range<usize>) -> Result<[Compensated; 2], Error> {
-        let mut totals = [Compensated::default(), Compensated::default()];
-        let channels = self.groups * self.width;
-        for total in &mut totals {
-            total.clear(channels)?;
-        }
-        let step = ROWS.max(ROWS_OF_GROUP * self.groups).next_multiple_of(TILE);
-        let (mut order, mut next) = (memory::with_room(TILE)?, memory::with_room(MOST_SORTED + 1)?);
-        for start in range.clone().step_by(step) {
-            let some = start..range.end.min(start + step);
-            memory::refill(&mut sums.sum, 0.0, channels)?;
-            memory::refill(&mut sums.square, 0.0, channels)?;
-            for start in some.clone().step_by(TILE) {
-                let tile = start..some.end.min(start + TILE);
-                let codes = self.codes.get(tile.clone()).unwrap_or_default();
-                self.sort(codes, &mut order, &mut next);
-                sums.add_each(self.rows(tile), codes, &order);
+        // Now each group's rows end where the next one's begin.
+        let (source, mut first) = (self.rows(tile), 0);
+        for group in 0..self.groups {
+            let last = next.get(group).copied().unwrap_or_default() as usize;
+            let numbers = order.get(first..last).unwrap_or_default();
+            first = last;
+            if numbers.is_empty() {
+                continue;
             }
-            kernels::run(Add { totals: &mut totals, sums });
-        }
-        Ok(totals)
-    }
-}
-
-/// Adds sums to totals.
-struct Add<'a> {
-    totals: &'a mut [Compensated; 2],
-    sums: &'a FloatSums,
-}
-
-impl Kernel for Add<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let [sum, square] = self.totals;
-        sum.add(&self.sums.sum);
-        square.add(&self.sums.square);
-    }
-}
-
-/// Adds up the sums of tasks, in their order, and makes cells of them.
-struct Join<'a> {
-    tasks: Vec<[Compensated; 2]>,
-    pivots: &'a [f64],
-    counts: &'a [f64],
-    width: usize,
-    /// With room for all of them.
-    cells: Cells,
-}
-
-impl Kernel for Join<'_> {
-    type Output = Cells;
-
-    #[inline(always)]
-    fn run(self) -> Cells {
-        let Self { tasks, pivots, counts, width, cells: Cells { mut cells, mut done } } = self;
-        for (group, (count, pivots)) in counts.iter().zip(pivots.chunks_exact(width)).enumerate() {
-            let mut good = true;
-            for (at, pivot) in pivots.iter().enumerate() {
-                let (mut sum, mut square) = (Dd::default(), Dd::default());
-                for [sums, squares] in &tasks {
-                    sum = sum + sums.get(group * width + at);
-                    square = square + squares.get(group * width + at);
-                }
-                good &= square.hi.is_finite() && is_near(sum.hi, square.hi, *count);
-                cells.push(cell(sum, square, Dd::from(*count), *pivot));
+            rows.clear();
+            memory::reserve(rows, numbers.len() * self.width)?;
+            for number in numbers {
+                rows.extend(source.row(*number as usize).iter().map(|x| T::Float::of(*x)));
             }
-            done.push(good);
+            columns.add(Rows::flat(rows, self.width), group * chunks)?;
         }
-        Cells { cells, done }
+        Ok(())
     }
 }

@@ -1,22 +1,20 @@
-//! Count, mean and variance.
+//! Count, mean and variance, from exact sums.
 //!
-//! Floating-point elements are summed as deviations from a pivot near the mean, tile by tile in `f64`, tiles in
-//! double-double; finished cells are joined by the pairwise formulas of T. F. Chan, G. H. Golub and R. J. LeVeque,
-//! "Algorithms for computing the sample variance", The American Statistician 37 (1983), in the notation of P. Pebay,
-//! "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order statistical moments",
-//! Sandia report SAND2008-6212. Integers of up to 32 bits are summed exactly.
+//! A channel has the sum of its elements and of their squares, and neither has ever been rounded ([`crate::exact`]). Mean
+//! and variance are quotients of such numbers, rounded once: they do not depend on the order of the elements, nor on how they
+//! were cut into batches, threads and merges. What has weights, and what a sparse matrix or known moments bring in, is rounded
+//! where it comes in, and added exactly.
 
-use super::exact::scaled_variance;
-use super::group_sums::{self, Cells};
+use super::group_sums;
 use super::groups::Groups;
-use super::sums::{FloatAccumulator, IntegerAccumulator};
+use super::sums::{ExactAccumulator, FloatAccumulator, IntegerAccumulator, LongAccumulator};
 use super::{MOST_ELEMENTS, joined};
 use crate::dd::Dd;
 use crate::drive::reduce;
 use crate::drive::source::{Floats, Maskable, Source};
 use crate::element::{Bool, bf16, f16};
 use crate::error::Error;
-use crate::kernels::{self, Kernel};
+use crate::exact::number::{Number, Quotient, scaled};
 use crate::memory;
 use crate::parallel;
 use crate::view::View;
@@ -26,7 +24,10 @@ const GROUP: usize = 256;
 /// Channels up to which several arrays are looked at at a time.
 const MOST_CHANNELS_APART: usize = 1024;
 
-/// Moments of one channel of floating-point (or weighted) elements.
+/// A power of two that no quotient of sums brings back into the range of doubles.
+const BEYOND: i32 = 4096;
+
+/// Moments of weighted elements, rounded to twice the precision of `f64`: on their way to a [`Cell`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FloatCell {
     /// Sum of the weights: the count where there are none.
@@ -38,7 +39,8 @@ pub struct FloatCell {
 }
 
 impl FloatCell {
-    /// Join two cells: Pebay (2008), equations II.3 and II.4, or Chan et al. (1983), 1.5a and 1.5b.
+    /// Join two cells: P. Pebay, "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order
+    /// statistical moments", Sandia report SAND2008-6212, equations II.3 and II.4.
     #[inline(always)]
     pub fn merge(&mut self, other: &Self) {
         if other.weight.hi == 0.0 {
@@ -57,51 +59,118 @@ impl FloatCell {
     }
 }
 
-/// Moments of one channel of integers, exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IntegerCell {
-    /// Number of elements.
-    pub count: u64,
-    /// Their sum.
-    pub sum: i128,
-    /// The sum of their squares.
-    pub square: u128,
+/// The exact moments of one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cell {
+    /// Sum of the weights: the count where there are none.
+    pub weight: Number,
+    /// Sum of the elements, each times its weight.
+    pub sum: Number,
+    /// Sum of their squares, each times its weight.
+    pub square: Number,
 }
 
-impl IntegerCell {
-    /// Join two cells.
+impl Cell {
+    /// Of so many elements, with these sums.
+    pub fn of(count: u64, sum: &Number, square: &Number) -> Result<Self, Error> {
+        let mut cell =
+            Self { weight: Number::from_u128(u128::from(count))?, sum: sum.try_clone()?, square: square.try_clone()? };
+        cell.sum.trim();
+        cell.square.trim();
+        Ok(cell)
+    }
+
+    /// Of integers.
+    pub fn of_integers(count: u64, sum: i128, square: u128) -> Result<Self, Error> {
+        let (magnitude, square) = (Number::from_u128(sum.unsigned_abs())?, Number::from_u128(square)?);
+        Ok(Self {
+            weight: Number::from_u128(u128::from(count))?,
+            sum: if sum < 0 { magnitude.negated()? } else { magnitude },
+            square,
+        })
+    }
+
+    /// With this weight, this mean, and this sum of squares of differences from it. What has overflowed stays out of range.
+    pub fn of_floats(cell: &FloatCell) -> Result<Self, Error> {
+        let number = |value: Dd| {
+            let mut number = Number::default();
+            if value.hi.is_finite() && value.lo.is_finite() {
+                number.add_f64(value.hi)?;
+                number.add_f64(value.lo)?;
+            } else {
+                number.add_scaled(1, BEYOND)?;
+            }
+            number.trim();
+            Ok::<_, Error>(number)
+        };
+        let (weight, mean) = (number(cell.weight)?, number(cell.mean)?);
+        let sum = mean.times(&weight)?;
+        let mut square = sum.times(&mean)?;
+        square.add(&number(cell.m2)?)?;
+        square.trim();
+        Ok(Self { weight, sum, square })
+    }
+
+    /// A copy.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        let Self { weight, sum, square } = self;
+        Ok(Self { weight: weight.try_clone()?, sum: sum.try_clone()?, square: square.try_clone()? })
+    }
+
+    /// Make room for another cell: then [`Self::merge`] allocates nothing.
+    pub fn make_room(&mut self, other: &Self) -> Result<(), Error> {
+        self.weight.make_room(&other.weight)?;
+        self.sum.make_room(&other.sum)?;
+        self.square.make_room(&other.square)
+    }
+
+    /// Join another cell.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
-        let count = joined(self.count, other.count)?;
-        let sum = self.sum.checked_add(other.sum).ok_or(Error::Overflow)?;
-        self.square = self.square.checked_add(other.square).ok_or(Error::Overflow)?;
-        (self.count, self.sum) = (count, sum);
+        for (ours, theirs) in
+            [(&mut self.weight, &other.weight), (&mut self.sum, &other.sum), (&mut self.square, &other.square)]
+        {
+            ours.add(theirs)?;
+            ours.trim();
+        }
         Ok(())
     }
 
-    /// Whether integers of at most 32 bits can have these moments.
-    pub fn is_possible(&self) -> bool {
-        let Self { count, sum, square } = *self;
-        count <= MOST_ELEMENTS && sum.unsigned_abs() <= u128::from(count) << 32 && square <= u128::from(count) << 64
+    /// Whether elements can have these moments: by Cauchy and Schwarz.
+    pub fn is_possible(&self) -> Result<bool, Error> {
+        let Self { weight, sum, square } = self;
+        if weight.is_zero() {
+            return Ok(sum.is_zero() && square.is_zero());
+        }
+        let room = weight.times(square)?.minus(&sum.times(sum)?)?;
+        Ok(!weight.is_negative() && !square.is_negative() && !room.is_negative())
     }
 
-    /// The same moments, each rounded once to 106 bits.
-    fn to_float(self) -> FloatCell {
-        if self.count == 0 {
-            return FloatCell::default();
+    /// The mean; nothing where there is no element.
+    fn mean(&self) -> Result<Option<Quotient>, Error> {
+        if self.weight.is_zero() { Ok(None) } else { self.sum.over(&self.weight).map(Some) }
+    }
+
+    /// The variance with `ddof` degrees of freedom taken off; nothing where none are left.
+    fn var(&self, ddof: f64) -> Result<Option<Quotient>, Error> {
+        let Self { weight, sum, square } = self;
+        let freedom = if ddof == 0.0 { weight.try_clone()? } else { weight.minus(&Number::from_f64(ddof)?)? };
+        if freedom.is_zero() || freedom.is_negative() {
+            return Ok(None);
         }
-        let weight = Dd::from_u128(u128::from(self.count));
-        let m2 = scaled_variance(self.count, self.sum, self.square) / weight;
-        FloatCell { weight, mean: Dd::from_i128(self.sum) / weight, m2 }
+        let scaled = weight.times(square)?.minus(&sum.times(sum)?)?;
+        // Never negative for sums of elements.
+        if scaled.is_negative() {
+            return Ok(Some(Quotient::default()));
+        }
+        scaled.over(&weight.times(&freedom)?).map(Some)
     }
 }
 
-/// Moments of every channel. Integers and floats are kept apart, so that integer sums stay exact whatever else comes.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// Moments of every channel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Moments {
-    /// Moments of floating-point and of weighted elements; empty where there were none.
-    pub floats: Vec<FloatCell>,
-    /// Moments of integers; empty where there were none.
-    pub integers: Vec<IntegerCell>,
+    /// Those of each; none for a state that has seen no array yet.
+    pub cells: Vec<Cell>,
     /// Whether weights were ever used.
     pub weighted: bool,
 }
@@ -117,7 +186,7 @@ pub trait MomentsElement: Maskable {
         _codes: &[u32],
         _groups: usize,
         _threads: usize,
-    ) -> Result<Option<Cells>, Error> {
+    ) -> Result<Option<Vec<Cell>>, Error> {
         Ok(None)
     }
 }
@@ -126,29 +195,45 @@ fn channels(shape: &[usize], kept: &[bool]) -> usize {
     shape.iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product()
 }
 
-fn float_moments<S: Source<Element: Maskable>>(
+/// A cell of each channel, to be filled.
+fn empty(shape: &[usize], kept: &[bool]) -> Result<Vec<Cell>, Error> {
+    let mut cells = Vec::new();
+    memory::resize_with(&mut cells, channels(shape, kept), Cell::default)?;
+    Ok(cells)
+}
+
+/// Join a cell to that of its channel.
+fn join(cells: &mut [Cell], channel: usize, cell: &Cell) -> Result<(), Error> {
+    cells.get_mut(channel).map_or(Ok(()), |whole| whole.merge(cell))
+}
+
+/// Moments of floating-point elements, exactly.
+fn exact_moments<S: Source<Element: Maskable>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+    let mut cells = empty(x.shape(), kept)?;
+    let accumulator = || ExactAccumulator::<<S::Element as Maskable>::Float>::new(S::HAS_MISSING);
+    reduce(Floats(x), None, kept, threads, accumulator, |channel, cell| join(&mut cells, channel, &cell))?;
+    Ok(Moments { cells, weighted: false })
+}
+
+fn weighted_moments<S: Source<Element: Maskable>>(
     x: S,
-    weights: Option<View<'_, f64>>,
+    weights: View<'_, f64>,
     kept: &[bool],
     threads: usize,
 ) -> Result<Moments, Error> {
-    let mut floats: Vec<FloatCell> = memory::filled(FloatCell::default(), channels(x.shape(), kept))?;
-    let weighted = weights.is_some();
+    let mut cells = empty(x.shape(), kept)?;
     let accumulator = || FloatAccumulator::new(S::HAS_MISSING);
-    reduce(Floats(x), weights, kept, threads, accumulator, |channel, cell| {
-        if let Some(whole) = floats.get_mut(channel) {
-            kernels::run(Join { whole, cell });
-        }
-        Ok(())
+    reduce(Floats(x), Some(weights), kept, threads, accumulator, |channel, cell| {
+        join(&mut cells, channel, &Cell::of_floats(&cell)?)
     })?;
-    Ok(Moments { floats, integers: Vec::new(), weighted })
+    Ok(Moments { cells, weighted: true })
 }
 
 macro_rules! float_elements {
     ($($t:ty),*) => {$(
         impl MomentsElement for $t {
             fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
-                float_moments(x, None, kept, threads)
+                exact_moments(x, kept, threads)
             }
 
             fn quick_moments(
@@ -157,28 +242,30 @@ macro_rules! float_elements {
                 codes: &[u32],
                 groups: usize,
                 threads: usize,
-            ) -> Result<Option<Cells>, Error> {
+            ) -> Result<Option<Vec<Cell>>, Error> {
                 group_sums::moments(x, kept, codes, groups, threads)
             }
         }
     )*};
 }
-float_elements!(f16, bf16, f32, f64, i64, u64);
+float_elements!(f16, bf16, f32, f64);
 
 macro_rules! integer_elements {
-    ($($t:ty),*) => {$(
+    ($($t:ty => $accumulator:ty),*) => {$(
         impl MomentsElement for $t {
             fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
-                let mut integers: Vec<IntegerCell> = memory::filled(IntegerCell::default(), channels(x.shape(), kept))?;
-                reduce(x, None, kept, threads, IntegerAccumulator::default, |channel, cell| {
-                    integers.get_mut(channel).map_or(Ok(()), |whole| whole.merge(&cell))
-                })?;
-                Ok(Moments { floats: Vec::new(), integers, weighted: false })
+                let mut cells = empty(x.shape(), kept)?;
+                reduce(x, None, kept, threads, <$accumulator>::default, |channel, cell| join(&mut cells, channel, &cell))?;
+                Ok(Moments { cells, weighted: false })
             }
         }
     )*};
 }
-integer_elements!(Bool, u8, i8, u16, i16, u32, i32);
+integer_elements! {
+    Bool => IntegerAccumulator<Bool>, u8 => IntegerAccumulator<u8>, i8 => IntegerAccumulator<i8>,
+    u16 => IntegerAccumulator<u16>, i16 => IntegerAccumulator<i16>, u32 => IntegerAccumulator<u32>,
+    i32 => IntegerAccumulator<i32>, u64 => LongAccumulator, i64 => LongAccumulator
+}
 
 impl Moments {
     /// Moments of `x` along the axes that are not kept. NaN is left out; infinity is an error.
@@ -200,28 +287,26 @@ impl Moments {
             None => T::quick_moments(x, kept, codes, groups, threads)?,
             Some(_) => None,
         };
-        let Cells { mut cells, done } = match quick {
-            Some(cells) => cells,
-            None => Cells { cells: Vec::new(), done: memory::filled(false, groups)? },
-        };
-        let wanted = |group: usize| done.get(group) == Some(&false);
-        let mut integers = Vec::new();
-        if done.contains(&false) {
-            let numbers = Groups::new(codes, groups, wanted)?;
-            let parts = numbers.each(x, weights, threads, wanted, |x, weights, threads| match weights {
+        if let Some(cells) = quick {
+            return Ok(Self { cells, weighted: false });
+        }
+        let numbers = Groups::new(codes, groups, |_| true)?;
+        let parts = numbers.each(
+            x,
+            weights,
+            threads,
+            |_| true,
+            |x, weights, threads| match weights {
                 Some(_) => Self::of_weighted(x, weights, kept, threads),
                 None => Self::of(x, kept, threads),
-            })?;
-            for (group, part) in parts {
-                let len = part.floats.len();
-                if cells.len() < groups * len {
-                    memory::resize(&mut cells, FloatCell::default(), groups * len)?;
-                }
-                cells.iter_mut().skip(group * len).zip(&part.floats).for_each(|(cell, part)| *cell = *part);
-                memory::extend(&mut integers, part.integers)?;
-            }
+            },
+        )?;
+        let mut cells = Vec::new();
+        for (_, mut part) in parts {
+            memory::reserve(&mut cells, part.cells.len())?;
+            cells.append(&mut part.cells);
         }
-        Ok(Self { floats: cells, integers, weighted: weights.is_some() })
+        Ok(Self { cells, weighted: weights.is_some() })
     }
 
     /// Moments of several arrays, each along the axes that are not kept in it, as if they came one after the other. The
@@ -256,36 +341,44 @@ impl Moments {
         kept: &[bool],
         threads: usize,
     ) -> Result<Self, Error> {
-        float_moments(x, weights, kept, threads)
+        match weights {
+            Some(weights) => weighted_moments(x, weights, kept, threads),
+            None => exact_moments(x, kept, threads),
+        }
     }
 
     /// Moments that are known: for each channel the number of its elements, their mean and their variance, which do not
-    /// matter where there is no element.
+    /// matter where there is no element. All of them come out again as they are.
     pub fn known(count: &[f64], mean: &[f64], var: &[f64]) -> Result<Self, Error> {
         let cell = |((count, mean), var): ((&f64, &f64), &f64)| {
-            let weight = Dd::from(*count);
-            let known = FloatCell { weight, mean: (*mean).into(), m2: Dd::from(*var) * weight };
-            if *count == 0.0 { FloatCell::default() } else { known }
+            if *count == 0.0 {
+                return Ok(Cell::default());
+            }
+            let (weight, mean) = (Number::from_f64(*count)?, Number::from_f64(*mean)?);
+            let sum = mean.times(&weight)?;
+            let mut square = sum.times(&mean)?;
+            square.add(&weight.times(&Number::from_f64(*var)?)?)?;
+            square.trim();
+            Ok(Cell { weight, sum, square })
         };
         Ok(Self {
-            floats: memory::collect(count.iter().zip(mean).zip(var).map(cell))?,
-            integers: Vec::new(),
+            cells: memory::collect_all::<_, Error>(count.iter().zip(mean).zip(var).map(cell))?,
             weighted: count.iter().any(|count| count.fract() != 0.0 || *count > 2f64.powi(53)),
         })
     }
 
     /// A copy.
     pub fn try_clone(&self) -> Result<Self, Error> {
-        let (floats, integers) = (memory::copied(&self.floats)?, memory::copied(&self.integers)?);
-        Ok(Self { floats, integers, weighted: self.weighted })
+        let cells = memory::collect_all::<_, Error>(self.cells.iter().map(Cell::try_clone))?;
+        Ok(Self { cells, weighted: self.weighted })
     }
 
     /// Number of channels; zero for a state that has seen no array yet.
     pub fn channels(&self) -> usize {
-        self.floats.len().max(self.integers.len())
+        self.cells.len()
     }
 
-    /// Join another state to this one, as if its elements had come after.
+    /// Join another state to this one: in any order, the result is the same. After an error nothing has changed.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if other.channels() == 0 {
             return Ok(());
@@ -297,31 +390,25 @@ impl Moments {
         if self.channels() != other.channels() {
             return Err(Error::ChannelMismatch { left: self.channels(), right: other.channels() });
         }
-        // All that may fail comes first: then nothing has changed.
-        let mut integers = memory::copied(if self.integers.is_empty() { &other.integers } else { &self.integers })?;
-        if !self.integers.is_empty() {
-            for (ours, theirs) in integers.iter_mut().zip(&other.integers) {
-                ours.merge(theirs)?;
+        let weighted = self.weighted || other.weighted;
+        for (ours, theirs) in self.cells.iter_mut().zip(&other.cells) {
+            match (ours.weight.to_u64(), theirs.weight.to_u64()) {
+                (Some(ours), Some(theirs)) if !weighted => joined(ours, theirs).map(|_| ())?,
+                _ if weighted && (ours.weight.to_f64()? + theirs.weight.to_f64()?).is_finite() => {}
+                _ => return Err(Error::Overflow),
             }
+            ours.make_room(theirs)?;
         }
-        let weights = self.floats.iter().zip(&other.floats).map(|(ours, theirs)| ours.weight.hi + theirs.weight.hi);
-        if !weights.clone().all(f64::is_finite) {
-            return Err(Error::Overflow);
+        for (ours, theirs) in self.cells.iter_mut().zip(&other.cells) {
+            ours.merge(theirs)?;
         }
-        if self.floats.is_empty() {
-            self.floats = memory::copied(&other.floats)?;
-        } else {
-            self.floats.iter_mut().zip(&other.floats).for_each(|(ours, theirs)| ours.merge(theirs));
-        }
-        self.integers = integers;
-        self.weighted |= other.weighted;
+        self.weighted = weighted;
         Ok(())
     }
 
-    /// A value of each channel, made of all that is known of it.
-    fn each(&self, value: impl Fn(FloatCell) -> f64) -> Result<Vec<f64>, Error> {
-        let values = memory::with_room(self.channels())?;
-        Ok(kernels::run(Each { moments: self, value, values }))
+    /// A value of each channel.
+    fn each(&self, value: impl Fn(&Cell) -> Result<f64, Error>) -> Result<Vec<f64>, Error> {
+        memory::collect_all(self.cells.iter().map(value))
     }
 
     /// Number of elements (or sum of their weights) of each channel.
@@ -329,78 +416,58 @@ impl Moments {
         self.each(|cell| cell.weight.to_f64())
     }
 
+    /// Number of elements of each channel, where there are no weights.
+    pub fn numbers(&self) -> Result<Vec<u64>, Error> {
+        memory::collect(self.cells.iter().map(|cell| cell.weight.to_u64().unwrap_or(MOST_ELEMENTS)))
+    }
+
     /// Mean of each channel; NaN where there is no element.
     pub fn mean(&self) -> Result<Vec<f64>, Error> {
-        self.each(|cell| if cell.weight.hi == 0.0 { f64::NAN } else { cell.mean.to_f64() })
+        self.each(|cell| Ok(cell.mean()?.map_or(f64::NAN, |mean| mean.to_f64())))
     }
 
     /// What rounding the mean of each channel lost.
     pub fn mean_rest(&self) -> Result<Vec<f64>, Error> {
-        self.each(|cell| cell.mean.lo)
+        self.each(|cell| {
+            let mean = cell.mean()?.map_or(f64::NAN, |mean| mean.to_f64());
+            if !mean.is_finite() {
+                return Ok(0.0);
+            }
+            let rest = cell.sum.minus(&Number::from_f64(mean)?.times(&cell.weight)?)?;
+            Ok(rest.over(&cell.weight)?.to_f64())
+        })
     }
 
     /// Variance of each channel with `ddof` degrees of freedom taken off; NaN where none are left.
     pub fn var(&self, ddof: f64) -> Result<Vec<f64>, Error> {
+        self.each(|cell| Ok(cell.var(ddof)?.map_or(f64::NAN, |var| var.to_f64())))
+    }
+
+    /// Standard deviation of each channel, within one unit in the last place; NaN where no degrees of freedom are left.
+    pub fn std(&self, ddof: f64) -> Result<Vec<f64>, Error> {
         self.each(|cell| {
-            let freedom = cell.weight.add_f64(-ddof);
-            if freedom.hi <= 0.0 { f64::NAN } else { (cell.m2.max_zero() / freedom).to_f64() }
+            let root = cell.var(ddof)?.map(|var| var.sqrt());
+            Ok(root.map_or(f64::NAN, |(root, power)| scaled(root, power)))
+        })
+    }
+
+    /// What to divide each channel by: its standard deviation, or one where it is constant.
+    pub fn scale(&self) -> Result<Vec<f64>, Error> {
+        self.each(|cell| {
+            let (Some(mean), Some(var)) = (cell.mean()?, cell.var(0.0)?) else { return Ok(f64::NAN) };
+            let (root, power) = var.sqrt();
+            // In units of the deviation: its square may be out of range.
+            let (mean, mean_power) = mean.to_scaled();
+            let mean = scaled(mean, (mean_power - power).min(1000));
+            let constant = is_constant(cell.weight.to_f64()?, mean, root * root);
+            Ok(if constant { 1.0 } else { scaled(root, power) })
         })
     }
 }
 
-/// Joins a cell to another; a kernel, so that double-double arithmetic has fused multiply-add.
-struct Join<'a> {
-    whole: &'a mut FloatCell,
-    cell: FloatCell,
-}
-
-impl Kernel for Join<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        self.whole.merge(&self.cell);
-    }
-}
-
-/// Makes a value of each channel; a kernel, so that double-double arithmetic has fused multiply-add.
-struct Each<'a, F> {
-    moments: &'a Moments,
-    value: F,
-    /// With room for all of them.
-    values: Vec<f64>,
-}
-
-impl<F: Fn(FloatCell) -> f64> Kernel for Each<'_, F> {
-    type Output = Vec<f64>;
-
-    #[inline(always)]
-    fn run(self) -> Vec<f64> {
-        let Self { moments: Moments { floats, integers, .. }, value, mut values } = self;
-        for channel in 0..floats.len().max(integers.len()) {
-            let mut cell = match integers.get(channel) {
-                Some(integer) => integer.to_float(),
-                None => FloatCell::default(),
-            };
-            if let Some(float) = floats.get(channel) {
-                cell.merge(float);
-            }
-            values.push(value(cell));
-        }
-        values
-    }
-}
-
-/// What to divide a channel by: the standard deviation, or one where the channel is constant as far as double
-/// precision can tell. The bound is that of scikit-learn's scalers: the rounding error that a two-pass computation of
-/// the variance may have (Chan, Golub and LeVeque 1983). A variance that overflowed says nothing: NaN.
-pub fn scale(count: f64, mean: f64, var: f64) -> f64 {
-    let bound = count * f64::EPSILON * var + (count * mean * f64::EPSILON).powi(2);
-    if var.is_infinite() {
-        f64::NAN
-    } else if var <= bound {
-        1.0
-    } else {
-        var.sqrt()
-    }
+/// Whether a channel with this count, mean and variance is constant as far as double precision can tell. The bound is that of
+/// scikit-learn's scalers: the rounding error that a two-pass computation of the variance may have (T. F. Chan, G. H. Golub and
+/// R. J. LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983)).
+pub fn is_constant(count: f64, mean: f64, var: f64) -> bool {
+    var <= count * f64::EPSILON * var + (count * mean * f64::EPSILON).powi(2)
 }

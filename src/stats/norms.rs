@@ -18,16 +18,27 @@ pub struct Scaled {
     pub unit: f64,
 }
 
-/// Lengths of the vectors along the axes that are not kept.
-pub fn norms<T: Element>(norm: Norm, x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Vec<Scaled>, Error> {
+/// Lengths of the vectors along the axes that are not kept. Without `least`, those of next to nothing may come out as zero.
+pub fn norms<T: Element>(
+    norm: Norm,
+    x: View<'_, T>,
+    kept: &[bool],
+    least: bool,
+    threads: usize,
+) -> Result<Vec<Scaled>, Error> {
     match norm {
-        Norm::L1 => lengths::<T, L1>(x, kept, threads),
-        Norm::L2 => lengths::<T, L2>(x, kept, threads),
-        Norm::Max => lengths::<T, Max>(x, kept, threads),
+        Norm::L1 => lengths::<T, L1>(x, kept, least, threads),
+        Norm::L2 => lengths::<T, L2>(x, kept, least, threads),
+        Norm::Max => lengths::<T, Max>(x, kept, least, threads),
     }
 }
 
-fn lengths<T: Element, N: Length>(x: View<'_, T>, kept: &[bool], threads: usize) -> Result<Vec<Scaled>, Error> {
+fn lengths<T: Element, N: Length>(
+    x: View<'_, T>,
+    kept: &[bool],
+    least: bool,
+    threads: usize,
+) -> Result<Vec<Scaled>, Error> {
     let channels = x.shape().iter().zip(kept).filter(|(_, kept)| **kept).map(|(len, _)| *len).product();
     let sums = |unit: f64| -> Result<Vec<Dd>, Error> {
         let mut sums = memory::filled(Dd::ZERO, channels)?;
@@ -44,7 +55,8 @@ fn lengths<T: Element, N: Length>(x: View<'_, T>, kept: &[bool], threads: usize)
     let finished = usual.iter().map(|sum| Scaled { length: N::finish(*sum), unit: 1.0 });
     let mut lengths: Vec<Scaled> = memory::collect(finished)?;
     for (unit, wanted) in [(UNITS[0], true), (UNITS[1], false)] {
-        let outside = |sum: &Dd| !N::in_range(sum.hi) && (sum.hi > 1.0) == wanted && !sum.hi.is_nan();
+        let in_range = |sum: f64| N::in_range(sum) && !(least && sum == 0.0);
+        let outside = |sum: &Dd| !in_range(sum.hi) && (sum.hi > 1.0) == wanted && !sum.hi.is_nan();
         if !usual.iter().any(outside) {
             continue;
         }

@@ -1,10 +1,13 @@
-//! From tiles to moments: sums around a pivot for floats, exact sums for integers.
+//! From tiles to moments: exact sums, or sums around a pivot for what has weights.
 
-use super::moments::{FloatCell, IntegerCell};
+use super::moments::{Cell, FloatCell};
 use crate::dd::{Dd, two_sum};
 use crate::drive::{Accumulator, Slots, Tile};
 use crate::element::Element;
 use crate::error::Error;
+use crate::exact::columns::{ExactColumns, Sums, add_element};
+use crate::exact::number::Number;
+use crate::kernels::exact_sums::Summand;
 use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
 use crate::kernels::{self, Kernel};
 use crate::memory;
@@ -270,28 +273,126 @@ pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> Result<boo
     Ok(found)
 }
 
-/// Exact sums of integers, made into cells.
+/// Elements of a column that are worth grids of their own, and those that are worth being summed beside others of the column.
+const WORTH_GRIDS: usize = 4;
+const WORTH_LANES: usize = 64;
+
+/// Exact sums of floating-point elements, made into cells.
+pub struct ExactAccumulator<T: Summand> {
+    columns: ExactColumns<T>,
+    /// Sums of each slot, where its elements are too few for columns.
+    few: Vec<Sums>,
+    is_few: bool,
+    /// Rows that are taken as one.
+    times: usize,
+    /// Elements of each slot.
+    count: u64,
+    has_missing: bool,
+}
+
+impl<T: Summand> ExactAccumulator<T> {
+    /// Nothing seen yet. With `has_missing`, many elements are expected to be NaN.
+    pub fn new(has_missing: bool) -> Self {
+        Self { columns: ExactColumns::default(), few: Vec::new(), is_few: false, times: 1, count: 0, has_missing }
+    }
+}
+
+impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
+    type Cell = Cell;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+        self.count = 0;
+        self.times = slots.times;
+        while self.times > 1 && slots.rows / self.times < WORTH_LANES {
+            self.times /= 2;
+        }
+        self.is_few = slots.rows < WORTH_GRIDS;
+        if self.is_few {
+            memory::resize_with(&mut self.few, slots.count, Sums::default)?;
+            self.few.iter_mut().for_each(Sums::clear);
+            return Ok(());
+        }
+        self.columns.start(slots.width * self.times, self.has_missing)
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        let Self { columns, few, is_few, times, .. } = self;
+        tile.each(|rows, _| {
+            if *is_few {
+                for index in 0..=rows.count() {
+                    for (column, x) in rows.row(index).iter().enumerate() {
+                        if let Some(sums) = few.get_mut(slots.slot_of(column % slots.width)) {
+                            add_element(sums, x.to_f64())?;
+                        }
+                    }
+                }
+                return Ok(());
+            }
+            match rows.whole().filter(|_| *times < slots.times) {
+                Some(all) => columns.add(Rows::flat(all, slots.width * *times), 0),
+                None => columns.add(rows, 0),
+            }
+        })?;
+        self.count += (tile.rows() * slots.columns_per_slot()) as u64;
+        Ok(())
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
+        let cell = |sums: &Sums| Cell::of(self.count - sums.missing, &sums.sum, &sums.square);
+        if self.is_few {
+            return self.few.iter().try_for_each(|sums| memory::push(cells, cell(sums)?));
+        }
+        let columns = self.columns.finish()?;
+        if columns.len() > slots.count {
+            // Those of one slot are joined in its first column.
+            let mut first = memory::filled(usize::MAX, slots.count)?;
+            for column in 0..columns.len() {
+                let Some(first) = first.get_mut(slots.slot_of(column % slots.width)) else { continue };
+                if *first == usize::MAX {
+                    *first = column;
+                } else if let Some((whole, part)) = columns
+                    .split_at_mut_checked(column)
+                    .and_then(|(before, after)| before.get_mut(*first).zip(after.first()))
+                {
+                    whole.join(part)?;
+                }
+            }
+            return first
+                .iter()
+                .try_for_each(|column| columns.get(*column).map_or(Ok(()), |sums| memory::push(cells, cell(sums)?)));
+        }
+        columns.iter().take(slots.count).try_for_each(|sums| memory::push(cells, cell(sums)?))
+    }
+}
+
+/// Exact sums of integers of up to 32 bits, made into cells.
 pub struct IntegerAccumulator<T: Integer> {
     sums: IntegerSums<T>,
     /// Rows in the sums.
     rows: usize,
-    cells: Vec<IntegerCell>,
+    count: u64,
+    /// Sum and sum of squares of each slot.
+    totals: Vec<(i128, u128)>,
 }
 
 impl<T: Integer> Default for IntegerAccumulator<T> {
     fn default() -> Self {
-        Self { sums: IntegerSums::new(), rows: 0, cells: Vec::new() }
+        Self { sums: IntegerSums::new(), rows: 0, count: 0, totals: Vec::new() }
     }
 }
 
 impl<T: Integer> IntegerAccumulator<T> {
-    /// Add the sums to the cells, and begin anew.
+    /// Add the sums to the totals, and begin anew.
     fn empty(&mut self, slots: &Slots) -> Result<(), Error> {
         for (i, (sum, square)) in self.sums.get().enumerate() {
             // Memory has less than 2^64 elements, of 32 bits at most: neither sum overflows.
-            if let Some(cell) = self.cells.get_mut(slots.slot_of(i % slots.width)) {
-                cell.sum += sum;
-                cell.square += square;
+            if let Some(total) = self.totals.get_mut(slots.slot_of(i % slots.width)) {
+                total.0 += sum;
+                total.1 += square;
             }
         }
         self.rows = 0;
@@ -300,12 +401,12 @@ impl<T: Integer> IntegerAccumulator<T> {
 }
 
 impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
-    type Cell = IntegerCell;
+    type Cell = Cell;
 
     fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
-        self.rows = 0;
+        (self.rows, self.count) = (0, 0);
         self.sums.clear(slots.kernel_width())?;
-        memory::refill(&mut self.cells, IntegerCell::default(), slots.count)
+        memory::refill(&mut self.totals, (0, 0), slots.count)
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
@@ -318,8 +419,7 @@ impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
             self.sums.add(rows);
             Ok(())
         })?;
-        let count = (rows * slots.columns_per_slot()) as u64;
-        self.cells.iter_mut().for_each(|cell| cell.count += count);
+        self.count += (rows * slots.columns_per_slot()) as u64;
         Ok(())
     }
 
@@ -327,9 +427,64 @@ impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
         Ok(true)
     }
 
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<IntegerCell>) -> Result<(), Error> {
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
         self.empty(slots)?;
-        cells.append(&mut self.cells);
+        let cell = |(sum, square): &(i128, u128)| Cell::of_integers(self.count, *sum, *square);
+        self.totals.iter().try_for_each(|total| memory::push(cells, cell(total)?))
+    }
+}
+
+/// Exact sums of integers of 64 bits, made into cells.
+#[derive(Default)]
+pub struct LongAccumulator {
+    /// Of each slot: the sum, the sum of the squares in 128 bits, and how often that has overflowed.
+    totals: Vec<(i128, u128, u64)>,
+    count: u64,
+}
+
+impl<T: Element> Accumulator<T> for LongAccumulator {
+    type Cell = Cell;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+        self.count = 0;
+        memory::refill(&mut self.totals, (0, 0, 0), slots.count)
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        tile.each(|rows, _| {
+            for index in 0..=rows.count() {
+                for (column, x) in rows.row(index).iter().enumerate() {
+                    let [high, low] = x.as_sum();
+                    let x = high as i128 + low as i128;
+                    let Some((sum, square, over)) = self.totals.get_mut(slots.slot_of(column % slots.width)) else {
+                        continue;
+                    };
+                    // Memory has less than 2^64 elements, of 64 bits at most.
+                    *sum += x;
+                    let (total, overflowed) = square.overflowing_add(x.unsigned_abs() * x.unsigned_abs());
+                    *square = total;
+                    *over += u64::from(overflowed);
+                }
+            }
+            Ok(())
+        })?;
+        self.count += (tile.rows() * slots.columns_per_slot()) as u64;
+        Ok(())
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
+        for (sum, square, over) in &self.totals {
+            let mut cell = Cell::of_integers(self.count, *sum, *square)?;
+            let mut above = Number::default();
+            above.add_scaled(i128::from(*over), 128)?;
+            cell.square.add(&above)?;
+            cell.square.trim();
+            memory::push(cells, cell)?;
+        }
         Ok(())
     }
 }

@@ -82,3 +82,11 @@ def test_squares_beyond_doubles(size):
 def test_bad_input(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-200, 1e-300, 1e200])
+def test_norms_whose_squares_leave_the_range(scale):
+    grad = np.array([3.0, 4.0]) * scale
+    np.testing.assert_allclose(clip_by_norm(grad, scale), np.array([0.6, 0.8]) * scale, rtol=1e-14)
+    clipped = adaptive_grad_clip(np.array([[3e-5, 4e-5]]), grad[np.newaxis], 1e-2, 1e-310)
+    np.testing.assert_allclose(clipped, np.minimum([[0.6, 0.8]] * np.float64(5e-2 * scale), [[3e-5, 4e-5]]), rtol=1e-12)

@@ -1,6 +1,8 @@
 """A scaler keeps the map of `transform` between calls: whatever changes in between must show at once."""
 
+import gc
 import pickle
+import sys
 
 import numpy as np
 import pandas as pd
@@ -137,3 +139,83 @@ def test_a_scaler_that_is_gone_wrong():
     scaler = used(StandardScaler(with_std=False))
     with pytest.raises(ValueError, match="was fitted without"):
         scaler.set_params(with_std=True).transform(table())
+
+
+class Moved(StandardScaler):
+    """A subclass whose mean is a property."""
+
+    by = 0.0
+
+    @property
+    def mean_(self):
+        return self.__dict__["_mean"] + self.by
+
+    @mean_.setter
+    def mean_(self, value):
+        self.__dict__["_mean"] = value
+
+
+class Guarded(StandardScaler):
+    """A subclass that lets nobody set what it has."""
+
+    def __setattr__(self, name, value):
+        if "_frozen" in self.__dict__:
+            raise AttributeError(f"frozen: {name}")
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *arguments: "of the subclass"
+
+
+def test_subclasses_that_rule_their_attributes():
+    scaler = used(Moved())
+    before = scaler.transform(table())
+    scaler.by = 5.0
+    np.testing.assert_allclose(scaler.transform(table()), before - 5.0 / scaler.scale_, rtol=1e-12)
+    scaler = used(Guarded())
+    scaler._frozen = True
+    np.testing.assert_array_equal(scaler.transform(table()), used(StandardScaler()).transform(table()))
+    assert pickle.loads(pickle.dumps(used(StandardScaler()))).transform(table()) is not None
+
+
+def test_attributes_that_are_no_arrays():
+    scaler = used(StandardScaler())
+    scaler.mean_ = [0.0] * 4
+    scaler.transform(table())
+    scaler.mean_[0] = 100.0
+    assert scaler.transform(table()).tobytes() == as_anew(scaler, table()).tobytes()
+    scaler = used(MinMaxScaler(clip=True))
+    scaler.feature_range = [0, 1]
+    scaler.transform(table())
+    scaler.feature_range[1] = 0.5
+    assert scaler.transform(table()).max() == 0.5
+    scaler = used(StandardScaler())
+    scaler.scale_.dtype = np.int64
+    assert scaler.transform(table()).tobytes() == as_anew(scaler, table()).tobytes()
+
+
+def test_a_fit_by_another_thread_meanwhile():
+    class Refitted(StandardScaler):
+        def _ready(self):
+            ready = super()._ready()
+            if "_done" not in self.__dict__:
+                self._done = True
+                self.fit(10 * table())
+            return ready
+
+    scaler = Refitted().fit(table())
+    scaler.transform(table())
+    assert scaler.transform(table()).tobytes() == StandardScaler().fit(10 * table()).transform(table()).tobytes()
+
+
+def test_nothing_is_kept_of_a_scaler_that_is_gone():
+    kept = sys.modules["planish.scalers._base"]._READY
+    gc.collect()
+    before = len(kept)
+    scalers = [used(scaler) for scaler in SCALERS]
+    assert len(kept) > before
+    del scalers
+    gc.collect()
+    assert len(kept) == before

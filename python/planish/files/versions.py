@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 Json: TypeAlias = dict[str, Any]
 
 #: The version that is written: one number for whatever planish writes.
-VERSION = 2
+VERSION = 3
 
 
 def current(document: Any) -> Json:
@@ -65,5 +65,15 @@ def _scaler_state_from_1(state: Any) -> None:
         statistics["state"].setdefault("unit", 0)
 
 
+def _from_2(document: Any) -> None:
+    """Make exact sums of the moments that format 2 had: of floats as means and deviations, of integers as sums."""
+    for part in document.values() if isinstance(document, dict) else document if isinstance(document, list) else ():
+        _from_2(part)
+    if isinstance(document, dict) and {"weighted", "floats", "integers"} <= document.keys():
+        from planish.stats._exact import of_moments
+
+        document["sums"] = of_moments(document.pop("floats"), document.pop("integers"))
+
+
 #: What makes a document of the next version of one of a version, in place.
-MIGRATIONS: dict[int, Callable[[Json], None]] = {1: _from_1}
+MIGRATIONS: dict[int, Callable[[Json], None]] = {1: _from_1, 2: _from_2}

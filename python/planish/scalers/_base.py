@@ -7,6 +7,8 @@ that the core reads in place, keeps scikit-learn's books (feature names and coun
 from __future__ import annotations
 
 import math
+import weakref
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
@@ -58,11 +60,34 @@ class Affine(NamedTuple):
         return _core.Map.affine(shift, scale, offset, divide, axis, dtype, limits, rest, narrow)
 
 
+#: The maps that are ready, by the identity of their scalers: they are made of the attributes, and none of them.
+_READY: dict[int, tuple[weakref.ref[Any], _core.Prepared]] = {}
+
+
+def kept(scaler: Any) -> _core.Prepared | None:
+    """Look up the map that a scaler has ready."""
+    found = _READY.get(id(scaler))
+    return None if found is None else found[1]
+
+
+def keep(scaler: Any, prepared: _core.Prepared | None) -> None:
+    """Keep a map for a scaler as long as that lives."""
+    identity = id(scaler)
+    if prepared is None:
+        _READY.pop(identity, None)
+    else:
+        _READY[identity] = weakref.ref(scaler, lambda _: _READY.pop(identity, None)), prepared
+
+
+@cache
+def _is_plain(cls: Any) -> bool:
+    """Tell whether the attributes that a map is made of are those of the instance: no property of a subclass."""
+    ordinary = cls.__getattribute__ is object.__getattribute__ and not hasattr(cls, "__getattr__")
+    return ordinary and not any(hasattr(cls, name) for name in ("n_features_in_", *cls._made_of))
+
+
 class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEstimator):
     """Base of all that maps arrays element for element."""
-
-    # What is made of the attributes is none of them: it is neither compared nor saved.
-    __slots__ = ("_prepared",)
 
     channel_axis: int | tuple[int, ...] | None
     dtype: DTypeLike | None
@@ -101,12 +126,9 @@ class ArrayTransformer(ExchangeMixin, ColumnsMixin, OneToOneFeatureMixin, BaseEs
 
     def _prepare(self, X: Any) -> None:
         """Keep the map of `transform` that `X` went through, for others like it: a row then takes microseconds."""
-        if type(X) is np.ndarray and is_columns(self.channel_axis):
-            ready = self._ready()
-            self._prepared = None if ready is None else ready.prepared(self.__dict__, self._made_of)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
+        cls: Any = type(self)
+        if type(X) is np.ndarray and is_columns(self.channel_axis) and _is_plain(cls):
+            keep(self, _core.Prepared.of(self.__dict__, self._made_of, self._ready))
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note whether the default axis was asked for by name; `clone` passes on all parameters, and keeps the note."""
@@ -372,7 +394,7 @@ class ChannelScaler(ArrayTransformer, contains=True):
             If `X` has other channels than were fitted or contains infinity, or `out` does not fit, is read-only or
             overlaps `X`. After an infinity, `out` is unspecified unless it is `X`, which then is unchanged.
         """
-        prepared = getattr(self, "_prepared", None)
+        prepared = kept(self)
         if prepared is not None:
             result = prepared(self.__dict__, X, copy, out, get_config())
             if result is not None:

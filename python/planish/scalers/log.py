@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from planish import _core
 from planish._atomic import all_or_nothing
 from planish._border import as_array, map_masked, shown
-from planish.scalers._base import ArrayTransformer, Out
+from planish.scalers._base import ArrayTransformer, Out, kept
 from planish.scalers._constants import constants
 from planish.scalers._state import Parameters, axes, number_or, result_dtype, text, truth
 from planish.scalers._state import constants as constants_of_channels
@@ -186,7 +186,7 @@ class LogScaler(ArrayTransformer, contains=True):
             that has no logarithm; or if `out` does not fit, is read-only or overlaps `X`. After such numbers, `out` is
             unspecified unless it is `X`, which then is unchanged.
         """
-        prepared = getattr(self, "_prepared", None)
+        prepared = kept(self)
         if prepared is not None:
             with suppress(_core.DomainError):  # for which there are words below
                 result = prepared(self.__dict__, X, copy, out, get_config())

@@ -15,7 +15,7 @@ from planish import _core
 from planish._atomic import all_or_nothing
 from planish._border import map_masked
 from planish._mistakes import warn_of_channels_first
-from planish.scalers._base import ArrayTransformer, Out
+from planish.scalers._base import ArrayTransformer, Out, kept
 from planish.scalers._sparse import canonical, owned, parts
 from planish.scalers._state import Parameters, axes, result_dtype, text, truth
 from planish.stats import Extrema
@@ -156,7 +156,7 @@ class Normalizer(ArrayTransformer, contains=True):
             If `X` contains NaN or infinity, or `out` does not fit, is read-only or overlaps `X`. After NaN or infinity,
             `out` is unspecified unless it is `X`, which then is unchanged.
         """
-        prepared = getattr(self, "_prepared", None)
+        prepared = kept(self)
         if prepared is not None:
             with suppress(ValueError):  # for which there are words below
                 result = prepared(self.__dict__, X, copy, out, get_config())

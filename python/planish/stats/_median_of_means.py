@@ -259,13 +259,12 @@ class MedianOfMeans(_Noting):
         state = moments.__getstate__()
         number, *channels = state["shape"]
         state["shape"] = (self._n_blocks, *channels)
-        for name in ("floats", "integers"):
-            table = state[name]
-            if len(table):
-                # Cells are in the order of blocks. Zeros are a cell that has seen nothing.
-                blocks = np.zeros((self._n_blocks, len(table) // number, table.shape[1]), table.dtype)
-                blocks[:number] = table.reshape(number, *blocks.shape[1:])
-                state[name] = np.roll(blocks, first, axis=0).reshape(-1, table.shape[1])
+        table = state["sums"]
+        if len(table):
+            # Rows are in the order of blocks. Zeros are those of what has seen nothing.
+            blocks = np.zeros((self._n_blocks, len(table) // number, table.shape[1]), table.dtype)
+            blocks[:number] = table.reshape(number, *blocks.shape[1:])
+            state["sums"] = np.roll(blocks, first, axis=0).reshape(-1, table.shape[1])
         shifted = self._empty()
         shifted.__setstate__(state)
         return shifted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import starmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,13 +12,8 @@ from planish._border import axes_of
 from planish.files import values
 from planish.scalers._state import Json, Parameters, Part, State, Value, axes, number, truth, whole
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
+from planish.stats._exact import from_text, to_sums, to_table, to_text
 
-#: Columns of the tables of `Moments`. Those of floats are sums of two doubles, of which the second is small.
-_FLOATS = ("weight", "weight_low", "mean", "mean_low", "m2", "m2_low")
-_INTEGERS = ("count", "sum", "sum_of_squares")
-_HALF = 2**64 - 1
-#: The largest square of an element that `Moments` counts among integers.
-_LARGEST_SQUARE = (2**32 - 1) ** 2
 #: What is below can be counted in 64 bits together with as much again.
 _MOST = 2**62
 #: Blocks of `MedianOfMeans`: a number that is only claimed takes memory with the first batch.
@@ -122,37 +116,29 @@ class _Columns(Part):
         return np.stack(columns, axis=1)
 
 
-class _Sums(_Columns):
-    """Counts, sums and sums of squares as whole numbers; the table has sums in halves of 64 bits."""
+class _Sums(Part):
+    """Exact sums of each channel, in a table of the core: of weights (a count), of elements, of their squares."""
 
-    def _lists(self, table: NDArray[np.uint64]) -> Json:
-        count, low, high, square_low, square_high = table.T
-        signed = np.ascontiguousarray(high).view(np.int64)
-        pairs = ((low, signed), (square_low, square_high))
-        sums = ([(upper << 64) | lower for lower, upper in zip(a.tolist(), b.tolist(), strict=True)] for a, b in pairs)
-        return dict(zip(self._names, (count.tolist(), *sums), strict=True))
+    needed = True
+    fields = ("sums",)
+    _names = ("count", "sum", "sum_of_squares")
 
-    def _table(self, lists: list[Any]) -> NDArray[np.uint64]:
-        if not all(isinstance(column, list) and set(map(type, column)) <= {int} for column in lists):
-            raise ValueError("integers must hold lists of integers")
-        _check_lengths(self._names, lists)
-        if not all(starmap(_possible, zip(*lists, strict=True))):
-            raise ValueError("integers holds sums that no elements have")
-        count, total, square = lists
-        halves = [count, *([n >> shift & _HALF for n in column] for column in (total, square) for shift in (0, 64))]
-        return np.array(halves, np.uint64).T.copy()
+    def write(self, value: Any) -> Json:
+        kinds = to_sums(value) if len(value) else [[]] * len(self._names)
+        return {"sums": {name: list(map(to_text, kind)) for name, kind in zip(self._names, kinds, strict=True)}}
+
+    def read(self, found: Json, owner: Any) -> Any:
+        lists = values.fields("sums", found["sums"], self._names)
+        if not all(isinstance(lists[name], list) for name in self._names):
+            raise ValueError("sums must hold lists of numbers")
+        kinds = [[from_text(name, value) for value in lists[name]] for name in self._names]
+        _check_lengths(self._names, kinds)
+        return to_table(kinds)
 
 
 def _check_lengths(names: tuple[str, ...], columns: list[Any]) -> None:
     if len({len(column) for column in columns}) > 1:
         raise ValueError(f"{', '.join(names)} must be of one length; got {', '.join(str(len(c)) for c in columns)}")
-
-
-def _possible(count: int, total: int, square: int) -> bool:
-    """Whether `count` integers can have these sums: none exceeds 32 bits, and by Cauchy and Schwarz."""
-    if not (0 <= count < _MOST and abs(total) <= square <= count * _LARGEST_SQUARE):
-        return False
-    return total * total <= count * square
 
 
 def _shape() -> Value:
@@ -181,12 +167,13 @@ def _quantiles() -> Value:
 
 
 def _check_moments(moments: Moments, state: Json) -> None:
-    columns = state["floats"].T
-    for high, low in zip(columns[::2], columns[1::2], strict=True):
-        if (np.isfinite(high) & ~(np.abs(low) <= np.abs(high))).any():
-            raise ValueError("floats holds a number whose second part is larger than its first")
-    if not state["weighted"] and (columns[0] >= _MOST).any():
-        raise ValueError(f"floats must have counts below {_MOST}")
+    counts, sums, squares = to_sums(state["sums"]) if len(state["sums"]) else ([], [], [])
+    for count, total, square in zip(counts, sums, squares, strict=True):
+        # By Cauchy and Schwarz.
+        if count < 0 or total * total > count * square or (not count and square):
+            raise ValueError("sums holds sums that no elements have")
+        if not state["weighted"] and (count >= _MOST or count.denominator != 1):
+            raise ValueError(f"sums must have whole counts below {_MOST}")
 
 
 def _check_extrema(extrema: Extrema, state: Json) -> None:
@@ -225,8 +212,7 @@ FORMS: dict[type, Form] = {
         State(
             _shape(),
             truth("weighted"),
-            _Columns("floats", _FLOATS, "float64", field="floats", none=True),
-            _Sums("integers", _INTEGERS, "uint64", field="integers", none=True),
+            _Sums("sums"),
             always=True,
         ),
         _check_moments,
