@@ -14,7 +14,8 @@
 //!
 //! [`stats`] and [`maps`] are what is driven, [`layers`] take statistic and map of a group together while it is in the cache,
 //! [`sparse`] does the same for compressed sparse matrices. [`element`] is what an array may hold, [`dd`] the double-double
-//! arithmetic that keeps long merges exact, [`parallel`] the fork-aware threads, [`memory`] the vectors that may be too
+//! arithmetic that keeps long merges exact, [`parallel`] the fork-aware threads, [`rounding`] the
+//! floating-point environment that they work in, [`memory`] the vectors that may be too
 //! large, and [`error`] the one error type. The extension for Python is a crate of its own, in `python/`.
 
 pub mod array;
@@ -32,6 +33,7 @@ pub mod maps;
 pub mod memory;
 pub mod parallel;
 pub mod plan;
+pub mod rounding;
 pub mod rows;
 pub mod sparse;
 pub mod stats;

@@ -12,6 +12,7 @@
 
 use crate::error::Error;
 use crate::memory;
+use crate::rounding::Standard;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -148,6 +149,7 @@ pub fn map<W, R: Send, E: From<Error> + Send>(
 fn each<'w>(count: usize, threads: usize, worker: &(dyn Fn() -> Box<dyn FnMut(usize) -> bool + 'w> + Sync)) {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let take_tasks = || {
+        let _standard = Standard::enter();
         let mut own = None;
         while !failed.load(Ordering::Relaxed) {
             let task = next.fetch_add(1, Ordering::Relaxed);

@@ -7,3 +7,5 @@
 
 pub mod columns;
 pub mod number;
+#[cfg(test)]
+mod tests;

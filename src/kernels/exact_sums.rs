@@ -12,9 +12,10 @@
 //! bits below the finest grid: the least magnitude (`f32`), or the bits that were left (`f64`), tell.
 
 use super::Kernel;
-use super::columns::{AHEAD, prefetch_at};
+use super::columns::prefetch_at;
 use crate::element::Wide;
 use crate::rows::Rows;
+use std::ops::Range;
 
 /// Columns that are taken together.
 pub const LANES: usize = 8;
@@ -22,6 +23,10 @@ pub const LANES: usize = 8;
 pub const MOST_SUMS: usize = 14;
 /// Rows that are taken together.
 const ROWS: usize = 8;
+/// Chunks whose accumulators stay in the first-level cache for all rows of a group.
+const PANEL: usize = 32;
+/// Bytes ahead that are asked for.
+const AHEAD: usize = 6144;
 /// Bits of a slice of a double: products of two slices, a group of them, fit an accumulator.
 const SLICE: i32 = 23;
 
@@ -69,6 +74,10 @@ pub trait Summand: Wide {
     /// That no element but zero passes.
     const NO_GRID: Self::Low;
 
+    /// Whether it is finite.
+    fn is_finite(self) -> bool;
+    /// Whether it is no number.
+    fn is_nan(self) -> bool;
     /// The accumulators for elements that are multiples of `2^grid`.
     fn layout(wide: bool, grid: i32) -> [Layout; MOST_SUMS];
     /// The lowest grid of the elements whose squares, of a sum below `2^top`, there is room for.
@@ -110,6 +119,18 @@ fn part<V: Copy + Default, const H: usize>(lanes: &Lanes<V>, at: usize) -> [V; H
 
 impl Summand for f32 {
     const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        self.abs() < Self::INFINITY
+    }
+
+    #[inline(always)]
+    #[allow(clippy::eq_op)] // The method of the same name would call itself.
+    fn is_nan(self) -> bool {
+        self != self
+    }
+
     const GROUP: usize = 128;
     const SUMS: [usize; 2] = [3, 5];
     const CHECK: [usize; 2] = [1, 2];
@@ -203,6 +224,18 @@ impl Summand for f32 {
 
 impl Summand for f64 {
     const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        self.abs() < Self::INFINITY
+    }
+
+    #[inline(always)]
+    #[allow(clippy::eq_op)] // The method of the same name would call itself.
+    fn is_nan(self) -> bool {
+        self != self
+    }
+
     const GROUP: usize = 64;
     const SUMS: [usize; 2] = [9, 14];
     const CHECK: [usize; 2] = [3, 4];
@@ -398,14 +431,17 @@ impl<T: Summand, const FMA: bool, const H: usize> Kernel for AddGroup<'_, '_, T,
     #[inline(always)]
     fn run(self) {
         let Self { rows, last, forms, ways, chunk: start, failed } = self;
-        let mut first = 0;
-        while first + ROWS <= rows.count() {
-            add_rows::<T, FMA, H, ROWS>(rows, last, forms, ways, start, first);
-            first += ROWS;
-        }
-        while first < rows.count() {
-            add_rows::<T, FMA, H, 1>(rows, last, forms, ways, start, first);
-            first += 1;
+        for panel in (0..ways.len()).step_by(PANEL) {
+            let panel = panel..ways.len().min(panel + PANEL);
+            let mut first = 0;
+            while first + ROWS <= rows.count() {
+                add_rows::<T, FMA, H, ROWS>(rows, last, forms, ways, panel.clone(), start, first);
+                first += ROWS;
+            }
+            while first < rows.count() {
+                add_rows::<T, FMA, H, 1>(rows, last, forms, ways, panel.clone(), start, first);
+                first += 1;
+            }
         }
         for (chunk, way) in ways.iter().enumerate() {
             if *way != Way::Apart {
@@ -419,26 +455,37 @@ impl<T: Summand, const FMA: bool, const H: usize> Kernel for AddGroup<'_, '_, T,
     }
 }
 
-/// Add `R` rows from `first` on to all chunks but those apart.
+/// Add `R` rows from `first` on to the chunks of a panel but those apart.
 #[inline(always)]
 fn add_rows<T: Summand, const FMA: bool, const H: usize, const R: usize>(
     rows: Rows<'_, T>,
     last: &[[T; LANES]],
     forms: &mut [Form<T>; 2],
     ways: &[Way],
+    panel: Range<usize>,
     start: usize,
     first: usize,
 ) {
     let full = rows.width() / LANES;
     let group = rows.group::<R>(first);
-    for (chunk, way) in ways.iter().enumerate() {
+    // Where there is one panel only, what comes next follows in memory; else it is some rows on.
+    let sequential = ways.len() <= PANEL;
+    for chunk in panel {
+        let way = &ways[chunk];
         if *way == Way::Apart {
             continue;
         }
         let x = if chunk < full {
             let x = group.lanes::<LANES>(chunk * LANES);
-            // As many rows on, in the order of memory.
-            prefetch(x[0].as_ptr(), rows.bytes(R));
+            if sequential {
+                // Each chunk asks for its share of what comes next, in the order of memory.
+                let share = chunk * LANES * (R - 1) * size_of::<T>();
+                prefetch(x[0].as_ptr().wrapping_byte_add(share), rows.bytes(R));
+            } else {
+                for x in x {
+                    prefetch_at::<u8, 1>(x.as_ptr().wrapping_byte_add(rows.bytes(R)).cast());
+                }
+            }
             x
         } else {
             let Some(x) = last.get(first..).and_then(|last| last.first_chunk::<R>()) else { return };
@@ -457,10 +504,10 @@ fn add_rows<T: Summand, const FMA: bool, const H: usize, const R: usize>(
     }
 }
 
-/// Ask for what lies `ahead` bytes on, eight rows' worth of a chunk.
+/// Ask for what lies some way after the `block` bytes at hand, eight rows' worth of a chunk.
 #[inline(always)]
-fn prefetch<T>(x: *const T, ahead: usize) {
-    let from = x.wrapping_byte_add(ahead.max(AHEAD));
+fn prefetch<T>(x: *const T, block: usize) {
+    let from = x.wrapping_byte_add(AHEAD.max(block + 2048));
     for line in 0..size_of::<T>() * LANES * ROWS / 64 {
         prefetch_at::<u8, 1>(from.wrapping_byte_add(line * 64).cast());
     }
@@ -528,29 +575,29 @@ impl<T: Summand> Kernel for Clean<'_, '_, T> {
     fn run(self) -> [[u32; LANES]; 2] {
         let Self { rows, at, to } = self;
         let (mut odd, mut nan) = ([0; LANES], [0; LANES]);
-        let zero = T::ZERO;
-        for (row, to) in to.iter_mut().enumerate().take(rows.count()) {
-            let row = rows.row(row);
-            if at + LANES <= row.len() {
-                for (j, x) in row[at..at + LANES].iter().enumerate() {
-                    let value = x.to_f64();
-                    let finite = value.abs() < f64::INFINITY;
-                    to[j] = if finite { *x } else { zero };
-                    odd[j] += u32::from(!finite);
-                    nan[j] += u32::from(value.is_nan());
-                }
-            } else {
-                *to = [zero; LANES];
-                for (j, x) in row[at..].iter().enumerate() {
-                    let value = x.to_f64();
-                    let finite = value.abs() < f64::INFINITY;
-                    to[j] = if finite { *x } else { zero };
-                    odd[j] += u32::from(!finite);
-                    nan[j] += u32::from(value.is_nan());
-                }
+        if at + LANES <= rows.width() {
+            for (row, to) in to.iter_mut().enumerate().take(rows.count()) {
+                let [x] = rows.group::<1>(row).lanes::<LANES>(at);
+                clean(x, to, &mut odd, &mut nan);
+            }
+        } else {
+            for (row, to) in to.iter_mut().enumerate().take(rows.count()) {
+                let mut x = [T::ZERO; LANES];
+                x.iter_mut().zip(&rows.row(row)[at..]).for_each(|(to, x)| *to = *x);
+                clean(&x, to, &mut odd, &mut nan);
             }
         }
         [odd, nan]
+    }
+}
+
+#[inline(always)]
+fn clean<T: Summand>(x: &[T; LANES], to: &mut [T; LANES], odd: &mut [u32; LANES], nan: &mut [u32; LANES]) {
+    for j in 0..LANES {
+        let finite = x[j].is_finite();
+        to[j] = if finite { x[j] } else { T::ZERO };
+        odd[j] += u32::from(!finite);
+        nan[j] += u32::from(x[j].is_nan());
     }
 }
 

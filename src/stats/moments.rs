@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::exact::number::{Number, Quotient, scaled};
 use crate::memory;
 use crate::parallel;
+use crate::rounding::Standard;
 use crate::view::View;
 
 /// Arrays whose moments are held at a time before they are joined.
@@ -408,6 +409,7 @@ impl Moments {
 
     /// A value of each channel.
     fn each(&self, value: impl Fn(&Cell) -> Result<f64, Error>) -> Result<Vec<f64>, Error> {
+        let _standard = Standard::enter();
         memory::collect_all(self.cells.iter().map(value))
     }
 

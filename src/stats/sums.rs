@@ -276,6 +276,8 @@ pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> Result<boo
 /// Elements of a column that are worth grids of their own, and those that are worth being summed beside others of the column.
 const WORTH_GRIDS: usize = 4;
 const WORTH_LANES: usize = 64;
+/// Columns that rows are widened to at most: their accumulators stay in the first-level cache.
+const MOST_LANES: usize = 64;
 
 /// Exact sums of floating-point elements, made into cells.
 pub struct ExactAccumulator<T: Summand> {
@@ -303,7 +305,7 @@ impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
     fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
         self.count = 0;
         self.times = slots.times;
-        while self.times > 1 && slots.rows / self.times < WORTH_LANES {
+        while self.times > 1 && (slots.rows / self.times < WORTH_LANES || slots.width * self.times > MOST_LANES) {
             self.times /= 2;
         }
         self.is_few = slots.rows < WORTH_GRIDS;

@@ -120,8 +120,11 @@ def test_shapes_of_scalars(tmp_path):
 def test_sums_of_128_bits_are_exact_and_readable(tmp_path):
     moments = doubled(Moments(None).update(np.full(3, -(2**31), np.int32)), 50)
     save(moments, tmp_path / "m.json")
-    integers = json.loads((tmp_path / "m.json").read_text())["state"]["integers"]
-    assert integers == {"count": [3 * 2**50], "sum": [-3 * 2**81], "sum_of_squares": [3 * 2**112]}
+    sums = json.loads((tmp_path / "m.json").read_text())["state"]["sums"]
+    assert sums == {"count": [3 * 2**50], "sum": [-3 * 2**81], "sum_of_squares": [3 * 2**112]}
+    save(Moments().update(np.array([[0.5, -(2.0**-149)], [0.75, 0.0]])), tmp_path / "m.json")
+    sums = json.loads((tmp_path / "m.json").read_text())["state"]["sums"]
+    assert sums == {"count": [2, 2], "sum": ["0x5p-2", "-0x1p-149"], "sum_of_squares": ["0xdp-4", "0x1p-298"]}
 
 
 def test_names_can_be_read(tmp_path):

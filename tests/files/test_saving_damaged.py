@@ -13,6 +13,7 @@ import warnings
 import pytest
 from planish import MinMaxScaler, RobustScaler, StandardScaler, dumps, load, loads, save
 from planish.files import saving as _saving
+from planish.files.versions import VERSION
 from planish.stats import Extrema, Moments
 from saved_objects import IMAGES, STATES, TABLE, exercise, quietly
 
@@ -98,7 +99,7 @@ TEXTS = {
     "twice": (b'{"planish": 1, "planish": 1}', "'planish' twice"),
     "no version": (b'{"planish": null}', "version None"),
     "true": (b'{"planish": true}', "version True"),
-    "future": (b'{"planish": 3, "class": "Moments"}', "version 3; this planish reads 1 to 2"),
+    "future": (b'{"planish": 99, "class": "Moments"}', f"version 99; this planish reads 1 to {VERSION}"),
     "no class": (b'{"planish": 1}', "class None is none of StandardScaler"),
     "code": (b'{"planish": 1, "class": "os.system", "parameters": {}, "state": {}}', "os.system"),
     "private": (b'{"planish": 1, "class": "__init__", "parameters": {}, "state": {}}', "none of"),
@@ -202,14 +203,17 @@ STATISTICS = {
     "other axes": (Moments, put("parameters", "channel_axis", value=[0, 1])),
     "axis twice": (Moments, put("parameters", "channel_axis", value=[0, 0])),
     "ddof": (Moments, put("parameters", "ddof", value="inf")),
-    "too many": (Moments, put("state", "integers", "count", value=[2**64] * 3)),
-    "sum of nothing": (Moments, put("state", "integers", "count", value=[0] * 3)),
-    "sum beyond 128 bits": (Moments, put("state", "integers", "sum", value=[2**128] * 3)),
-    "squares too small": (Moments, put("state", "integers", "sum_of_squares", 0, value=1)),
-    "text": (Moments, put("state", "integers", "sum", 0, value="1")),
-    "lengths": (Moments, put("state", "integers", "sum", value=[1])),
-    "no list": (Moments, put("state", "integers", "sum", value=1)),
-    "a table": (Moments, put("state", "floats", value={})),
+    "too many": (Moments, put("state", "sums", "count", value=[2**64] * 3)),
+    "parts": (Moments, put("state", "sums", "count", value=["0x1p-1"] * 3)),
+    "sum of nothing": (Moments, put("state", "sums", "count", value=[0] * 3)),
+    "sum beyond all": (Moments, put("state", "sums", "sum", value=["0x1p9999"] * 3)),
+    "squares too small": (Moments, put("state", "sums", "sum_of_squares", 0, value=1)),
+    "negative squares": (Moments, put("state", "sums", "sum_of_squares", 0, value=-1)),
+    "text": (Moments, put("state", "sums", "sum", 0, value="1")),
+    "a fraction": (Moments, put("state", "sums", "sum", 0, value=0.5)),
+    "lengths": (Moments, put("state", "sums", "sum", value=[1])),
+    "no list": (Moments, put("state", "sums", "sum", value=1)),
+    "a table": (Moments, put("state", "sums", value={})),
     "weighted": (Moments, put("state", "weighted", value=0)),
     "upside down": (Extrema, put("state", "min", 0, value=1e9)),
     "minimum of nothing": (Extrema, put("state", "count", 0, value=0)),
@@ -372,7 +376,7 @@ def test_fuzz(tmp_path, tmp_path_factory, seed):
             quietly(exercise, loaded)
             save(loaded, path)
         except Exception as error:
-            if "impossible moments" in str(error):
-                continue  # where squares overflow, `Moments` has a state that it does not read again
+            if "needs at least 2 numbers of every channel in each block" in str(error):
+                continue  # fitted on fewer rows than the blocks that the file asks for take
             pytest.fail(f"{error!r} by what was loaded of {text.decode()}")
     assert 20 < worked < 900

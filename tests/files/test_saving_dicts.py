@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from planish import ImageNormalizer, LogScaler, MinMaxScaler, Normalizer, StandardScaler, load, save
 from planish.files import saving as _saving
+from planish.files.versions import VERSION
 from planish.stats import Moments
 from saved_objects import STATES, TABLE, assert_same, quietly
 
@@ -61,7 +62,7 @@ def test_everything_that_can_be_saved_can_be_in_a_dict(tmp_path):
 def test_an_item_is_what_it_is_alone(tmp_path):
     scaler = StandardScaler().fit(TABLE)
     alone, item = saved(scaler, tmp_path / "a.json"), saved({"x": scaler}, tmp_path / "b.json")["items"]["x"]
-    assert alone == {"planish": 2, **item}
+    assert alone == {"planish": VERSION, **item}
 
 
 def test_empty_and_nested_dicts(tmp_path):

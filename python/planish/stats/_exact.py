@@ -43,8 +43,8 @@ def from_text(name: str, value: Any) -> Fraction:
 def to_sums(table: NDArray[np.uint64]) -> list[list[Fraction]]:
     """Give the sums of each channel, of each kind, from a table of the core."""
     width = table.shape[1] // _SUMS - 2
-    places = table[:, : 2 * _SUMS].view(np.int64).reshape(-1, _SUMS, 2).tolist()
-    limbs = table[:, 2 * _SUMS :].reshape(-1, _SUMS, width).tolist()
+    places = table[:, : 2 * _SUMS].view(np.int64).reshape(len(table), _SUMS, 2).tolist()
+    limbs = table[:, 2 * _SUMS :].reshape(len(table), _SUMS, width).tolist()
     kinds: list[list[Fraction]] = [[] for _ in range(_SUMS)]
     for own_places, own_limbs in zip(places, limbs, strict=True):
         for kind, (first, length), parts in zip(kinds, own_places, own_limbs, strict=True):

@@ -1,0 +1,165 @@
+//! Columns of hostile elements against numbers to which they are added one by one.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // A failed expectation is a failed test.
+
+use super::columns::{ExactColumns, Sums, add_element};
+use crate::error::Error;
+use crate::kernels::Level;
+use crate::kernels::exact_sums::{LANES, Summand};
+use crate::rows::Rows;
+use proptest::prelude::*;
+
+/// Mixes bits (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        crate::stats::quantiles::mix(self.0)
+    }
+
+    /// Between -1 and 1.
+    fn unit(&mut self) -> f64 {
+        (self.bits() as i64) as f64 / 2f64.powi(63)
+    }
+}
+
+/// Kinds of columns.
+const KINDS: usize = 16;
+
+/// Element number `i` of a column of some kind, for `f32` or `f64`.
+fn element(random: &mut Random, kind: usize, i: usize, single: bool) -> f64 {
+    let (least, largest) =
+        if single { (f64::from(f32::from_bits(1)), f64::from(f32::MAX)) } else { (f64::from_bits(1), f64::MAX) };
+    let unit = random.unit();
+    match kind {
+        0 => unit,
+        1 => 1e5 + unit,
+        2 => (12.0 * unit).exp(),
+        3 => [0.0, -0.0][i % 2],
+        4 => {
+            if i % 97 == 3 {
+                f64::NAN
+            } else {
+                unit
+            }
+        }
+        // Every exponent, and every bit.
+        5 => {
+            if single {
+                f32::from_bits(random.bits() as u32).into()
+            } else {
+                f64::from_bits(random.bits())
+            }
+        }
+        6 => least * (100.0 * unit).trunc(),
+        // Cancellation.
+        7 => [1e30, -1e30, 1e-10 * unit][i % 3],
+        8 => (1000.0 * unit).trunc(),
+        9 => unit * if i % 1000 < 500 { 1e-3 } else { 1e3 },
+        10 => f64::NAN,
+        11 => largest * (1.0 - 1e-3 * unit.abs()),
+        12 => unit * 2f64.powi(if single { -140 } else { -1040 }),
+        13 => unit * 2f64.powi((random.bits() % 120) as i32 - 60),
+        // At the edge of what a grid holds.
+        14 => [1.0, 2f64.powi(-21), 2f64.powi(-22), 2f64.powi(-44), 1.0 + 2f64.powi(-23)][random.bits() as usize % 5],
+        _ => unit * if single { 1e20 } else { 1e200 },
+    }
+}
+
+fn naive<T: Summand>(x: &[T], width: usize) -> Vec<Sums> {
+    let mut sums = Vec::new();
+    sums.resize_with(width, Sums::default);
+    for row in x.chunks(width) {
+        for (sums, x) in sums.iter_mut().zip(row) {
+            add_element(sums, x.to_f64()).expect("finite");
+        }
+    }
+    for sums in &mut sums {
+        sums.sum.trim();
+        sums.square.trim();
+    }
+    sums
+}
+
+/// As columns from chunk `chunk` on, in two batches.
+fn ours<T: Summand>(x: &[T], width: usize, holes: bool, chunk: usize) -> Vec<Sums> {
+    let mut columns = ExactColumns::<T>::default();
+    columns.start(chunk * LANES + width, holes).expect("memory");
+    let cut = x.len() / width / 3 * width;
+    columns.add(Rows::flat(&x[..cut], width), chunk).expect("finite");
+    columns.add(Rows::flat(&x[cut..], width), chunk).expect("finite");
+    let mut sums: Vec<Sums> =
+        columns.finish().expect("memory")[chunk * LANES..].iter_mut().map(std::mem::take).collect();
+    for sums in &mut sums {
+        sums.sum.trim();
+        sums.square.trim();
+    }
+    sums
+}
+
+fn check<T: Summand>(single: bool, of: impl Fn(f64) -> T) {
+    let group = T::GROUP;
+    let shapes = [
+        (1, 3 * group + 1),
+        (3, group - 1),
+        (8, group),
+        (13, group + 1),
+        (24, 2 * group),
+        (16, 3),
+        (8, 1026 * group + 5),
+    ];
+    for kind in 0..2 * KINDS {
+        for (width, rows) in shapes {
+            let mut random = Random((kind * 1000 + width) as u64);
+            // Columns of one kind, or of a kind each.
+            let kind_of = |column: usize| if kind < KINDS { kind } else { (kind + column) % KINDS };
+            let x: Vec<T> = (0..width * rows)
+                .map(|i| of(element(&mut random, kind_of(i % width), i / width, single)))
+                .map(|x| if x.to_f64().is_infinite() { T::ZERO } else { x })
+                .collect();
+            let expected = naive(&x, width);
+            for level in Level::ALL.into_iter().filter(|level| level.is_supported()) {
+                level.force();
+                for (holes, chunk) in [(false, 0), (true, 0), (false, 2)] {
+                    for (column, (ours, naive)) in ours(&x, width, holes, chunk).iter().zip(&expected).enumerate() {
+                        let same =
+                            ours.sum == naive.sum && ours.square == naive.square && ours.missing == naive.missing;
+                        assert!(same, "kind {kind}, {width} columns, {rows} rows, column {column}, {level:?}, {holes}");
+                    }
+                }
+            }
+        }
+    }
+    Level::best().force();
+}
+
+#[test]
+fn singles() {
+    check::<f32>(true, |x| x as f32);
+}
+
+#[test]
+fn doubles() {
+    check::<f64>(false, |x| x);
+}
+
+#[test]
+fn infinity_is_an_error() {
+    for at in [0, 63, 64, 500] {
+        let mut x = vec![1.0f64; 501];
+        x[at] = f64::NEG_INFINITY;
+        let mut columns = ExactColumns::<f64>::default();
+        columns.start(1, false).expect("memory");
+        assert_eq!(columns.add(Rows::flat(&x, 1), 0), Err(Error::Infinite));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bits(x in prop::collection::vec(any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |x| !x.is_infinite()), 1..200)) {
+        for (ours, naive) in ours(&x, 1, false, 0).iter().zip(naive(&x, 1)) {
+            prop_assert_eq!((&ours.sum, &ours.square, ours.missing), (&naive.sum, &naive.square, naive.missing));
+        }
+    }
+}
