@@ -140,23 +140,6 @@ macro_rules! with_float {
 }
 
 impl DType {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::Bool,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::I8,
-        Self::I16,
-        Self::I32,
-        Self::I64,
-        Self::F16,
-        Self::BF16,
-        Self::F32,
-        Self::F64,
-    ];
-
     /// Whether a map can write it.
     pub fn is_float(self) -> bool {
         with_float!(self, T => size_of::<T>() > 0, _other => false)

@@ -44,11 +44,14 @@ pub trait Element: Copy + Send + Sync + std::fmt::Debug + 'static {
 
 /// An element that others are converted to before they are mapped.
 pub trait Wide: Element {
+    /// In the place of an element that is missing: not-a-number.
+    const MISSING: Self;
     /// The value of `element`, which it holds.
     fn of<T: Element>(element: T) -> Self;
 }
 
 impl Wide for f32 {
+    const MISSING: Self = Self::NAN;
     #[inline(always)]
     fn of<T: Element>(element: T) -> Self {
         element.to_f32()
@@ -56,6 +59,7 @@ impl Wide for f32 {
 }
 
 impl Wide for f64 {
+    const MISSING: Self = Self::NAN;
     #[inline(always)]
     fn of<T: Element>(element: T) -> Self {
         element.to_f64()
@@ -67,6 +71,7 @@ impl Wide for f64 {
 pub struct Sum(pub [f64; 2]);
 
 impl Wide for Sum {
+    const MISSING: Self = Self([f64::NAN, 0.0]);
     #[inline(always)]
     fn of<T: Element>(element: T) -> Self {
         Self(element.as_sum())

@@ -89,7 +89,7 @@ const MIN_UNITS: usize = 8;
 /// Most kept positions that are taken together.
 pub const MAX_INTERLEAVED: usize = 64;
 /// Partial results held at once, in channels.
-const MAX_PARTIAL: usize = 32_768;
+const MAX_PARTIAL: usize = 8_192;
 
 impl<const N: usize> Plan<N> {
     /// Plan a walk over `shape`. `kept[i]` says whether axis `i` keeps its own channels, `strides[k][i]` is its step

@@ -5,9 +5,12 @@ use super::axes::{ChannelAxes, Chosen};
 use super::errors::{Raise, infinite, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
-use super::stream::{Groups, Mask, Reduced, State, Stream, Zero, damaged, html, rows, saved, saved_shape, text};
+use super::stream::{
+    Groups, Mask, Reduced, State, Statistics, Stream, Zero, damaged, html, rows, saved, saved_shape, text,
+};
 use super::threads;
 use planish::drive::source::Masked;
+use planish::error::Error;
 use planish::memory;
 use planish::stats::MOST_ELEMENTS;
 use planish::stats::extrema::{Cell, Extrema};
@@ -75,6 +78,12 @@ fn number(count: &Bound<'_, PyAny>) -> PyResult<u64> {
         Ok(number) if number > 0 => Ok(number as u64),
         Err(error) if !error.is_instance_of::<PyOverflowError>(count.py()) => Err(error),
         _ => Err(PyValueError::new_err(format!("count must be positive and at most 2**63 - 1; got {count}"))),
+    }
+}
+
+impl Statistics for Extrema {
+    fn try_clone(&self) -> Result<Self, Error> {
+        self.try_clone()
     }
 }
 

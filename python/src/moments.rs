@@ -6,12 +6,11 @@ use super::errors::{Raise, infinite, quoted, to_python};
 use super::results::to_numpy;
 use super::sparse::Matrix;
 use super::stream::{
-    Batch, Groups, Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, saved, saved_number,
-    saved_shape, text,
+    Batch, Groups, Mask, Reduced, State, Statistics, Stream, Weights, Zero, damaged, html, parameter, saved,
+    saved_number, saved_shape, text,
 };
 use super::threads;
 use numpy::{PyArray2, PyArrayMethods, PyUntypedArrayMethods};
-use planish::drive::source::Masked;
 use planish::error::Error;
 use planish::exact::number::Number;
 use planish::memory;
@@ -108,6 +107,12 @@ fn refused(name: &str, dtype: DType, error: &Error) -> PyErr {
     match error {
         Error::Infinite => infinite(name, dtype),
         error => to_python(error, name),
+    }
+}
+
+impl Statistics for Moments {
+    fn try_clone(&self) -> Result<Self, Error> {
+        self.try_clone()
     }
 }
 
@@ -245,11 +250,7 @@ impl PyMoments {
         let moments = with_element!(batch.x.dtype, T => {
             let (x, kept) = (batch.x.view::<T>(), &batch.kept);
             let (weights, mask) = (weights.as_ref().map(Weights::view), mask.as_ref().map(Mask::view));
-            threads::run(py, batch.x.bytes(), move |threads| match (mask, weights) {
-                (Some(mask), weights) => Moments::of_weighted(Masked::new(x, mask), weights, kept, threads),
-                (None, Some(_)) => Moments::of_weighted(x, weights, kept, threads),
-                (None, None) => Moments::of(x, kept, threads),
-            })
+            threads::run(py, batch.x.bytes(), move |threads| Moments::of_chosen(x, mask, weights, kept, threads))
         });
         let moments = moments.map_err(|error| refused(name, batch.x.dtype, &error))?;
         stream.join(&batch.shape, name, |state| state.merge(&moments))?;
@@ -422,13 +423,14 @@ impl PyMoments {
     /// Count, mean, variance and scale of each channel, all in one; a single count where it is that of all channels.
     fn _finish<'py>(&self, py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 4]> {
         let (shape, statistics) = self.stream.snapshot()?.seen()?;
+        let [mean, var, scale] = statistics.finish(self.ddof).raise()?;
         let counts = statistics.count().raise()?;
         let same = counts.iter().all(|count| Some(count) == counts.first()) && !counts.is_empty();
         Ok([
             count_to_numpy(py, &statistics, if same { &[] } else { &shape })?,
-            to_numpy(py, statistics.mean().raise()?, &shape)?,
-            to_numpy(py, statistics.var(self.ddof).raise()?, &shape)?,
-            to_numpy(py, statistics.scale().raise()?, &shape)?,
+            to_numpy(py, mean, &shape)?,
+            to_numpy(py, var, &shape)?,
+            to_numpy(py, scale, &shape)?,
         ])
     }
 
@@ -520,7 +522,7 @@ fn cell(row: &[u64]) -> PyResult<Cell> {
         let place = place.and_then(|place| i32::try_from(*place as i64).ok()).filter(|at| at.abs() < MOST_PLACE);
         let (Some(place), Some(own)) = (place, own) else { return Err(damaged("no valid sums")) };
         let other = || damaged("sums in another form than the one they have");
-        Number::from_limbs(place, memory::copied(own).raise()?).ok_or_else(other)
+        Number::from_limbs(place, own).raise()?.ok_or_else(other)
     };
     Ok(Cell { weight: number(0)?, sum: number(1)?, square: number(2)? })
 }

@@ -5,7 +5,8 @@ use super::errors::{Raise, infinite, quoted, to_python};
 use super::quantiles::{check_q, table};
 use super::results::to_numpy;
 use super::stream::{
-    Mask, Reduced, State, Stream, Weights, Zero, damaged, html, parameter, rows, saved, saved_number, saved_shape, text,
+    Mask, Reduced, State, Statistics, Stream, Weights, Zero, damaged, html, parameter, rows, saved, saved_number,
+    saved_shape, text,
 };
 use super::threads;
 use planish::drive::source::Masked;
@@ -108,6 +109,12 @@ impl PyQuantiles {
     fn q_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let shape = [self.q.len()];
         to_numpy(py, self.q.iter().copied(), if self.single { &[] } else { &shape })?.call_method0("tolist")
+    }
+}
+
+impl Statistics for Sketches {
+    fn try_clone(&self) -> Result<Self, Error> {
+        self.try_clone()
     }
 }
 

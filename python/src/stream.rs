@@ -10,8 +10,6 @@ use planish::element::Bool;
 use planish::error::Error;
 use planish::memory;
 use planish::stats::extrema::Extrema;
-use planish::stats::moments::Moments;
-use planish::stats::sketches::Sketches;
 use planish::view::View;
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -24,17 +22,6 @@ pub trait Statistics: Default {
     /// A copy.
     fn try_clone(&self) -> Result<Self, Error>;
 }
-
-macro_rules! statistics {
-    ($($t:ty),*) => {$(
-        impl Statistics for $t {
-            fn try_clone(&self) -> Result<Self, Error> {
-                self.try_clone()
-            }
-        }
-    )*};
-}
-statistics!(Extrema, Moments, Sketches);
 
 /// A state that grows batch by batch.
 #[derive(Debug, Default, PartialEq)]

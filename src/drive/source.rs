@@ -2,7 +2,7 @@
 
 use crate::axes::MAX_AXES;
 use crate::blocks::{Access, access, block};
-use crate::element::{Bool, Element, bf16, f16};
+use crate::element::{Bool, Element, Wide, bf16, f16};
 use crate::error::Error;
 use crate::kernels::convert::converted;
 use crate::kernels::exact_sums::Summand;
@@ -11,6 +11,7 @@ use crate::memory;
 use crate::plan::Plan;
 use crate::rows::Rows;
 use crate::view::View;
+use std::marker::PhantomData;
 
 /// The operands of a plan for statistics: the elements, their weights and their mask.
 pub const OPERANDS: usize = 3;
@@ -119,46 +120,54 @@ impl<T: Element> Source for View<'_, T> {
 pub trait Maskable: Element {
     /// A floating-point type that holds its values: exactly up to 32 bits, else rounded to `f64`.
     type Float: Summand + Maskable<Float = Self::Float>;
-    /// What is left out.
-    const MISSING: Self::Float;
-    /// The value.
-    fn to_float(self) -> Self::Float;
 }
 
 macro_rules! maskable {
-    ($($t:ty => $float:ty, $convert:ident;)*) => {$(
+    ($($t:ty => $float:ty;)*) => {$(
         impl Maskable for $t {
             type Float = $float;
-            const MISSING: $float = <$float>::NAN;
-            #[inline(always)]
-            fn to_float(self) -> $float { self.$convert() }
         }
     )*};
 }
 maskable! {
-    Bool => f32, to_f32; u8 => f32, to_f32; i8 => f32, to_f32; u16 => f32, to_f32; i16 => f32, to_f32;
-    f16 => f32, to_f32; bf16 => f32, to_f32; f32 => f32, key;
-    u32 => f64, to_f64; i32 => f64, to_f64; u64 => f64, to_f64; i64 => f64, to_f64; f64 => f64, key;
+    Bool => f32; u8 => f32; i8 => f32; u16 => f32; i16 => f32; f16 => f32; bf16 => f32; f32 => f32;
+    u32 => f64; i32 => f64; u64 => f64; i64 => f64; f64 => f64;
 }
 
-/// An array, and for each of its elements whether it counts: the others are read as NaN.
-#[derive(Debug, Clone, Copy)]
-pub struct Masked<'m, T> {
+/// An array, and for each of its elements whether it counts: the others are read as NaN, all as elements of type `F`.
+#[derive(Debug)]
+pub struct Masked<'m, T, F> {
     x: View<'m, T>,
     mask: View<'m, Bool>,
+    float: PhantomData<fn() -> F>,
 }
 
-impl<'m, T> Masked<'m, T> {
-    /// The elements of `x`, and whether they count: of the same shape, by broadcasting strides.
-    pub fn new(x: View<'m, T>, mask: View<'m, Bool>) -> Self {
-        assert_eq!(x.shape(), mask.shape(), "one truth value for each element");
-        Self { x, mask }
+impl<T: Copy, F> Clone for Masked<'_, T, F> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-impl<T: Maskable> Source for Masked<'_, T> {
-    type Element = T::Float;
-    type Scratch = (Vec<T>, Vec<Bool>, Vec<T::Float>);
+impl<T: Copy, F> Copy for Masked<'_, T, F> {}
+
+impl<'m, T: Maskable> Masked<'m, T, T::Float> {
+    /// The elements of `x`, and whether they count: of the same shape, by broadcasting strides.
+    pub fn new(x: View<'m, T>, mask: View<'m, Bool>) -> Self {
+        Self::of_type(x, mask)
+    }
+}
+
+impl<'m, T, F> Masked<'m, T, F> {
+    /// As [`Masked::new`], as elements of any type that holds their values.
+    pub fn of_type(x: View<'m, T>, mask: View<'m, Bool>) -> Self {
+        assert_eq!(x.shape(), mask.shape(), "one truth value for each element");
+        Self { x, mask, float: PhantomData }
+    }
+}
+
+impl<T: Element, F: Wide> Source for Masked<'_, T, F> {
+    type Element = F;
+    type Scratch = (Vec<T>, Vec<Bool>, Vec<F>);
     const HAS_MISSING: bool = true;
     const IS_SMALL: bool = T::IS_SMALL;
 
@@ -189,7 +198,7 @@ impl<T: Maskable> Source for Masked<'_, T> {
         width: usize,
         times: usize,
         (elements, mask, floats): &'s mut Self::Scratch,
-    ) -> Result<Rows<'s, T::Float>, Error> {
+    ) -> Result<Rows<'s, F>, Error> {
         let (x, counts) =
             (access::<T, OPERANDS>(plan, 0, self.x.start()), access::<Bool, OPERANDS>(plan, 2, self.mask.start()));
         // SAFETY: the caller's promise; views promise that their elements can be read.
@@ -288,27 +297,27 @@ impl<T: Maskable> Source for Finite<'_, T> {
         let x = unsafe { block(plan, 0, self.0.access(plan), self.0.at(offset[0]), rows, width, 1, elements) }?;
         floats.clear();
         memory::reserve(floats, rows * width)?;
-        let counts = |x: &T| if x.to_f64().is_finite() { x.to_float() } else { T::MISSING };
+        let counts = |x: &T| if x.to_f64().is_finite() { T::Float::of(*x) } else { T::Float::MISSING };
         (0..rows).for_each(|row| floats.extend(x.row(row).iter().map(counts)));
         Ok(Rows::flat(floats, width * times))
     }
 }
 
-/// Puts NaN in the place of what does not count.
-struct Combine<'a, 'm, T: Maskable> {
+/// Puts what is missing in the place of what does not count.
+struct Combine<'a, 'm, T, F> {
     x: Rows<'m, T>,
     counts: Rows<'m, Bool>,
-    floats: &'a mut Vec<T::Float>,
+    floats: &'a mut Vec<F>,
 }
 
-impl<T: Maskable> Kernel for Combine<'_, '_, T> {
+impl<T: Element, F: Wide> Kernel for Combine<'_, '_, T, F> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         for row in 0..self.x.count() {
             let pairs = self.x.row(row).iter().zip(self.counts.row(row));
-            self.floats.extend(pairs.map(|(x, counts)| if counts.0 != 0 { x.to_float() } else { T::MISSING }));
+            self.floats.extend(pairs.map(|(x, counts)| if counts.0 != 0 { F::of(*x) } else { F::MISSING }));
         }
     }
 }

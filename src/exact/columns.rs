@@ -131,6 +131,19 @@ impl<T: Summand> ExactColumns<T> {
     /// Begin anew, with so many columns. With `holes`, many elements are expected to be NaN.
     pub fn start(&mut self, width: usize, holes: bool) -> Result<(), Error> {
         let chunks = width.div_ceil(LANES);
+        self.groups = 0;
+        self.sums.iter_mut().for_each(Sums::clear);
+        if self.width == width && chunks > 0 {
+            // The grids of the elements before will do for those that come, or be changed.
+            for form in &mut self.forms {
+                form.sums.copy_from_slice(&form.start);
+                form.totals.fill(Lanes([0; LANES]));
+                form.low.fill(Lanes([T::NOTHING; LANES]));
+            }
+            self.since.fill(0);
+            self.failed.clear();
+            return Ok(());
+        }
         self.width = width;
         for (form, count) in self.forms.iter_mut().zip(T::SUMS) {
             memory::refill(&mut form.sums, Lanes([0.0; LANES]), chunks * count)?;
@@ -146,13 +159,11 @@ impl<T: Summand> ExactColumns<T> {
         memory::refill(&mut self.wide, Stay::NOT, chunks)?;
         let apart = if holes { Stay { left: MOST_STAY, last: MOST_STAY, until: u32::MAX } } else { Stay::NOT };
         memory::refill(&mut self.apart, apart, chunks)?;
-        self.groups = 0;
         memory::refill(&mut self.since, 0, chunks)?;
         self.failed.clear();
         memory::reserve(&mut self.failed, chunks)?;
         memory::resize(&mut self.clean, [T::ZERO; LANES], T::GROUP)?;
         memory::resize_with(&mut self.sums, chunks * LANES, Sums::default)?;
-        self.sums.iter_mut().for_each(Sums::clear);
         Ok(())
     }
 
@@ -188,6 +199,10 @@ impl<T: Summand> ExactColumns<T> {
         let range = start..start + rows.width().div_ceil(LANES);
         let (forms, failed, last, chunk) = (&mut self.forms, &mut self.failed, &self.last[..], start);
         let ways = &self.ways[range.clone()];
+        if ways.contains(&Way::Apart) {
+            // Chunks that are looked at one by one should find the next group in the cache.
+            rows.prefetch_next();
+        }
         match Level::current() {
             Level::Baseline => kernels::run(AddGroup::<T, false, 4> { rows, last, forms, ways, chunk, failed }),
             Level::Avx2 => kernels::run(AddGroup::<T, true, 4> { rows, last, forms, ways, chunk, failed }),

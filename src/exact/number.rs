@@ -6,6 +6,10 @@
 
 use crate::error::Error;
 use crate::memory;
+use smallvec::SmallVec;
+
+/// Limbs: those of most sums lie in the number itself.
+type Limbs = SmallVec<[u64; 5]>;
 
 /// Bits of a limb.
 const BITS: i32 = u64::BITS as i32;
@@ -17,7 +21,20 @@ const LEAST: i32 = -1074;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Number {
     first: i32,
-    limbs: Vec<u64>,
+    limbs: Limbs,
+}
+
+/// Make room for `more` limbs.
+fn reserve(limbs: &mut Limbs, more: usize) -> Result<(), Error> {
+    let count = limbs.len().saturating_add(more);
+    limbs.try_reserve(more).map_err(|_| Error::OutOfMemory { count, size: size_of::<u64>() })
+}
+
+fn copied(limbs: &[u64], more: usize) -> Result<Limbs, Error> {
+    let mut copy = Limbs::new();
+    reserve(&mut copy, limbs.len() + more)?;
+    copy.extend_from_slice(limbs);
+    Ok(copy)
 }
 
 /// A finite double as a whole number times a power of two.
@@ -39,6 +56,10 @@ impl Number {
     /// A whole number.
     pub fn from_u128(value: u128) -> Result<Self, Error> {
         let mut number = Self::default();
+        if let Some(small) = i64::try_from(value).ok().filter(|small| *small > 0) {
+            number.limbs.push(small as u64);
+            return Ok(number);
+        }
         number.add_limbs(0, &[value as u64, (value >> 64) as u64, 0])?;
         number.trim();
         Ok(number)
@@ -53,9 +74,9 @@ impl Number {
     }
 
     /// From limbs, as [`Self::limbs`] gives them; nothing where they are not in the one form.
-    pub fn from_limbs(first: i32, limbs: Vec<u64>) -> Option<Self> {
-        let number = Self { first, limbs };
-        number.is_trimmed().then_some(number)
+    pub fn from_limbs(first: i32, limbs: &[u64]) -> Result<Option<Self>, Error> {
+        let number = Self { first, limbs: copied(limbs, 0)? };
+        Ok(number.is_trimmed().then_some(number))
     }
 
     /// The place of the first limb, and the limbs.
@@ -65,7 +86,7 @@ impl Number {
 
     /// A copy.
     pub fn try_clone(&self) -> Result<Self, Error> {
-        Ok(Self { first: self.first, limbs: memory::copied(&self.limbs)? })
+        Ok(Self { first: self.first, limbs: copied(&self.limbs, 0)? })
     }
 
     /// The number, where it is a whole one of at most 63 bits.
@@ -83,7 +104,7 @@ impl Number {
         let first = i64::from(self.first.min(other.first));
         let most = (last(self).max(last(other)) - first) as usize + 1;
         let len = self.limbs.len();
-        memory::reserve(&mut self.limbs, most.saturating_sub(len))
+        reserve(&mut self.limbs, most.saturating_sub(len))
     }
 
     /// Become zero, and keep the memory.
@@ -132,27 +153,36 @@ impl Number {
             return Ok(());
         }
         if self.limbs.is_empty() {
-            memory::reserve(&mut self.limbs, limbs.len() + 1)?;
+            reserve(&mut self.limbs, limbs.len() + 1)?;
             self.first = at;
             self.limbs.extend_from_slice(limbs);
             return Ok(());
+        }
+        if at >= self.first && (at - self.first) as usize + limbs.len() <= self.limbs.len() {
+            return self.add_within((at - self.first) as usize, limbs);
         }
         let below = (self.first - at).max(0) as usize;
         let start = (at - self.first).max(0) as usize;
         let end = start + limbs.len();
         let above = end.saturating_sub(below + self.limbs.len());
         // One more, in case that the sum needs it.
-        memory::reserve(&mut self.limbs, below + above + 1)?;
+        reserve(&mut self.limbs, below + above + 1)?;
         if below > 0 {
-            self.limbs.splice(0..0, std::iter::repeat_n(0, below));
+            self.limbs.insert_many(0, std::iter::repeat_n(0, below));
             self.first = at;
         }
         let own_sign = sign_of(&self.limbs);
         if above > 0 {
             self.limbs.extend(std::iter::repeat_n(own_sign, above));
         }
-        let (sign, mut carry) = (sign_of(limbs), false);
-        let (own, rest) = self.limbs.split_at_mut(end);
+        self.add_within(start, limbs)
+    }
+
+    /// Add limbs from number `start` of ours on, above which we have others, or none.
+    #[inline]
+    fn add_within(&mut self, start: usize, limbs: &[u64]) -> Result<(), Error> {
+        let (own_sign, sign, mut carry) = (sign_of(&self.limbs), sign_of(limbs), false);
+        let (own, rest) = self.limbs.split_at_mut(start + limbs.len());
         let sum = |own: &mut u64, other: u64, carry: bool| {
             let (value, first) = own.overflowing_add(other);
             let (value, second) = value.overflowing_add(u64::from(carry));
@@ -171,6 +201,7 @@ impl Number {
         }
         // Of two numbers of one sign the sum has that sign.
         if own_sign == sign && sign_of(&self.limbs) != sign {
+            reserve(&mut self.limbs, 1)?;
             self.limbs.push(sign);
         }
         Ok(())
@@ -184,7 +215,9 @@ impl Number {
             self.limbs.pop();
         }
         let zeros = self.limbs.iter().take_while(|limb| **limb == 0).count();
-        self.limbs.drain(..zeros);
+        if zeros > 0 {
+            self.limbs.drain(..zeros);
+        }
         self.first = if self.limbs.is_empty() { 0 } else { self.first + zeros as i32 };
     }
 
@@ -201,7 +234,7 @@ impl Number {
 
     /// The number with the other sign.
     pub fn negated(mut self) -> Result<Self, Error> {
-        memory::reserve(&mut self.limbs, 1)?;
+        reserve(&mut self.limbs, 1)?;
         let sign = sign_of(&self.limbs);
         self.negate();
         // The least number of so many limbs has no counterpart among them.
@@ -220,7 +253,7 @@ impl Number {
     }
 
     /// The magnitude, as limbs without a sign (the top one may use all of its bits).
-    fn magnitude(&self) -> Result<Vec<u64>, Error> {
+    fn magnitude(&self) -> Result<Limbs, Error> {
         let mut copy = self.try_clone()?;
         if self.is_negative() {
             copy.negate();
@@ -231,7 +264,9 @@ impl Number {
     /// The product with another number.
     pub fn times(&self, other: &Self) -> Result<Self, Error> {
         let (ours, theirs) = (self.magnitude()?, other.magnitude()?);
-        let mut limbs = memory::filled(0, ours.len() + theirs.len() + 1)?;
+        let mut limbs = Limbs::new();
+        reserve(&mut limbs, ours.len() + theirs.len() + 2)?;
+        limbs.resize(ours.len() + theirs.len() + 1, 0);
         for (i, a) in ours.iter().enumerate() {
             let mut carry = 0u128;
             let places = limbs.iter_mut().skip(i);
@@ -256,7 +291,8 @@ impl Number {
     /// This number divided by another one above zero, to 64 bits and whether anything is left.
     pub fn over(&self, divisor: &Self) -> Result<Quotient, Error> {
         let mut quotient = Quotient { negative: self.is_negative(), ..Quotient::default() };
-        let (mut numerator, divisor_limbs) = (self.magnitude()?, divisor.limbs.as_slice());
+        let mut numerator: Vec<u64> = memory::copied(&self.magnitude()?)?;
+        let divisor_limbs = divisor.limbs.as_slice();
         strip(&mut numerator);
         let Some(top) = divisor_limbs.iter().rposition(|limb| *limb != 0) else { return Ok(quotient) };
         let divisor_limbs = divisor_limbs.get(..=top).unwrap_or_default();
@@ -293,6 +329,71 @@ impl Number {
     }
 }
 
+/// Limbs of the sums that [`mean`] and [`variance`] take, and of what they compute with.
+const MOST_LIMBS: usize = 10;
+const WORK_LIMBS: usize = 2 * MOST_LIMBS + 8;
+
+/// A magnitude of few limbs, copied to `to`; how many.
+fn copy_magnitude(number: &Number, to: &mut [u64; MOST_LIMBS]) -> Option<usize> {
+    let to = to.get_mut(..number.limbs.len())?;
+    let (flip, mut carry) = (sign_of(&number.limbs), number.is_negative());
+    for (to, limb) in to.iter_mut().zip(&number.limbs) {
+        (*to, carry) = (limb ^ flip).overflowing_add(u64::from(carry));
+    }
+    Some(to.len())
+}
+
+/// `sum` divided by `count`: [`Number::over`] without memory, for most numbers; nothing for the others.
+pub fn mean(sum: &Number, count: u64) -> Option<Quotient> {
+    let mut limbs = [0; MOST_LIMBS];
+    let len = copy_magnitude(sum, &mut limbs)?;
+    Some(Quotient::of(sum.is_negative(), limbs.get(..len)?, sum.first, [count, 1]))
+}
+
+/// `(count * square - sum^2) / (count * freedom)`, and zero where that is negative; as [`mean`].
+pub fn variance(sum: &Number, square: &Number, count: u64, freedom: u64) -> Option<Quotient> {
+    let (mut sums, mut work) = ([0; MOST_LIMBS], [0; WORK_LIMBS]);
+    let len = copy_magnitude(sum, &mut sums)?;
+    let sums = sums.get(..len)?;
+    if square.is_negative() || square.limbs.len() > MOST_LIMBS {
+        return None;
+    }
+    let first = if sums.is_empty() { square.first } else { square.first.min(2 * sum.first) };
+    let (squares_at, product_at) = (usize::try_from(square.first - first).ok()?, 2 * sum.first - first);
+    let product_at = if sums.is_empty() { 0 } else { usize::try_from(product_at).ok()? };
+    if squares_at + MOST_LIMBS + 1 > WORK_LIMBS || product_at + 2 * sums.len() + 1 > WORK_LIMBS {
+        return None;
+    }
+    let mut carry = 0;
+    for (place, limb) in work.iter_mut().skip(squares_at).zip(square.limbs.iter().chain([&0])) {
+        let product = u128::from(*limb) * u128::from(count) + carry;
+        (*place, carry) = (product as u64, product >> 64);
+    }
+    for (i, a) in sums.iter().enumerate() {
+        let (mut carry, mut borrow) = (0, false);
+        let (places, above) = work.get_mut(product_at + i..)?.split_at_mut_checked(sums.len())?;
+        for (place, b) in places.iter_mut().zip(sums) {
+            let product = u128::from(*a) * u128::from(*b) + carry;
+            carry = product >> 64;
+            let (value, first) = place.overflowing_sub(product as u64);
+            let (value, second) = value.overflowing_sub(u64::from(borrow));
+            (*place, borrow) = (value, first | second);
+        }
+        for place in above {
+            if carry == 0 && !borrow {
+                break;
+            }
+            let (value, first) = place.overflowing_sub(carry as u64);
+            let (value, second) = value.overflowing_sub(u64::from(borrow));
+            (*place, borrow, carry) = (value, first | second, 0);
+        }
+    }
+    if work.last().is_some_and(|top| top >> 63 == 1) {
+        return Some(Quotient::default());
+    }
+    Some(Quotient::of(false, &work, first, [count, freedom]))
+}
+
 /// Drop zeros above.
 fn strip(limbs: &mut Vec<u64>) {
     while limbs.last() == Some(&0) {
@@ -305,7 +406,8 @@ fn divide_by_limb(limbs: &mut [u64], divisor: u64) -> u64 {
     let mut rest = 0u64;
     for limb in limbs.iter_mut().rev() {
         let value = u128::from(rest) << 64 | u128::from(*limb);
-        (*limb, rest) = ((value / u128::from(divisor)) as u64, (value % u128::from(divisor)) as u64);
+        *limb = (value / u128::from(divisor)) as u64;
+        rest = (value as u64).wrapping_sub(limb.wrapping_mul(divisor));
     }
     rest
 }
@@ -373,6 +475,30 @@ pub struct Quotient {
 }
 
 impl Quotient {
+    /// Of a magnitude divided by two whole numbers above zero.
+    fn of(negative: bool, limbs: &[u64], first: i32, divisors: [u64; 2]) -> Self {
+        let mut quotient = Self { negative, ..Self::default() };
+        let Some(top) = limbs.iter().rposition(|limb| *limb != 0) else { return quotient };
+        let [one, other] = divisors;
+        let (divisors, digits) = match one.checked_mul(other) {
+            Some(both) => ([both, 1], 3),
+            None => (divisors, 4),
+        };
+        // As many limbs as leave two of the quotient; those below only matter for being there.
+        let mut work = [0; 4];
+        let work = work.get_mut(..digits).unwrap_or_default();
+        let lowest = top as i32 + 1 - digits as i32;
+        for (place, to) in (lowest..).zip(work.iter_mut()) {
+            *to = usize::try_from(place).ok().and_then(|place| limbs.get(place)).copied().unwrap_or(0);
+        }
+        quotient.rest = limbs.iter().take(lowest.max(0) as usize).any(|limb| *limb != 0);
+        for divisor in divisors.into_iter().filter(|divisor| *divisor != 1) {
+            quotient.rest |= divide_by_limb(work, divisor) != 0;
+        }
+        quotient.set(work, first + lowest);
+        quotient
+    }
+
     /// Take over the highest 64 bits of limbs without a sign.
     fn set(&mut self, limbs: &[u64], first: i32) {
         let Some(top) = limbs.iter().rposition(|limb| *limb != 0) else { return };
@@ -482,7 +608,7 @@ mod tests {
             prop_assert_eq!(sum(&back), whole.try_clone().unwrap().negated().unwrap());
             prop_assert_eq!(whole.minus(&whole).unwrap(), Number::default());
             let (first, limbs) = whole.limbs();
-            prop_assert_eq!(Number::from_limbs(first, limbs.to_vec()), Some(whole.try_clone().unwrap()));
+            prop_assert_eq!(Number::from_limbs(first, limbs).unwrap(), Some(whole.try_clone().unwrap()));
         }
 
         #[test]
@@ -518,6 +644,27 @@ mod tests {
         }
 
         #[test]
+        fn the_quick_quotients_are_the_others(
+            values in prop::collection::vec((-1000i64..1000).prop_map(|x| x as f64 / 7.0), 1..20), power in -300i32..300, ddof in 0u64..3, times in 1u64..1 << 62
+        ) {
+            let unit = 2f64.powi(power);
+            let values: Vec<f64> = values.iter().map(|x| x * unit).collect();
+            let whole = |x: u64| Number::from_u128(x.into()).unwrap();
+            let squares: Vec<Number> = values.iter().map(|x| number(*x).times(&number(*x)).unwrap()).collect();
+            let mut square = Number::default();
+            squares.iter().for_each(|x| square.add(x).unwrap());
+            square.trim();
+            let (sum, square) = (sum(&values).times(&whole(times)).unwrap(), square.times(&whole(times)).unwrap());
+            let Some(count) = times.checked_mul(values.len() as u64) else { return Ok(()) };
+            prop_assert_eq!(mean(&sum, count), Some(sum.over(&whole(count)).unwrap()));
+            if count > ddof {
+                let scaled = square.times(&whole(count)).unwrap().minus(&sum.times(&sum).unwrap()).unwrap();
+                let expected = scaled.over(&whole(count).times(&whole(count - ddof)).unwrap()).unwrap();
+                prop_assert_eq!(variance(&sum, &square, count, count - ddof), Some(expected));
+            }
+        }
+
+        #[test]
         fn roots(x in double()) {
             let (root, power) = number(x.abs()).over(&number(1.0)).unwrap().sqrt();
             prop_assert_eq!(scaled(root, power), x.abs().sqrt());
@@ -546,7 +693,7 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        let of = |first: i32, limbs: &[u64]| Number::from_limbs(first, limbs.to_vec());
+        let of = |first: i32, limbs: &[u64]| Number::from_limbs(first, limbs).unwrap();
         assert_eq!(of(0, &[]), Some(Number::default()));
         assert!(of(3, &[]).is_none() && of(0, &[0]).is_none() && of(0, &[0, 1]).is_none());
         assert!(of(0, &[1, 0]).is_none() && of(0, &[u64::MAX, u64::MAX]).is_none());

@@ -23,8 +23,8 @@ pub const LANES: usize = 8;
 pub const MOST_SUMS: usize = 14;
 /// Rows that are taken together.
 const ROWS: usize = 8;
-/// Chunks whose accumulators stay in the first-level cache for all rows of a group.
-const PANEL: usize = 32;
+/// Accumulators that stay in the first-level cache for all rows of a group.
+const MOST_KEPT: usize = 256;
 /// Bytes ahead that are asked for.
 const AHEAD: usize = 6144;
 /// Bits of a slice of a double: products of two slices, a group of them, fit an accumulator.
@@ -431,8 +431,9 @@ impl<T: Summand, const FMA: bool, const H: usize> Kernel for AddGroup<'_, '_, T,
     #[inline(always)]
     fn run(self) {
         let Self { rows, last, forms, ways, chunk: start, failed } = self;
-        for panel in (0..ways.len()).step_by(PANEL) {
-            let panel = panel..ways.len().min(panel + PANEL);
+        let most = const { MOST_KEPT / T::SUMS[0] };
+        for panel in (0..ways.len()).step_by(most) {
+            let panel = panel..ways.len().min(panel + most);
             let mut first = 0;
             while first + ROWS <= rows.count() {
                 add_rows::<T, FMA, H, ROWS>(rows, last, forms, ways, panel.clone(), start, first);
@@ -469,7 +470,7 @@ fn add_rows<T: Summand, const FMA: bool, const H: usize, const R: usize>(
     let full = rows.width() / LANES;
     let group = rows.group::<R>(first);
     // Where there is one panel only, what comes next follows in memory; else it is some rows on.
-    let sequential = ways.len() <= PANEL;
+    let sequential = ways.len() <= const { MOST_KEPT / T::SUMS[0] };
     for chunk in panel {
         let way = &ways[chunk];
         if *way == Way::Apart {

@@ -1,23 +1,22 @@
-//! Sums and sums of squares of columns.
+//! Sums and sums of squares of columns: of elements with weights, and of integers. Those of floats without weights are exact
+//! ([`super::exact_sums`]).
 
 use super::Kernel;
-use super::columns::{Columns, Walk, WalkGroups, lanes, lanes_mut};
+use super::columns::{Columns, Walk, lanes, lanes_mut};
 use crate::element::{Bool, Element};
 use crate::error::Error;
 use crate::memory;
 use crate::rows::{Rows, RowsMut};
 
 /// Columns whose accumulators share the registers.
-const LANES: usize = 16;
-/// The same where elements are looked at one by one: there are more accumulators.
-const NUMBER_LANES: usize = 8;
+const LANES: usize = 8;
 /// Rows that are summed on their own, and then added to the accumulators.
 pub const GROUP: usize = 8;
 /// The same for integers, whose lanes are narrower and widened once for each group.
 const INTEGER_LANES: usize = 32;
 const INTEGER_GROUP: usize = 8;
 
-/// Accumulators of floating-point columns: sums of `x - pivot` and of its square. Subtracting a pivot near the mean
+/// Accumulators of columns with weights: sums of `x - pivot` and of its square. Subtracting a pivot near the mean
 /// first is what keeps the sum of squares from cancelling (Chan, Golub and LeVeque 1983, section 2).
 #[derive(Debug, Default, Clone)]
 pub struct FloatSums {
@@ -27,7 +26,7 @@ pub struct FloatSums {
     pub sum: Vec<f64>,
     /// Sum of `w (x - pivot)^2`.
     pub square: Vec<f64>,
-    /// Sum of the weights of the elements that are numbers; only kept where NaN or weights make it necessary.
+    /// Sum of the weights of the elements that are numbers.
     pub weight: Vec<f64>,
 }
 
@@ -40,57 +39,13 @@ impl FloatSums {
         Ok(())
     }
 
-    /// Add `rows`. NaN and infinity spoil the sums of their column.
-    pub fn add<T: Element>(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Plain(self) });
-    }
-
-    /// Add each of `rows`, in this order, to the columns of its group, which are as many as a row has, from the first group's
-    /// on.
-    pub fn add_each<T: Element>(&mut self, rows: Rows<'_, T>, groups: &[u32], order: &[u16]) {
-        super::run(WalkGroups::<_, _, LANES, 4> { rows, groups, order, columns: &mut Plain(self) });
-    }
-
-    /// Add those elements of `rows` that are numbers, and count them.
-    pub fn add_numbers<T: Element>(&mut self, rows: Rows<'_, T>) {
-        super::run(Walk::<_, _, NUMBER_LANES, GROUP> { rows, out: RowsMut::none(&rows), columns: &mut Numbers(self) });
-    }
-
     /// Add those elements of `rows` that are numbers, each times its weight. Zero weight leaves an element out.
     pub fn add_weighted<T: Element>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) {
-        super::run(Walk::<_, _, NUMBER_LANES, GROUP> {
+        super::run(Walk::<_, _, LANES, GROUP> {
             rows,
             out: RowsMut::none(&rows),
             columns: &mut Weighted(self, weights),
         });
-    }
-}
-
-struct Plain<'a>(&'a mut FloatSums);
-
-impl<T: Element> Columns<T> for Plain<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(
-        &mut self,
-        at: usize,
-        _row: usize,
-        elements: [&[T; L]; U],
-        _out: [&mut [(); L]; U],
-    ) {
-        let pivot: [f64; L] = *lanes(&self.0.pivot, at);
-        // A group is summed on its own first: short chains of additions round less than one long one.
-        let (mut sum, mut square) = ([0.0; L], [0.0; L]);
-        for x in elements {
-            for j in 0..L {
-                let d = x[j].to_f64() - pivot[j];
-                sum[j] += d;
-                square[j] += d * d;
-            }
-        }
-        add_lanes(&mut self.0.sum, at, sum);
-        add_lanes(&mut self.0.square, at, square);
     }
 }
 
@@ -100,38 +55,6 @@ fn add_lanes<const L: usize>(sums: &mut [f64], at: usize, values: [f64; L]) {
     let lanes: &mut [f64; L] = lanes_mut(sums, at);
     for j in 0..L {
         lanes[j] += values[j];
-    }
-}
-
-struct Numbers<'a>(&'a mut FloatSums);
-
-impl<T: Element> Columns<T> for Numbers<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(
-        &mut self,
-        at: usize,
-        _row: usize,
-        elements: [&[T; L]; U],
-        _out: [&mut [(); L]; U],
-    ) {
-        let pivot: [f64; L] = *lanes(&self.0.pivot, at);
-        let (mut sum, mut square, mut weight) = ([0.0; L], [0.0; L], [0.0; L]);
-        for x in elements {
-            let x: [T; L] = *x;
-            for j in 0..L {
-                let d = x[j].to_f64() - pivot[j];
-                let number = !d.is_nan();
-                let d = if number { d } else { 0.0 };
-                sum[j] += d;
-                square[j] += d * d;
-                weight[j] += if number { 1.0 } else { 0.0 };
-            }
-        }
-        add_lanes(&mut self.0.sum, at, sum);
-        add_lanes(&mut self.0.square, at, square);
-        add_lanes(&mut self.0.weight, at, weight);
     }
 }
 

@@ -34,19 +34,6 @@ fn add_terms<T: Element>(sums: &mut FloatSums, elements: &[T], term: impl Fn(usi
     }
 }
 
-/// [`FloatSums::add`].
-pub fn add<T: Element>(sums: &mut FloatSums, elements: &[T]) {
-    add_terms(sums, elements, |_, x, pivot| Some([x - pivot, (x - pivot) * (x - pivot), 0.0]));
-}
-
-/// [`FloatSums::add_numbers`].
-pub fn add_numbers<T: Element>(sums: &mut FloatSums, elements: &[T]) {
-    add_terms(sums, elements, |_, x, pivot| {
-        let d = x - pivot;
-        (!x.is_nan()).then_some([d, d * d, 1.0])
-    });
-}
-
 /// [`FloatSums::add_weighted`].
 pub fn add_weighted<T: Element>(sums: &mut FloatSums, elements: &[T], weights: &[f64]) {
     add_terms(sums, elements, |i, x, pivot| {

@@ -73,7 +73,8 @@ pub fn moments<T: Maskable>(
     }
     let table = Table { x, codes, groups, width };
     let tasks = Lines::<1>::pieces(codes.len(), TASKS)?;
-    let parts = each(&tasks, threads, || (), |(), range| table.sum(range.clone()))?;
+    let worker = || Worker { columns: ExactColumns::default(), order: Vec::new(), next: Vec::new(), rows: Vec::new() };
+    let parts = each(&tasks, threads, worker, |worker, range| table.sum(range.clone(), worker))?;
     let mut counts = memory::filled(0, groups)?;
     for code in codes {
         if let Some(count) = counts.get_mut(*code as usize) {
@@ -87,7 +88,7 @@ pub fn moments<T: Maskable>(
             for part in &parts {
                 part.get(group * width + column).map_or(Ok(()), |part| whole.join(part))?;
             }
-            cells.push(Cell::of(count - whole.missing, &whole.sum, &whole.square)?);
+            cells.push(Cell::of(count - whole.missing, whole.sum, whole.square)?);
         }
     }
     Ok(Some(cells))
@@ -104,14 +105,12 @@ impl<T: Maskable> Table<'_, T> {
     }
 
     /// The sums of each channel of each group of some rows.
-    fn sum(&self, range: Range<usize>) -> Result<Vec<Sums>, Error> {
+    fn sum(&self, range: Range<usize>, worker: &mut Worker<T::Float>) -> Result<Vec<Sums>, Error> {
         let chunks = self.width.div_ceil(LANES);
-        let columns = ExactColumns::<T::Float>::default();
-        let mut worker = Worker { columns, order: Vec::new(), next: Vec::new(), rows: Vec::new() };
         worker.columns.start(self.groups * chunks * LANES, false)?;
         let step = (TILE_BYTES / (self.width * size_of::<T>()).max(1)).max(1);
         for first in range.clone().step_by(step) {
-            self.add_tile(first..range.end.min(first + step), chunks, &mut worker)?;
+            self.add_tile(first..range.end.min(first + step), chunks, worker)?;
         }
         let sums = worker.columns.finish()?;
         let mut all = memory::with_room(self.groups * self.width)?;

@@ -8,7 +8,6 @@
 
 pub mod bytes;
 pub mod channel;
-pub mod exact;
 pub mod extrema;
 mod group_sums;
 pub mod groups;

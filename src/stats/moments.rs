@@ -11,10 +11,10 @@ use super::sums::{ExactAccumulator, FloatAccumulator, IntegerAccumulator, LongAc
 use super::{MOST_ELEMENTS, joined};
 use crate::dd::Dd;
 use crate::drive::reduce;
-use crate::drive::source::{Floats, Maskable, Source};
-use crate::element::{Bool, bf16, f16};
+use crate::drive::source::{Floats, Maskable, Masked, Source};
+use crate::element::{Bool, Sum, bf16, f16};
 use crate::error::Error;
-use crate::exact::number::{Number, Quotient, scaled};
+use crate::exact::number::{self, Number, Quotient, scaled};
 use crate::memory;
 use crate::parallel;
 use crate::rounding::Standard;
@@ -73,12 +73,10 @@ pub struct Cell {
 
 impl Cell {
     /// Of so many elements, with these sums.
-    pub fn of(count: u64, sum: &Number, square: &Number) -> Result<Self, Error> {
-        let mut cell =
-            Self { weight: Number::from_u128(u128::from(count))?, sum: sum.try_clone()?, square: square.try_clone()? };
-        cell.sum.trim();
-        cell.square.trim();
-        Ok(cell)
+    pub fn of(count: u64, mut sum: Number, mut square: Number) -> Result<Self, Error> {
+        sum.trim();
+        square.trim();
+        Ok(Self { weight: Number::from_u128(u128::from(count))?, sum, square })
     }
 
     /// Of integers.
@@ -148,12 +146,24 @@ impl Cell {
 
     /// The mean; nothing where there is no element.
     fn mean(&self) -> Result<Option<Quotient>, Error> {
-        if self.weight.is_zero() { Ok(None) } else { self.sum.over(&self.weight).map(Some) }
+        if self.weight.is_zero() {
+            return Ok(None);
+        }
+        if let Some(mean) = self.weight.to_u64().and_then(|count| number::mean(&self.sum, count)) {
+            return Ok(Some(mean));
+        }
+        self.sum.over(&self.weight).map(Some)
     }
 
     /// The variance with `ddof` degrees of freedom taken off; nothing where none are left.
     fn var(&self, ddof: f64) -> Result<Option<Quotient>, Error> {
         let Self { weight, sum, square } = self;
+        if let Some(count) = weight.to_u64().filter(|_| ddof.fract() == 0.0 && ddof < 2f64.powi(53)) {
+            let Some(freedom) = count.checked_sub(ddof as u64).filter(|freedom| *freedom > 0) else { return Ok(None) };
+            if let Some(var) = number::variance(sum, square, count, freedom) {
+                return Ok(Some(var));
+            }
+        }
         let freedom = if ddof == 0.0 { weight.try_clone()? } else { weight.minus(&Number::from_f64(ddof)?)? };
         if freedom.is_zero() || freedom.is_negative() {
             return Ok(None);
@@ -164,6 +174,17 @@ impl Cell {
             return Ok(Some(Quotient::default()));
         }
         scaled.over(&weight.times(&freedom)?).map(Some)
+    }
+
+    /// What to divide by, where these are mean and variance of the population.
+    fn scale(&self, mean: Option<Quotient>, var: Option<Quotient>) -> Result<f64, Error> {
+        let (Some(mean), Some(var)) = (mean, var) else { return Ok(f64::NAN) };
+        let (root, power) = var.sqrt();
+        // In units of the deviation: its square may be out of range.
+        let (mean, mean_power) = mean.to_scaled();
+        let mean = scaled(mean, (mean_power - power).min(1000));
+        let constant = is_constant(self.weight.to_f64()?, mean, root * root);
+        Ok(if constant { 1.0 } else { scaled(root, power) })
     }
 }
 
@@ -180,6 +201,10 @@ pub struct Moments {
 pub trait MomentsElement: Maskable {
     /// Moments of `x` along the axes that are not kept.
     fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error>;
+    /// Moments of those elements that `mask` lets count.
+    fn masked(x: View<'_, Self>, mask: View<'_, Bool>, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+        exact_moments(Masked::new(x, mask), kept, threads)
+    }
     /// Moments of groups of rows, where there is a quick way.
     fn quick_moments(
         _x: View<'_, Self>,
@@ -204,15 +229,20 @@ fn empty(shape: &[usize], kept: &[bool]) -> Result<Vec<Cell>, Error> {
 }
 
 /// Join a cell to that of its channel.
-fn join(cells: &mut [Cell], channel: usize, cell: &Cell) -> Result<(), Error> {
-    cells.get_mut(channel).map_or(Ok(()), |whole| whole.merge(cell))
+fn join(cells: &mut [Cell], channel: usize, cell: Cell) -> Result<(), Error> {
+    match cells.get_mut(channel) {
+        Some(whole) if *whole == Cell::default() => *whole = cell,
+        Some(whole) => whole.merge(&cell)?,
+        None => {}
+    }
+    Ok(())
 }
 
 /// Moments of floating-point elements, exactly.
 fn exact_moments<S: Source<Element: Maskable>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
     let mut cells = empty(x.shape(), kept)?;
     let accumulator = || ExactAccumulator::<<S::Element as Maskable>::Float>::new(S::HAS_MISSING);
-    reduce(Floats(x), None, kept, threads, accumulator, |channel, cell| join(&mut cells, channel, &cell))?;
+    reduce(Floats(x), None, kept, threads, accumulator, |channel, cell| join(&mut cells, channel, cell))?;
     Ok(Moments { cells, weighted: false })
 }
 
@@ -223,9 +253,8 @@ fn weighted_moments<S: Source<Element: Maskable>>(
     threads: usize,
 ) -> Result<Moments, Error> {
     let mut cells = empty(x.shape(), kept)?;
-    let accumulator = || FloatAccumulator::new(S::HAS_MISSING);
-    reduce(Floats(x), Some(weights), kept, threads, accumulator, |channel, cell| {
-        join(&mut cells, channel, &Cell::of_floats(&cell)?)
+    reduce(Floats(x), Some(weights), kept, threads, FloatAccumulator::default, |channel, cell| {
+        join(&mut cells, channel, Cell::of_floats(&cell)?)
     })?;
     Ok(Moments { cells, weighted: true })
 }
@@ -256,7 +285,7 @@ macro_rules! integer_elements {
         impl MomentsElement for $t {
             fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
                 let mut cells = empty(x.shape(), kept)?;
-                reduce(x, None, kept, threads, <$accumulator>::default, |channel, cell| join(&mut cells, channel, &cell))?;
+                reduce(x, None, kept, threads, <$accumulator>::default, |channel, cell| join(&mut cells, channel, cell))?;
                 Ok(Moments { cells, weighted: false })
             }
         }
@@ -265,8 +294,30 @@ macro_rules! integer_elements {
 integer_elements! {
     Bool => IntegerAccumulator<Bool>, u8 => IntegerAccumulator<u8>, i8 => IntegerAccumulator<i8>,
     u16 => IntegerAccumulator<u16>, i16 => IntegerAccumulator<i16>, u32 => IntegerAccumulator<u32>,
-    i32 => IntegerAccumulator<i32>, u64 => LongAccumulator, i64 => LongAccumulator
+    i32 => IntegerAccumulator<i32>
 }
+
+/// Moments of integers of 64 bits, or of what stands for them.
+fn long_moments<S: Source>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+    let mut cells = empty(x.shape(), kept)?;
+    reduce(x, None, kept, threads, LongAccumulator::default, |channel, cell| join(&mut cells, channel, cell))?;
+    Ok(Moments { cells, weighted: false })
+}
+
+macro_rules! long_elements {
+    ($($t:ty),*) => {$(
+        impl MomentsElement for $t {
+            fn moments<S: Source<Element = Self>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+                long_moments(x, kept, threads)
+            }
+
+            fn masked(x: View<'_, Self>, mask: View<'_, Bool>, kept: &[bool], threads: usize) -> Result<Moments, Error> {
+                long_moments(Masked::<_, Sum>::of_type(x, mask), kept, threads)
+            }
+        }
+    )*};
+}
+long_elements!(u64, i64);
 
 impl Moments {
     /// Moments of `x` along the axes that are not kept. NaN is left out; infinity is an error.
@@ -298,7 +349,7 @@ impl Moments {
             threads,
             |_| true,
             |x, weights, threads| match weights {
-                Some(_) => Self::of_weighted(x, weights, kept, threads),
+                Some(weights) => weighted_moments(x, weights, kept, threads),
                 None => Self::of(x, kept, threads),
             },
         )?;
@@ -334,17 +385,20 @@ impl Moments {
         Ok(total)
     }
 
-    /// Moments of elements that may have a mask or weights: those have the shape of `x` (by broadcasting strides) and
-    /// hold finite values >= 0. Integers are summed as floats.
-    pub fn of_weighted(
-        x: impl Source<Element: Maskable>,
+    /// Moments of elements that may have a mask or weights: those have the shape of `x` (by broadcasting strides), and weights
+    /// are finite and not negative. Integers with weights are summed as floats.
+    pub fn of_chosen<T: MomentsElement>(
+        x: View<'_, T>,
+        mask: Option<View<'_, Bool>>,
         weights: Option<View<'_, f64>>,
         kept: &[bool],
         threads: usize,
     ) -> Result<Self, Error> {
-        match weights {
-            Some(weights) => weighted_moments(x, weights, kept, threads),
-            None => exact_moments(x, kept, threads),
+        match (mask, weights) {
+            (Some(mask), Some(weights)) => weighted_moments(Masked::new(x, mask), weights, kept, threads),
+            (Some(mask), None) => T::masked(x, mask, kept, threads),
+            (None, Some(weights)) => weighted_moments(x, weights, kept, threads),
+            (None, None) => Self::of(x, kept, threads),
         }
     }
 
@@ -445,6 +499,21 @@ impl Moments {
         self.each(|cell| Ok(cell.var(ddof)?.map_or(f64::NAN, |var| var.to_f64())))
     }
 
+    /// Mean, variance and [`Self::scale`] of each channel.
+    pub fn finish(&self, ddof: f64) -> Result<[Vec<f64>; 3], Error> {
+        let _standard = Standard::enter();
+        let room = || memory::with_room(self.cells.len());
+        let [mut means, mut vars, mut scales] = [room()?, room()?, room()?];
+        for cell in &self.cells {
+            let (mean, population) = (cell.mean()?, cell.var(0.0)?);
+            let var = if ddof == 0.0 { population } else { cell.var(ddof)? };
+            means.push(mean.map_or(f64::NAN, |mean| mean.to_f64()));
+            vars.push(var.map_or(f64::NAN, |var| var.to_f64()));
+            scales.push(cell.scale(mean, population)?);
+        }
+        Ok([means, vars, scales])
+    }
+
     /// Standard deviation of each channel, within one unit in the last place; NaN where no degrees of freedom are left.
     pub fn std(&self, ddof: f64) -> Result<Vec<f64>, Error> {
         self.each(|cell| {
@@ -455,15 +524,7 @@ impl Moments {
 
     /// What to divide each channel by: its standard deviation, or one where it is constant.
     pub fn scale(&self) -> Result<Vec<f64>, Error> {
-        self.each(|cell| {
-            let (Some(mean), Some(var)) = (cell.mean()?, cell.var(0.0)?) else { return Ok(f64::NAN) };
-            let (root, power) = var.sqrt();
-            // In units of the deviation: its square may be out of range.
-            let (mean, mean_power) = mean.to_scaled();
-            let mean = scaled(mean, (mean_power - power).min(1000));
-            let constant = is_constant(cell.weight.to_f64()?, mean, root * root);
-            Ok(if constant { 1.0 } else { scaled(root, power) })
-        })
+        self.each(|cell| cell.scale(cell.mean()?, cell.var(0.0)?))
     }
 }
 

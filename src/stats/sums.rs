@@ -22,7 +22,7 @@ pub const PIVOT_DISTANCE: f64 = 4.0;
 /// Sums with the rounding errors of their additions beside them (Neumaier's variant of Kahan's summation): as good as
 /// double-double for adding up, and a loop that vectorises.
 #[derive(Debug, Default)]
-pub(super) struct Compensated {
+struct Compensated {
     sum: Vec<f64>,
     error: Vec<f64>,
 }
@@ -50,34 +50,23 @@ impl Compensated {
     }
 }
 
-/// Sums of floating-point (or weighted) elements around a pivot, made into cells.
+/// Sums of elements with weights around a pivot, made into cells.
 #[derive(Debug, Default)]
 pub struct FloatAccumulator {
     sums: FloatSums,
     pivot: Vec<f64>,
     sum: Compensated,
     square: Compensated,
-    /// Elements of each slot in tiles without NaN or weights.
-    count: f64,
-    /// Weights of the other tiles.
     weight: Compensated,
     settled: bool,
-    /// Whether every tile is expected to have elements that are missing.
-    has_missing: bool,
 }
 
 impl FloatAccumulator {
-    /// Nothing seen yet.
-    pub fn new(has_missing: bool) -> Self {
-        Self { has_missing, ..Self::default() }
-    }
-
     /// Forget all sums and spread the pivots over the columns.
     fn restart(&mut self, slots: &Slots) -> Result<(), Error> {
         for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
             sums.clear(slots.count)?;
         }
-        self.count = 0.0;
         let pivots = &mut self.sums.pivot;
         pivots.clear();
         memory::reserve(pivots, slots.kernel_width())?;
@@ -88,19 +77,9 @@ impl FloatAccumulator {
         Ok(())
     }
 
-    fn fold(&mut self, slots: &Slots) -> Result<(), Error> {
-        slots.fold(&mut self.sums.sum)?;
-        slots.fold(&mut self.sums.square)
-    }
-
     /// Whether NaN, infinity or an overflow got into the sums.
     fn is_spoiled(&self) -> bool {
         self.sums.square.iter().fold(false, |spoiled, square| spoiled | !square.is_finite())
-    }
-
-    #[inline(always)]
-    fn weight(&self, slot: usize) -> Dd {
-        self.weight.get(slot).add_f64(self.count)
     }
 }
 
@@ -120,7 +99,7 @@ fn pivot(elements: impl Iterator<Item = f64>) -> f64 {
 
 /// Whether the mean is so near the pivot that no digit of the variance that matters was lost.
 #[inline(always)]
-pub(super) fn is_near(sum: f64, square: f64, weight: f64) -> bool {
+fn is_near(sum: f64, square: f64, weight: f64) -> bool {
     let distance = sum / weight;
     let m2 = square - sum * distance;
     // Of squares that overflowed nothing is known.
@@ -130,7 +109,7 @@ pub(super) fn is_near(sum: f64, square: f64, weight: f64) -> bool {
 
 /// The moments that sums of differences from a pivot, and of their squares, stand for.
 #[inline(always)]
-pub(super) fn cell(sum: Dd, square: Dd, weight: Dd, pivot: f64) -> FloatCell {
+fn cell(sum: Dd, square: Dd, weight: Dd, pivot: f64) -> FloatCell {
     if weight.hi == 0.0 {
         return FloatCell::default();
     }
@@ -160,35 +139,18 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        let width = slots.kernel_width();
-        let mut plain = !self.has_missing;
-        self.sums.clear(width)?;
+        self.sums.clear(slots.kernel_width())?;
         tile.each(|rows, weights| {
-            match weights {
-                None if plain => self.sums.add(rows),
-                None => self.sums.add_numbers(rows),
-                Some(weights) => {
-                    plain = false;
-                    self.sums.add_weighted(rows, weights);
-                }
+            // There are weights, or nobody would have asked for these sums.
+            if let Some(weights) = weights {
+                self.sums.add_weighted(rows, weights);
             }
             Ok(())
         })?;
-        self.fold(slots)?;
-        // NaN and infinity show in the sums: only then is the tile read again, with care.
-        if plain && self.is_spoiled() {
-            plain = false;
-            self.sums.clear(width)?;
-            tile.each(|rows, _| {
-                self.sums.add_numbers(rows);
-                Ok(())
-            })?;
-            self.fold(slots)?;
-        }
+        slots.fold(&mut self.sums.sum)?;
+        slots.fold(&mut self.sums.square)?;
         slots.fold(&mut self.sums.weight)?;
-        if plain {
-            self.count += (tile.rows() * slots.columns_per_slot()) as f64;
-        } else if self.is_spoiled() && has_infinity(tile)? {
+        if self.is_spoiled() && has_infinity(tile)? {
             return Err(Error::Infinite);
         }
         kernels::run(Gather(self));
@@ -201,7 +163,7 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
         }
         let mut settled = true;
         for slot in 0..slots.count {
-            let weight = self.weight(slot).hi;
+            let weight = self.weight.get(slot).hi;
             let sums = self.sum.sum.get(slot).zip(self.square.sum.get(slot));
             let (Some((sum, square)), Some(pivot)) = (sums, self.pivot.get_mut(slot)) else { continue };
             if !sum.is_finite() {
@@ -255,7 +217,7 @@ impl Kernel for Finish<'_> {
     fn run(self) {
         let Self { sums, count, cells } = self;
         for (slot, pivot) in sums.pivot.iter().enumerate().take(count) {
-            let (sum, square, weight) = (sums.sum.get(slot), sums.square.get(slot), sums.weight(slot));
+            let (sum, square, weight) = (sums.sum.get(slot), sums.square.get(slot), sums.weight.get(slot));
             cells.push(cell(sum, square, weight, *pivot));
         }
     }
@@ -297,12 +259,8 @@ impl<T: Summand> ExactAccumulator<T> {
     pub fn new(has_missing: bool) -> Self {
         Self { columns: ExactColumns::default(), few: Vec::new(), is_few: false, times: 1, count: 0, has_missing }
     }
-}
 
-impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
-    type Cell = Cell;
-
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn begin(&mut self, slots: &Slots) -> Result<(), Error> {
         self.count = 0;
         self.times = slots.times;
         while self.times > 1 && (slots.rows / self.times < WORTH_LANES || slots.width * self.times > MOST_LANES) {
@@ -317,24 +275,52 @@ impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
         self.columns.start(slots.width * self.times, self.has_missing)
     }
 
-    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        let Self { columns, few, is_few, times, .. } = self;
-        tile.each(|rows, _| {
-            if *is_few {
-                for index in 0..=rows.count() {
-                    for (column, x) in rows.row(index).iter().enumerate() {
-                        if let Some(sums) = few.get_mut(slots.slot_of(column % slots.width)) {
-                            add_element(sums, x.to_f64())?;
-                        }
+    fn add(&mut self, slots: &Slots, rows: Rows<'_, T>) -> Result<(), Error> {
+        if self.is_few {
+            for index in 0..=rows.count() {
+                for (column, x) in rows.row(index).iter().enumerate() {
+                    if let Some(sums) = self.few.get_mut(slots.slot_of(column % slots.width)) {
+                        add_element(sums, x.to_f64())?;
                     }
                 }
-                return Ok(());
             }
-            match rows.whole().filter(|_| *times < slots.times) {
-                Some(all) => columns.add(Rows::flat(all, slots.width * *times), 0),
-                None => columns.add(rows, 0),
+            return Ok(());
+        }
+        match rows.whole().filter(|_| self.times < slots.times) {
+            Some(all) => self.columns.add(Rows::flat(all, slots.width * self.times), 0),
+            None => self.columns.add(rows, 0),
+        }
+    }
+
+    /// Hand the sums of each slot to `take`, in order.
+    fn finish_sums(&mut self, slots: &Slots, mut take: impl FnMut(Sums) -> Result<(), Error>) -> Result<(), Error> {
+        let columns = if self.is_few { &mut self.few } else { self.columns.finish()? };
+        if columns.len() <= slots.count {
+            return columns.iter_mut().try_for_each(|sums| take(std::mem::take(sums)));
+        }
+        // Those of one slot are joined in its first column.
+        let mut first = memory::filled(usize::MAX, slots.count)?;
+        for column in 0..columns.len() {
+            let Some(first) = first.get_mut(slots.slot_of(column % slots.width)) else { continue };
+            let pair = columns.split_at_mut_checked(column).filter(|_| *first < column);
+            match pair.and_then(|(before, after)| before.get_mut(*first).zip(after.first())) {
+                Some((whole, part)) => whole.join(part)?,
+                None => *first = column,
             }
-        })?;
+        }
+        first.iter().try_for_each(|column| columns.get_mut(*column).map_or(Ok(()), |sums| take(std::mem::take(sums))))
+    }
+}
+
+impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
+    type Cell = Cell;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+        self.begin(slots)
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        tile.each(|rows, _| self.add(slots, rows))?;
         self.count += (tile.rows() * slots.columns_per_slot()) as u64;
         Ok(())
     }
@@ -344,30 +330,10 @@ impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
-        let cell = |sums: &Sums| Cell::of(self.count - sums.missing, &sums.sum, &sums.square);
-        if self.is_few {
-            return self.few.iter().try_for_each(|sums| memory::push(cells, cell(sums)?));
-        }
-        let columns = self.columns.finish()?;
-        if columns.len() > slots.count {
-            // Those of one slot are joined in its first column.
-            let mut first = memory::filled(usize::MAX, slots.count)?;
-            for column in 0..columns.len() {
-                let Some(first) = first.get_mut(slots.slot_of(column % slots.width)) else { continue };
-                if *first == usize::MAX {
-                    *first = column;
-                } else if let Some((whole, part)) = columns
-                    .split_at_mut_checked(column)
-                    .and_then(|(before, after)| before.get_mut(*first).zip(after.first()))
-                {
-                    whole.join(part)?;
-                }
-            }
-            return first
-                .iter()
-                .try_for_each(|column| columns.get(*column).map_or(Ok(()), |sums| memory::push(cells, cell(sums)?)));
-        }
-        columns.iter().take(slots.count).try_for_each(|sums| memory::push(cells, cell(sums)?))
+        let count = self.count;
+        self.finish_sums(slots, |Sums { sum, square, missing }| {
+            memory::push(cells, Cell::of(count - missing, sum, square)?)
+        })
     }
 }
 
@@ -436,41 +402,109 @@ impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
     }
 }
 
-/// Exact sums of integers of 64 bits, made into cells.
-#[derive(Default)]
+/// Integers below this are doubles, exactly.
+const DOUBLES: f64 = (1u64 << 53) as f64;
+
+/// Exact sums of integers of 64 bits, made into cells: as doubles where they are.
 pub struct LongAccumulator {
-    /// Of each slot: the sum, the sum of the squares in 128 bits, and how often that has overflowed.
-    totals: Vec<(i128, u128, u64)>,
-    count: u64,
+    exact: ExactAccumulator<f64>,
+    doubles: Vec<f64>,
+    /// Of each slot, the sums of blocks with other integers; none where there are none.
+    totals: Vec<Long>,
+}
+
+/// Sums of integers of 64 bits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Long {
+    sum: i128,
+    /// The sum of the squares, in 128 bits, and how often that has overflowed.
+    square: u128,
+    over: u64,
+    missing: u64,
+}
+
+impl Long {
+    #[inline(always)]
+    fn add<T: Element>(&mut self, x: T) {
+        let [high, low] = x.as_sum();
+        if high.is_nan() {
+            self.missing += 1;
+            return;
+        }
+        // Memory has less than 2^64 elements, of 64 bits at most: no sum overflows.
+        let x = high as i128 + low as i128;
+        self.sum += x;
+        let magnitude = x.unsigned_abs() as u64;
+        let (total, overflowed) = self.square.overflowing_add(u128::from(magnitude) * u128::from(magnitude));
+        self.square = total;
+        self.over += u64::from(overflowed);
+    }
+}
+
+impl Default for LongAccumulator {
+    fn default() -> Self {
+        Self { exact: ExactAccumulator::new(false), doubles: Vec::new(), totals: Vec::new() }
+    }
+}
+
+/// Writes elements as doubles, where there is room for them; whether all of them are that exactly.
+struct Doubles<'a, 'm, T> {
+    rows: Rows<'m, T>,
+    to: &'a mut Vec<f64>,
+}
+
+impl<T: Element> Kernel for Doubles<'_, '_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let mut large = false;
+        for index in 0..=self.rows.count() {
+            let (chunks, rest) = self.rows.row(index).as_chunks::<16>();
+            for x in chunks {
+                let mut doubles = [0.0; 16];
+                for j in 0..16 {
+                    doubles[j] = x[j].to_f64();
+                    large |= doubles[j].abs() >= DOUBLES;
+                }
+                self.to.extend_from_slice(&doubles);
+            }
+            for x in rest {
+                large |= x.to_f64().abs() >= DOUBLES;
+                self.to.push(x.to_f64());
+            }
+        }
+        !large
+    }
 }
 
 impl<T: Element> Accumulator<T> for LongAccumulator {
     type Cell = Cell;
 
     fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
-        self.count = 0;
-        memory::refill(&mut self.totals, (0, 0, 0), slots.count)
+        self.totals.clear();
+        self.exact.begin(slots)
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        let Self { exact, doubles, totals } = self;
         tile.each(|rows, _| {
+            doubles.clear();
+            memory::reserve(doubles, rows.count() * rows.width() + rows.tail())?;
+            if kernels::run(Doubles { rows, to: &mut *doubles }) {
+                return exact.add(slots, Rows::flat(doubles, rows.width()));
+            }
+            memory::resize(totals, Long::default(), slots.count)?;
             for index in 0..=rows.count() {
                 for (column, x) in rows.row(index).iter().enumerate() {
-                    let [high, low] = x.as_sum();
-                    let x = high as i128 + low as i128;
-                    let Some((sum, square, over)) = self.totals.get_mut(slots.slot_of(column % slots.width)) else {
-                        continue;
-                    };
-                    // Memory has less than 2^64 elements, of 64 bits at most.
-                    *sum += x;
-                    let (total, overflowed) = square.overflowing_add(x.unsigned_abs() * x.unsigned_abs());
-                    *square = total;
-                    *over += u64::from(overflowed);
+                    if let Some(total) = totals.get_mut(slots.slot_of(column % slots.width)) {
+                        total.add(*x);
+                    }
                 }
             }
             Ok(())
         })?;
-        self.count += (tile.rows() * slots.columns_per_slot()) as u64;
+        self.exact.count += (tile.rows() * slots.columns_per_slot()) as u64;
         Ok(())
     }
 
@@ -478,15 +512,14 @@ impl<T: Element> Accumulator<T> for LongAccumulator {
         Ok(true)
     }
 
-    fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
-        for (sum, square, over) in &self.totals {
-            let mut cell = Cell::of_integers(self.count, *sum, *square)?;
-            let mut above = Number::default();
-            above.add_scaled(i128::from(*over), 128)?;
-            cell.square.add(&above)?;
-            cell.square.trim();
-            memory::push(cells, cell)?;
-        }
-        Ok(())
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
+        let (count, mut totals) = (self.exact.count, self.totals.iter());
+        self.exact.finish_sums(slots, |Sums { mut sum, mut square, missing }| {
+            let Long { sum: more, square: squares, over, missing: others } = totals.next().copied().unwrap_or_default();
+            sum.add_scaled(more, 0)?;
+            square.add(&Number::from_u128(squares)?)?;
+            square.add_scaled(i128::from(over), 128)?;
+            memory::push(cells, Cell::of(count - missing - others, sum, square)?)
+        })
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::blocks::{Access, block};
 use crate::drive::source::{Maskable, OPERANDS, Source, nothing, plan};
-use crate::element::Bool;
+use crate::element::{Bool, Wide};
 use crate::error::Error;
 use crate::memory;
 use crate::plan::Plan;
@@ -190,9 +190,9 @@ impl<T: Maskable> Source for Digit<'_, T> {
                 let at = at.wrapping_offset(row as isize * plan.rows.stride[1]);
                 // SAFETY: as above.
                 if is_one(unsafe { at.cast::<f64>().read_unaligned() }) {
-                    floats.extend(x.row(row).iter().map(|x| x.to_float()));
+                    floats.extend(x.row(row).iter().map(|x| T::Float::of(*x)));
                 } else {
-                    floats.resize(floats.len() + width, T::MISSING);
+                    floats.resize(floats.len() + width, T::Float::MISSING);
                 }
             }
             return Ok(Rows::flat(floats, width * times));
@@ -206,11 +206,11 @@ impl<T: Maskable> Source for Digit<'_, T> {
         let counted = counted.transpose()?;
         for row in 0..rows {
             let pairs = x.row(row).iter().zip(weights.row(row));
-            floats.extend(pairs.map(|(x, weight)| if is_one(*weight) { x.to_float() } else { T::MISSING }));
+            floats.extend(pairs.map(|(x, weight)| if is_one(*weight) { T::Float::of(*x) } else { T::Float::MISSING }));
             if let Some(counted) = counted {
                 let first = floats.len() - width;
                 let masked = floats.iter_mut().skip(first).zip(counted.row(row));
-                masked.for_each(|(x, counts)| *x = if counts.0 != 0 { *x } else { T::MISSING });
+                masked.for_each(|(x, counts)| *x = if counts.0 != 0 { *x } else { T::Float::MISSING });
             }
         }
         Ok(Rows::flat(floats, width * times))

@@ -33,7 +33,7 @@ def documented():
             found[test.name] = test
     # The finder skips what is compiled.
     finder = doctest.DocTestParser()
-    for name in ("Moments", "Extrema"):
+    for name in ("Moments", "Extrema", "Quantiles"):
         cls = getattr(planish.stats, name)
         for member, value in [
             (name, cls),

@@ -24,7 +24,10 @@ class ExchangeMixin:
 
         # Of a subclass, that of the class of planish that it is made of.
         name = next(base.__name__ for base in cls.__mro__ if base.__module__.startswith("planish."))
-        return getattr(sklearn.preprocessing, name)
+        theirs = getattr(sklearn.preprocessing, name, None)
+        if theirs is None:
+            raise TypeError(f"scikit-learn has no {name}")
+        return theirs
 
     @classmethod
     def from_sklearn(cls, scaler: Any) -> Self:

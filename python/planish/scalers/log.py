@@ -315,10 +315,6 @@ class LogScaler(ArrayTransformer, contains=True):
             raise ValueError(f"base must be 'e' or a finite number above zero other than 1; got {shown(base)}")
         return float(base)
 
-    @classmethod
-    def _sklearn_class(cls) -> Any:
-        raise TypeError("scikit-learn has no LogScaler")
-
     def __sklearn_is_fitted__(self) -> bool:
         return True
 

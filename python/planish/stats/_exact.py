@@ -34,9 +34,7 @@ def from_text(name: str, value: Any) -> Fraction:
         return Fraction(value)
     found = _TEXT.fullmatch(value) if type(value) is str else None
     if found is None or abs(int(found[3])) > _MOST:
-        raise ValueError(
-            f"{name} must hold integers, or strings such as '-0x18p-3'; got {brief(value)}"
-        )
+        raise ValueError(f"{name} must hold integers, or strings such as '-0x18p-3'; got {brief(value)}")
     return Fraction(int(found[1] + found[2], 16)) * Fraction(2) ** int(found[3])
 
 

@@ -1,0 +1,253 @@
+"""Mean and variance are the exact values, rounded once: against fractions, whatever the order and the cut."""
+
+import ctypes
+import mmap
+import multiprocessing
+import pickle
+import platform
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import planish
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planish import GroupedScaler, StandardScaler
+from planish.stats import MedianOfMeans, Moments
+
+FLOATS = ["f2", "f4", "f8"]
+INTEGERS = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
+
+
+def rounded(value):
+    """The nearest double; infinity beyond all."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
+def expected(column, ddof=0):
+    """Count, mean and variance of what is a number, from fractions."""
+    numbers = [Fraction(x.item() if isinstance(x, np.generic) else x) for x in column if x == x]
+    n = len(numbers)
+    if not n:
+        return 0, np.nan, np.nan
+    mean = sum(numbers) / n
+    squares = sum((x - mean) ** 2 for x in numbers)
+    return n, rounded(mean), rounded(squares / (n - ddof)) if n > ddof else np.nan
+
+
+def check(moments, x, ddof=0):
+    rows = [expected(column, ddof) for column in x.reshape(-1, x.shape[-1]).T]
+    count, mean, var = (np.array(values) for values in zip(*rows, strict=True))
+    np.testing.assert_array_equal(moments.count, count)
+    np.testing.assert_array_equal(moments.mean, mean)
+    np.testing.assert_array_equal(moments.var, var)
+
+
+@st.composite
+def columns(draw):
+    """Tables of hostile columns: magnitudes far apart, cancellation, subnormals, the largest numbers, holes."""
+    dtype = np.dtype(draw(st.sampled_from(FLOATS + INTEGERS)))
+    rows, width = draw(st.sampled_from([1, 2, 3, 5, 64, 65, 130, 257])), draw(st.sampled_from([1, 3, 8, 11]))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if dtype.kind != "f":
+        bits = random.bytes(rows * width * dtype.itemsize)
+        x = np.frombuffer(bits, dtype if dtype != bool else "u1").reshape(rows, width)
+        return x > 127 if dtype == bool else x >> draw(st.integers(0, 8 * dtype.itemsize - 1))
+    info = np.finfo(dtype)
+    kind = draw(st.sampled_from(["near", "far", "bits", "tiny", "large", "cancelling", "constant"]))
+    x = random.normal(size=(rows, width))
+    if kind == "far":
+        x = np.exp(6 * x)
+    elif kind == "bits":
+        x = np.frombuffer(random.bytes(rows * width * dtype.itemsize), dtype).reshape(rows, width).astype("f8")
+    elif kind == "tiny":
+        x = x * float(info.smallest_subnormal) * 10
+    elif kind == "large":
+        x = np.clip(x, -3, 3) / 3 * float(info.max)
+    elif kind == "cancelling":
+        x[1::2] = -x[: len(x[1::2])]
+        x = x * float(info.max) ** 0.5 + random.normal(size=x.shape) * 1e-3
+    elif kind == "constant":
+        x = np.full((rows, width), x[0, 0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = x.astype(dtype)
+    x[~np.isfinite(x)] = np.nan
+    x[random.random(x.shape) < draw(st.sampled_from([0, 0, 0.02, 0.5]))] = np.nan
+    return x
+
+
+@pytest.mark.numeric
+@settings(max_examples=300, deadline=None)
+@given(columns(), st.sampled_from([0, 1, 2.5]))
+def test_the_exact_values_rounded_once(x, ddof):
+    check(Moments(ddof=ddof).update(x), x, Fraction(ddof))
+    moments = Moments(ddof=ddof)
+    for part in np.array_split(x, 3):
+        moments.update(part)
+    check(moments, x, Fraction(ddof))
+
+
+@pytest.mark.numeric
+@settings(max_examples=100, deadline=None)
+@given(columns(), st.randoms(use_true_random=False))
+def test_no_order_and_no_cut_shows(x, random):
+    whole = Moments().update(x)
+    order = list(range(len(x)))
+    random.shuffle(order)
+    assert Moments().update(x[order]) == whole
+    assert Moments().update(np.asfortranarray(x)) == whole
+    assert Moments().update(x[::-1]) == whole
+    cuts = sorted({0, len(x), *(random.randrange(len(x) + 1) for _ in range(5))})
+    parts = [Moments().update(x[first:last]) for first, last in pairwise(cuts)]
+    random.shuffle(parts)
+    while len(parts) > 1:
+        one, other = parts.pop(random.randrange(len(parts))), parts.pop(random.randrange(len(parts)))
+        parts.insert(random.randrange(len(parts) + 1), one + other)
+        assert one + other == other + one
+    assert parts[0] == whole
+    assert pickle.dumps(parts[0]) == pickle.dumps(whole)
+    assert planish.dumps(parts[0]) == planish.dumps(whole)
+    assert planish.loads(planish.dumps(whole)) == whole
+    assert pickle.loads(pickle.dumps(whole)) == whole
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("dtype", [*FLOATS, "i4", "u8"])
+@pytest.mark.parametrize("shape", [(100_000, 3), (70_000,), (3, 40, 50, 60), (200, 4097), (1100 * 128 + 1, 8)])
+def test_no_layout_and_no_thread_shows(dtype, shape):
+    random = np.random.default_rng(0)
+    x = (random.normal(size=shape) * 100 + random.integers(0, 50, size=shape)).astype(dtype)
+    axis = None if x.ndim == 1 else 1
+    whole = Moments(axis).update(x)
+    for threads in (1, 2, 3, 8):
+        with planish.num_threads(threads):
+            assert Moments(axis).update(x) == whole
+    for view in (np.asfortranarray(x), x[::-1], np.repeat(x, 2, axis=-1)[..., ::2]):
+        assert Moments(axis).update(view) == whole
+    column = np.ascontiguousarray(np.moveaxis(x, 1, 0)[0]).ravel() if x.ndim > 1 else x
+    n = column.size
+    values = column.astype(object) if dtype == "u8" else column.astype("f8").tolist()
+    sums = sum(map(Fraction, values)) if dtype != "u8" else Fraction(sum(map(int, values)))
+    squares = sum(Fraction(int(v) if dtype == "u8" else v) ** 2 for v in values)
+    mean, var = (np.asarray(v).flat[0] for v in (whole.mean, whole.var))
+    assert (mean, var) == (float(sums / n), float((n * squares - sums**2) / n**2))
+
+
+@pytest.mark.numeric
+def test_masks_groups_and_blocks():
+    random = np.random.default_rng(1)
+    for dtype in ("f4", "f8", "i8", "u8", "u1"):
+        x = np.exp(3 * random.normal(size=(600, 5)))
+        x = (x * 2**40).astype(dtype) if dtype in ("i8", "u8") else (x * 10).astype(dtype)
+        x[0] = np.iinfo(dtype).max if x.dtype.kind in "iu" else x[0]
+        mask = random.random(x.shape) < 0.7
+        masked = Moments().update(x, mask=mask)
+        hidden = np.where(mask, x.astype(object), np.nan)
+        for channel in range(5):
+            got = masked.count[channel], masked.mean[channel], masked.var[channel]
+            assert got == expected([v for v in hidden[:, channel] if v == v])
+        groups = random.integers(4, size=len(x))
+        fitted = GroupedScaler(StandardScaler()).fit(x, groups=groups)
+        for label, scaler in fitted.scalers_.items():
+            alone = StandardScaler().fit(x[groups == label])
+            assert scaler._statistics == alone._statistics
+            check(scaler._statistics, x[groups == label])
+        blocks = MedianOfMeans(3).update(x)
+        apart = [Moments().update(x[first::3]) for first in range(3)]
+        np.testing.assert_array_equal(blocks.mean, np.median([m.mean for m in apart], axis=0))
+        np.testing.assert_array_equal(blocks.var, np.median([m.var for m in apart], axis=0))
+
+
+def test_many_rows_of_groups_at_once():
+    random = np.random.default_rng(2)
+    x, groups = random.normal(size=(60_000, 3)).astype("f4"), random.integers(20, size=60_000)
+    x[random.random(x.shape) < 0.01] = np.nan
+    fitted = GroupedScaler(StandardScaler()).fit(x, groups=groups)
+    for label, scaler in fitted.scalers_.items():
+        assert scaler._statistics == Moments().update(x[groups == label])
+
+
+@pytest.mark.parametrize("unit", [1e-300, 5e-324, 1e-160, 1.0, 1e160, 1e300])
+def test_deviations_whose_squares_are_out_of_range(unit):
+    x = np.array([[-1.0], [1.0], [1.0], [-1.0]]) * unit
+    moments = Moments().update(x)
+    assert moments.std[0] == unit == moments.scale[0]
+    np.testing.assert_array_equal(StandardScaler().fit(x).transform(x), x / unit)
+
+
+def test_the_root_is_monotone_and_near():
+    for var in np.random.default_rng(3).uniform(0.5, 4, size=200):
+        a = np.sqrt(var)
+        moments = Moments().update(np.array([[-a], [a]]))
+        assert moments.std[0] == a
+    stds = [Moments().update(np.array([[0.0], [1.0], [1.0 + k * 2.0**-52]])).std[0] for k in range(50)]
+    assert stds == sorted(stds)
+
+
+def nist():
+    """Sets of the Statistical Reference Datasets (univariate) that a rule makes, with mean and deviation (ddof=1)."""
+    yield "NumAcc1", [10000001, 10000003, 10000002], 10000002, 1
+    for name, base in (("NumAcc2", "1"), ("NumAcc3", "1000000"), ("NumAcc4", "10000000")):
+        values = [f"{base}.2"] + [f"{base}.1", f"{base}.3"] * 500
+        yield name, [float(v) for v in values], float(f"{base}.2"), 0.1
+
+
+@pytest.mark.parametrize("case", nist(), ids=lambda case: case[0])
+def test_certified_values(case):
+    name, values, mean, deviation = case
+    moments = Moments(None, ddof=1).update(np.array(values, np.float64))
+    assert moments.mean == mean
+    # Decimals are no doubles: their rounding, beside the deviation, is what the deviation may be off by.
+    off = max(map(abs, values)) * 2.0**-53 / deviation if name.startswith("NumAcc") and name != "NumAcc1" else 0
+    assert moments.std == pytest.approx(deviation, rel=1e-14 + off, abs=0)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or platform.system() != "Linux", reason="sets a register of x86-64")
+@pytest.mark.parametrize("register", [0x1F80 | 0x8040, 0x1F80 | 0x2000, 0x1F80 | 0x4000, 0x1F80 | 0x6000])
+def test_a_host_that_rounds_otherwise(register):
+    """Flush to zero and denormals are zero; rounding down, up and towards zero."""
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(b"\x0f\xae\x17\xc3")  # ldmxcsr [rdi]; ret
+    address = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    load = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint32))(address)
+    hostile, usual = ctypes.c_uint32(register), ctypes.c_uint32(0x1F80)
+    random = np.random.default_rng(4)
+    tables = [random.normal(size=(1000, 7)), (random.normal(size=(5000, 3)) * 1e-310), random.normal(size=(3, 2)) / 3]
+    tables += [table.astype("f4") for table in tables] + [np.full((400_000, 2), 0.1)]
+    expected = [Moments(ddof=1).update(x) for x in tables]
+    values = [(m.mean.tobytes(), m.var.tobytes(), m.std.tobytes(), m.scale.tobytes()) for m in expected]
+    found = []
+    for x in tables:
+        load(ctypes.byref(hostile))
+        moments = Moments(ddof=1).update(x)
+        mean, var, std, scale = moments.mean, moments.var, moments.std, moments.scale
+        load(ctypes.byref(usual))
+        found.append((mean.tobytes(), var.tobytes(), std.tobytes(), scale.tobytes()))
+    assert found == values
+    del load
+
+
+def update(x):
+    return Moments().update(x)
+
+
+@pytest.mark.skipif(platform.system() == "Windows", reason="there is no fork")
+def test_forks():
+    x = np.random.default_rng(5).normal(size=(200_000, 5))
+    whole = Moments().update(x)
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        parts = pool.map(update, np.array_split(x, 7))
+    assert sum(parts) == whole
+
+
+def test_a_hundred_thousand_batches_of_a_row():
+    x = np.random.default_rng(6).normal(size=(5_000, 3)) * [1, 1e10, 1e-10]
+    moments = Moments()
+    for row in x:
+        moments.update(row[np.newaxis])
+    assert moments == Moments().update(x)
+    check(moments, x)
