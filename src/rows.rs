@@ -82,16 +82,6 @@ impl<'a, T> Rows<'a, T> {
         unsafe { Rows::new(start.cast(), count, stride, width, tail) }
     }
 
-    /// Ask for what follows these rows in memory: as much again, within limits.
-    pub fn prefetch_next(&self) {
-        const MOST: usize = 64 << 10;
-        let len = self.bytes(self.count);
-        let next = self.start.wrapping_byte_add(len);
-        for line in (0..len.min(MOST)).step_by(64) {
-            crate::kernels::columns::prefetch_at::<u8, 1>(next.wrapping_byte_add(line).cast());
-        }
-    }
-
     /// Bytes from one row to that `count` rows later.
     pub fn bytes(&self, count: usize) -> usize {
         count * self.stride * size_of::<T>()

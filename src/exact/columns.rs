@@ -199,10 +199,6 @@ impl<T: Summand> ExactColumns<T> {
         let range = start..start + rows.width().div_ceil(LANES);
         let (forms, failed, last, chunk) = (&mut self.forms, &mut self.failed, &self.last[..], start);
         let ways = &self.ways[range.clone()];
-        if ways.contains(&Way::Apart) {
-            // Chunks that are looked at one by one should find the next group in the cache.
-            rows.prefetch_next();
-        }
         match Level::current() {
             Level::Baseline => kernels::run(AddGroup::<T, false, 4> { rows, last, forms, ways, chunk, failed }),
             Level::Avx2 => kernels::run(AddGroup::<T, true, 4> { rows, last, forms, ways, chunk, failed }),

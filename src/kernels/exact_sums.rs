@@ -577,7 +577,24 @@ impl<T: Summand> Kernel for Clean<'_, '_, T> {
         let Self { rows, at, to } = self;
         let (mut odd, mut nan) = ([0; LANES], [0; LANES]);
         if at + LANES <= rows.width() {
-            for (row, to) in to.iter_mut().enumerate().take(rows.count()) {
+            let Some(to) = to.get_mut(..rows.count()) else { return [odd, nan] };
+            let (groups, rest) = to.as_chunks_mut::<ROWS>();
+            let first = groups.len() * ROWS;
+            for (group, to) in groups.iter_mut().enumerate() {
+                let x = rows.group::<ROWS>(group * ROWS).lanes::<LANES>(at);
+                // Counters of their own, which stay in registers.
+                let (mut odd_here, mut nan_here) = ([0; LANES], [0; LANES]);
+                for (x, to) in x.into_iter().zip(to) {
+                    // The same columns of the group that follows.
+                    prefetch_at::<u8, 1>(x.as_ptr().wrapping_byte_add(rows.bytes(rows.count())).cast());
+                    clean(x, to, &mut odd_here, &mut nan_here);
+                }
+                for j in 0..LANES {
+                    odd[j] += odd_here[j];
+                    nan[j] += nan_here[j];
+                }
+            }
+            for (row, to) in (first..).zip(rest) {
                 let [x] = rows.group::<1>(row).lanes::<LANES>(at);
                 clean(x, to, &mut odd, &mut nan);
             }
