@@ -5,9 +5,12 @@
 //! grids, with room for what may come; in the wide form, for one group or, where it keeps failing, for more; and what is left,
 //! element by element.
 
-use super::number::{Number, parts, scaled};
+use super::number::{Number, parts};
+use super::quotient::scaled;
 use crate::error::Error;
-use crate::kernels::exact_sums::{AddChunk, AddGroup, Clean, Form, LANES, Lanes, Layout, Look, Summand, Survey, Way};
+use crate::kernels::exact_groups::{AddChunk, AddGroup, Form, Way};
+use crate::kernels::exact_sums::{LANES, Lanes, Layout, Summand};
+use crate::kernels::exact_survey::{Clean, Look, Survey};
 use crate::kernels::{self, Level};
 use crate::memory;
 use crate::rows::Rows;

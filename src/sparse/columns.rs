@@ -7,9 +7,10 @@ use crate::error::Error;
 use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::parallel;
+use crate::stats::cell::{self, FloatCell};
 use crate::stats::extrema::{Cell, Extrema};
-use crate::stats::moments::{self, FloatCell, Moments};
-use crate::stats::sums::PIVOT_DISTANCE;
+use crate::stats::moments::Moments;
+use crate::stats::weighted_sums::PIVOT_DISTANCE;
 use std::ops::Range;
 
 /// What is gathered of the entries of one channel.
@@ -409,7 +410,7 @@ pub fn moments<T: Element, I: Index>(
         let weight = if zeros == 0 { Dd::ZERO } else { total.map_or(Dd::from(zeros as f64), |total| total - weight) };
         cell.merge(&FloatCell { weight: weight.max_zero(), ..FloatCell::default() });
     }
-    let cells = memory::collect_all::<_, Error>(cells.iter().map(moments::Cell::of_floats))?;
+    let cells = memory::collect_all::<_, Error>(cells.iter().map(cell::Cell::of_floats))?;
     Ok(Moments { cells, weighted: weights.is_some() })
 }
 

@@ -3,7 +3,7 @@
 //! Every group has columns of its own. The rows of a tile are sorted by their groups, while they stay in the second-level cache,
 //! and those of a group are added together.
 
-use super::moments::Cell;
+use super::cell::Cell;
 use crate::drive::each;
 use crate::drive::source::Maskable;
 use crate::element::Wide;

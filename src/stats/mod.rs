@@ -7,6 +7,7 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod bytes;
+pub mod cell;
 pub mod channel;
 pub mod extrema;
 mod group_sums;
@@ -19,6 +20,7 @@ pub mod sketches;
 pub mod sums;
 #[cfg(test)]
 mod tests;
+pub mod weighted_sums;
 pub mod weights;
 
 use crate::error::Error;

@@ -4,8 +4,9 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // A failed expectation is a failed test, in functions that tests share as well.
 
 use crate::error::Error;
+use crate::stats::cell::is_constant;
 use crate::stats::extrema::Extrema;
-use crate::stats::moments::{Moments, MomentsElement, is_constant};
+use crate::stats::moments::{Moments, MomentsElement};
 use crate::view::View;
 use proptest::prelude::*;
 
