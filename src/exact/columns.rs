@@ -8,10 +8,10 @@
 use super::number::{Number, parts};
 use super::quotient::scaled;
 use crate::error::Error;
+use crate::kernels;
 use crate::kernels::exact_groups::{AddChunk, AddGroup, Form, Way};
 use crate::kernels::exact_sums::{LANES, Lanes, Layout, Summand};
 use crate::kernels::exact_survey::{Clean, Look, Survey};
-use crate::kernels::{self, Level};
 use crate::memory;
 use crate::rows::Rows;
 
@@ -202,11 +202,7 @@ impl<T: Summand> ExactColumns<T> {
         let range = start..start + rows.width().div_ceil(LANES);
         let (forms, failed, last, chunk) = (&mut self.forms, &mut self.failed, &self.last[..], start);
         let ways = &self.ways[range.clone()];
-        match Level::current() {
-            Level::Baseline => kernels::run(AddGroup::<T, false, 4> { rows, last, forms, ways, chunk, failed }),
-            Level::Avx2 => kernels::run(AddGroup::<T, true, 4> { rows, last, forms, ways, chunk, failed }),
-            Level::Avx512 => kernels::run(AddGroup::<T, true, 8> { rows, last, forms, ways, chunk, failed }),
-        }
+        kernels::run_tuned(AddGroup { rows, last, forms, ways, chunk, failed });
         while let Some(chunk) = self.failed.pop() {
             self.add_carefully(rows, start, chunk, false)?;
         }
@@ -267,11 +263,7 @@ impl<T: Summand> ExactColumns<T> {
         let form = &mut self.forms[usize::from(wide)];
         form.forget(wide, chunk);
         let rows = &self.clean[..count];
-        match Level::current() {
-            Level::Baseline => kernels::run(AddChunk::<T, false, 4> { rows, form, wide, chunk }),
-            Level::Avx2 => kernels::run(AddChunk::<T, true, 4> { rows, form, wide, chunk }),
-            Level::Avx512 => kernels::run(AddChunk::<T, true, 8> { rows, form, wide, chunk }),
-        }
+        kernels::run_tuned(AddChunk { rows, form: &mut *form, wide, chunk });
         let well = form.keep(wide, chunk, wanted);
         form.forget(wide, chunk);
         well

@@ -1,6 +1,6 @@
 //! Groups of rows added to the exact sums of all columns: see [`super::exact_sums`].
 
-use super::Kernel;
+use super::Tuned;
 use super::columns::prefetch_at;
 use super::exact_sums::{LANES, Lanes, ROWS, Summand};
 use crate::rows::Rows;
@@ -76,7 +76,7 @@ pub enum Way {
 }
 
 /// Adds a group of rows to all chunks but those apart; notes those that did not go well.
-pub struct AddGroup<'a, 'm, T: Summand, const FMA: bool, const H: usize> {
+pub struct AddGroup<'a, 'm, T: Summand> {
     /// The rows, as many columns as there are, and the elements of the last chunk if those are no whole chunks, with zeros.
     pub rows: Rows<'m, T>,
     /// See `rows`.
@@ -91,11 +91,11 @@ pub struct AddGroup<'a, 'm, T: Summand, const FMA: bool, const H: usize> {
     pub failed: &'a mut Vec<usize>,
 }
 
-impl<T: Summand, const FMA: bool, const H: usize> Kernel for AddGroup<'_, '_, T, FMA, H> {
+impl<T: Summand> Tuned for AddGroup<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<const FMA: bool, const H: usize>(self) {
         let Self { rows, last, forms, ways, chunk: start, failed } = self;
         let most = const { MOST_KEPT / T::SUMS[0] };
         for panel in (0..ways.len()).step_by(most) {
@@ -181,7 +181,7 @@ fn prefetch<T>(x: *const T, block: usize) {
 }
 
 /// Adds rows of one chunk.
-pub struct AddChunk<'a, T: Summand, const FMA: bool, const H: usize> {
+pub struct AddChunk<'a, T: Summand> {
     /// Its elements.
     pub rows: &'a [[T; LANES]],
     /// The form, and whether it is the wide one.
@@ -192,11 +192,11 @@ pub struct AddChunk<'a, T: Summand, const FMA: bool, const H: usize> {
     pub chunk: usize,
 }
 
-impl<T: Summand, const FMA: bool, const H: usize> Kernel for AddChunk<'_, T, FMA, H> {
+impl<T: Summand> Tuned for AddChunk<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<const FMA: bool, const H: usize>(self) {
         let Self { rows, form: Form { sums, low, .. }, wide, chunk } = self;
         let count = T::SUMS[usize::from(wide)];
         let (sums, low) = (&mut sums[chunk * count..(chunk + 1) * count], &mut low[chunk]);

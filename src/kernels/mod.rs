@@ -188,6 +188,40 @@ level!(
     "lzcnt", "popcnt", "f16c"
 );
 
+/// A loop that is written for what a level has: whether it fuses multiplications with additions in one instruction, and how
+/// many doubles a vector of it takes. It must give the same at each; all else is as for a [`Kernel`].
+pub trait Tuned {
+    /// What the loop returns.
+    type Output;
+    /// The loop.
+    fn run<const FMA: bool, const DOUBLES: usize>(self) -> Self::Output;
+}
+
+struct At<K, const FMA: bool, const DOUBLES: usize>(K);
+
+impl<K: Tuned, const FMA: bool, const DOUBLES: usize> Kernel for At<K, FMA, DOUBLES> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn run(self) -> K::Output {
+        self.0.run::<FMA, DOUBLES>()
+    }
+}
+
+/// Run a tuned kernel at the level in force, for which alone that form of it is compiled.
+#[inline]
+pub fn run_tuned<K: Tuned>(kernel: K) -> K::Output {
+    match Level::current() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level in force is one that the CPU was seen to have.
+        Level::Avx2 => unsafe { avx2(At::<K, true, 4>(kernel)) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx512 => unsafe { avx512(At::<K, true, 8>(kernel)) },
+        _ => baseline(At::<K, false, 4>(kernel)),
+    }
+}
+
 /// Run `kernel` at the level in force.
 #[inline]
 pub fn run<K: Kernel>(kernel: K) -> K::Output {

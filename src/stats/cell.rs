@@ -164,7 +164,9 @@ impl Cell {
         let (mean, mean_power) = mean.to_scaled();
         let mean = scaled(mean, (mean_power - power).min(1000));
         let constant = is_constant(self.weight.to_f64()?, mean, root * root);
-        Ok(if constant { 1.0 } else { scaled(root, power) })
+        // What is less than half of the least double is nothing to divide by.
+        let deviation = scaled(root, power);
+        Ok(if constant || deviation == 0.0 { 1.0 } else { deviation })
     }
 }
 

@@ -164,7 +164,7 @@ class Guarded(StandardScaler):
         super().__setattr__(name, value)
 
     def __getattr__(self, name):
-        if name.startswith("__"):
+        if not name.startswith("_prepared"):
             raise AttributeError(name)
         return lambda *arguments: "of the subclass"
 

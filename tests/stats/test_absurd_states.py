@@ -126,9 +126,9 @@ def test_blocks_with_too_many_elements_together():
     blocks = MedianOfMeans(2, channel_axis=None).update(np.arange(4, dtype="i4"))
     state = blocks.__getstate__()
     moments = state["moments"].__getstate__()
-    table = moments["integers"].copy()
-    table[:, 0] = 2**62
-    moments["integers"] = table
+    table = moments["sums"].copy()
+    table[:, 6] = 2**62  # the only limb of each count
+    moments["sums"] = table
     state["moments"].__setstate__(moments)
     with pytest.raises(ValueError, match="blocks"):
         MedianOfMeans(2, channel_axis=None).__setstate__(state)

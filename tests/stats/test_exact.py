@@ -63,7 +63,8 @@ def columns(draw):
     if kind == "far":
         x = np.exp(6 * x)
     elif kind == "bits":
-        x = np.frombuffer(random.bytes(rows * width * dtype.itemsize), dtype).reshape(rows, width).astype("f8")
+        with np.errstate(invalid="ignore"):
+            x = np.frombuffer(random.bytes(rows * width * dtype.itemsize), dtype).reshape(rows, width).astype("f8")
     elif kind == "tiny":
         x = x * float(info.smallest_subnormal) * 10
     elif kind == "large":

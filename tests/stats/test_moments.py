@@ -240,13 +240,19 @@ def test_pickle_goes_on_where_it_was():
     with pytest.raises(ValueError, match="version"):
         Moments().__setstate__({"version": 99})
     state, empty = moments.__getstate__(), Moments().__getstate__()
-    negative = state["floats"].copy()
-    negative[0, 0] = -5
+    negative, far, long = (state["sums"].copy() for _ in range(3))
+    negative[0, 6] = 2**64 - 5  # the first limb of the count
+    far[0, 0] = 2**63
+    long[0, 1] = 2**40
     for bad in (
-        {**state, "floats": state["floats"][:1]},
-        {**state, "floats": negative},
-        {**state, "floats": np.full_like(negative, np.nan)},
-        {**state, "floats": "none"},
+        {**state, "sums": state["sums"][:1]},
+        {**state, "sums": state["sums"][:, :-1]},
+        {**state, "sums": negative},
+        {**state, "sums": far},
+        {**state, "sums": long},
+        {**state, "sums": np.zeros_like(negative) + np.uint64(7)},
+        {**state, "sums": state["sums"].astype("f8")},
+        {**state, "sums": "none"},
         {**state, "shape": [-1]},
         {**state, "version": -1},
         {**empty, "shape": [4]},
