@@ -93,8 +93,8 @@ impl<T: Summand> Kernel for Look<'_, T> {
     fn run(self) -> Survey {
         let mut found = Survey { total: [0.0; LANES], top: [0; LANES], low: [u64::MAX; LANES], bits: [0; LANES] };
         for x in self.rows {
-            for j in 0..LANES {
-                let value = x[j].to_f64();
+            for (j, x) in x.iter().enumerate() {
+                let value = x.to_f64();
                 let magnitude = value.to_bits() & (u64::MAX >> 1);
                 found.total[j] += value * value;
                 found.top[j] = found.top[j].max(magnitude);

@@ -240,11 +240,8 @@ impl<T: Element> Kernel for Doubles<'_, '_, T> {
         for index in 0..=self.rows.count() {
             let (chunks, rest) = self.rows.row(index).as_chunks::<16>();
             for x in chunks {
-                let mut doubles = [0.0; 16];
-                for j in 0..16 {
-                    doubles[j] = x[j].to_f64();
-                    large |= doubles[j].abs() >= DOUBLES;
-                }
+                let doubles = x.map(T::to_f64);
+                large |= doubles.iter().fold(false, |large, double| large | (double.abs() >= DOUBLES));
                 self.to.extend_from_slice(&doubles);
             }
             for x in rest {
