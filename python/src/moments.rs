@@ -26,7 +26,7 @@ const VERSION: i64 = 2;
 /// The sums of a channel: of weights, of elements and of squares.
 const SUMS: usize = 3;
 /// The place of a limb that no sum reaches: products of three doubles are far nearer.
-const MOST_PLACE: i32 = 1 << 20;
+const MOST_PLACE: i32 = 256;
 /// The statistics that stand for the others.
 const SHOWN: [&str; 3] = ["count", "mean", "std"];
 
@@ -520,7 +520,9 @@ fn cell(row: &[u64]) -> PyResult<Cell> {
         let (place, len) = (places.get(2 * index), places.get(2 * index + 1));
         let own = limbs.get(index * width..(index + 1) * width);
         let own = own.zip(len).and_then(|(own, len)| own.get(..usize::try_from(*len).ok()?));
-        let place = place.and_then(|place| i32::try_from(*place as i64).ok()).filter(|at| at.abs() < MOST_PLACE);
+        let place = place
+            .and_then(|place| i32::try_from(*place as i64).ok())
+            .filter(|at| at.abs() < MOST_PLACE && len.is_some_and(|len| *len < MOST_PLACE as u64));
         let (Some(place), Some(own)) = (place, own) else { return Err(damaged("no valid sums")) };
         let other = || damaged("sums in another form than the one they have");
         Number::from_limbs(place, own).raise()?.ok_or_else(other)

@@ -2,7 +2,7 @@
 
 use crate::dd::Dd;
 use crate::error::Error;
-use crate::exact::number::Number;
+use crate::exact::number::{Number, parts};
 use crate::exact::quotient::{self, Quotient, scaled};
 
 /// A power of two that no quotient of sums brings back into the range of doubles.
@@ -88,6 +88,29 @@ impl Cell {
         square.add(&number(cell.m2)?)?;
         square.trim();
         Ok(Self { weight, sum, square })
+    }
+
+    /// Add an element with a weight, finite and not negative; NaN and what has no weight are left out. Infinity is an error.
+    pub fn add_weighted(&mut self, x: f64, weight: f64) -> Result<(), Error> {
+        if x.is_nan() || weight == 0.0 {
+            return Ok(());
+        }
+        if x.is_infinite() {
+            return Err(Error::Infinite);
+        }
+        let ((x, x_power), (w, w_power)) = (parts(x), parts(weight));
+        let (x, w) = (i128::from(x), i128::from(w));
+        self.weight.add_scaled(w, w_power)?;
+        self.sum.add_scaled(w * x, w_power + x_power)?;
+        // The square has 106 bits.
+        let (high, low) = ((x * x) >> 64, (x * x) & i128::from(u64::MAX));
+        self.square.add_scaled(w * low, w_power + 2 * x_power)?;
+        self.square.add_scaled(w * high, w_power + 2 * x_power + 64)
+    }
+
+    /// Bring all sums into the one form of theirs.
+    pub fn trim(&mut self) {
+        [&mut self.weight, &mut self.sum, &mut self.square].into_iter().for_each(Number::trim);
     }
 
     /// A copy.

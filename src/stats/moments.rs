@@ -93,8 +93,13 @@ fn weighted_moments<S: Source<Element: Maskable>>(
 ) -> Result<Moments, Error> {
     let mut cells = empty(x.shape(), kept)?;
     reduce(Floats(x), Some(weights), kept, threads, FloatAccumulator::default, |channel, cell| {
-        join(&mut cells, channel, Cell::of_floats(&cell)?)
+        join(&mut cells, channel, cell)
     })?;
+    for cell in &cells {
+        if !cell.weight.to_f64()?.is_finite() {
+            return Err(Error::Overflow);
+        }
+    }
     Ok(Moments { cells, weighted: true })
 }
 

@@ -1,6 +1,6 @@
 //! From tiles to moments of what has weights: sums around a pivot near the mean, tile by tile in `f64`, tiles in double-double.
 
-use super::cell::FloatCell;
+use super::cell::{Cell, FloatCell};
 use super::sums::has_infinity;
 use crate::dd::{Dd, two_sum};
 use crate::drive::{Accumulator, Slots, Tile};
@@ -57,7 +57,12 @@ pub struct FloatAccumulator {
     square: Compensated,
     weight: Compensated,
     settled: bool,
+    /// The exact sums of each slot, where those in doubles have left their range.
+    exact: Option<Vec<Cell>>,
 }
+
+/// Sums of squares between which nothing is out of the range of doubles.
+const SQUARES: [f64; 2] = [1e-250, 1e250];
 
 impl FloatAccumulator {
     /// Forget all sums and spread the pivots over the columns.
@@ -119,7 +124,7 @@ fn cell(sum: Dd, square: Dd, weight: Dd, pivot: f64) -> FloatCell {
 }
 
 impl<T: Element> Accumulator<T> for FloatAccumulator {
-    type Cell = FloatCell;
+    type Cell = Cell;
 
     fn start(&mut self, slots: &Slots, first: Rows<'_, T>) -> Result<(), Error> {
         memory::refill(&mut self.pivot, f64::NAN, slots.count)?;
@@ -132,11 +137,24 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
                 *known = pivot((0..PIVOT_ELEMENTS).map_while(element).map(|x| x.to_f64()));
             }
         }
-        self.settled = false;
+        (self.settled, self.exact) = (false, None);
         self.restart(slots)
     }
 
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        if let Some(cells) = &mut self.exact {
+            return tile.each(|rows, weights| {
+                let Some(weights) = weights else { return Ok(()) };
+                for index in 0..=rows.count() {
+                    for (column, (x, weight)) in rows.row(index).iter().zip(weights.row(index)).enumerate() {
+                        if let Some(cell) = cells.get_mut(slots.slot_of(column % slots.width)) {
+                            cell.add_weighted(x.to_f64(), *weight)?;
+                        }
+                    }
+                }
+                Ok(())
+            });
+        }
         self.sums.clear(slots.kernel_width())?;
         tile.each(|rows, weights| {
             // There are weights, or nobody would have asked for these sums.
@@ -159,6 +177,20 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
         if self.settled {
             return Ok(true);
         }
+        let outside = |square: &f64| *square != 0.0 && !(SQUARES[0]..=SQUARES[1]).contains(square);
+        let weights = |weight: &f64| *weight != 0.0 && !(SQUARES[0]..=SQUARES[1]).contains(weight);
+        // Of squares that are zero, and differences or elements that are not, nothing is known.
+        let lost = |((square, sum), pivot): ((&f64, &f64), &f64)| {
+            *square == 0.0 && (*sum != 0.0 || *pivot != 0.0 && pivot.abs() < SQUARES[0].sqrt())
+        };
+        let lost = self.square.sum.iter().zip(&self.sum.sum).zip(&self.pivot).any(lost);
+        if lost || self.square.sum.iter().any(outside) || self.weight.sum.iter().any(weights) {
+            // One element after the other, and nothing is rounded.
+            let mut cells = Vec::new();
+            memory::resize_with(&mut cells, slots.count, Cell::default)?;
+            (self.exact, self.settled) = (Some(cells), true);
+            return Ok(false);
+        }
         let mut settled = true;
         for slot in 0..slots.count {
             let weight = self.weight.get(slot).hi;
@@ -180,9 +212,15 @@ impl<T: Element> Accumulator<T> for FloatAccumulator {
         Ok(settled)
     }
 
-    fn finish(&mut self, slots: &Slots, cells: &mut Vec<FloatCell>) -> Result<(), Error> {
-        kernels::run(Finish { sums: self, count: slots.count, cells });
-        Ok(())
+    fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
+        if let Some(exact) = &mut self.exact {
+            exact.iter_mut().for_each(Cell::trim);
+            cells.append(exact);
+            return Ok(());
+        }
+        let mut floats = memory::with_room(slots.count)?;
+        kernels::run(Finish { sums: self, count: slots.count, cells: &mut floats });
+        floats.iter().try_for_each(|cell| memory::push(cells, Cell::of_floats(cell)?))
     }
 }
 

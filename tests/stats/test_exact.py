@@ -252,3 +252,43 @@ def test_a_hundred_thousand_batches_of_a_row():
         moments.update(row[np.newaxis])
     assert moments == Moments().update(x)
     check(moments, x)
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize(
+    ("x", "weights"),
+    [
+        ([1e308, -1e308, 1e308], [1, 1, 1]),
+        ([1e200, 2e200], [1, 1]),
+        ([1e-200, 2e-200, 4e-200], [1, 0, 3.5]),
+        ([1, 2], [5e-324, 5e-324]),
+        ([-1e-200, 0, 1e-200, np.nan], [1, 1, 1, 1]),
+        ([3, 5], [1e307, 2e307]),
+    ],
+)
+def test_weights_out_of_the_usual_range_are_exact(x, weights):
+    moments = Moments().update(np.array(x, float)[:, np.newaxis], weights=np.array(weights, float))
+    pairs = [(Fraction(float(w)), Fraction(float(v))) for w, v in zip(weights, x, strict=True) if v == v]
+    total = sum(w for w, _ in pairs)
+    mean = sum(w * v for w, v in pairs) / total
+    var = sum(w * (v - mean) ** 2 for w, v in pairs) / total
+    assert (moments.mean[0], moments.var[0]) == (rounded(mean), rounded(var))
+    deviation = np.longdouble(var.numerator) / np.longdouble(var.denominator) if var < 1e300 else None
+    if deviation is not None and deviation > 0:
+        assert moments.std[0] == pytest.approx(float(np.sqrt(deviation)), rel=1e-15)
+
+
+def test_a_sum_of_weights_beyond_doubles():
+    with pytest.raises(ValueError, match="too large"):
+        Moments().update(np.array([[1.0], [2.0]]), weights=np.array([1e308, 1e308]))
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e155, 1e-162, 1e-200, 1.0])
+def test_blocks_whose_variances_are_out_of_range(unit):
+    x = np.array([[1.0], [2.0], [4.0], [3.0]]) * unit
+    one, all_of_it = MedianOfMeans(1).update(x), Moments().update(x)
+    assert (one.std, one.scale) == (all_of_it.std, all_of_it.scale)
+    several = StandardScaler(n_blocks=2).fit(np.tile(x, (20, 1)))
+    usual = StandardScaler(n_blocks=2).fit(np.tile(x / unit, (20, 1)))
+    np.testing.assert_allclose(several.scale_, usual.scale_ * unit, rtol=1e-14)
+    assert MedianOfMeans(2).update(np.full((8, 1), unit)).scale[0] == 1

@@ -144,7 +144,9 @@ def test_any_array_any_channels(data):
     # With an error so small everything is kept.
     quantiles = Quantiles([0.1, 0.5], channel_axis, rank_error=1e-6).update(x)
     expected = np.quantile(x.astype(np.float64), [0.1, 0.5], axis=reduced) if reduced else np.stack([x, x])
-    np.testing.assert_allclose(quantiles.quantiles, expected.astype(np.float64), rtol=1e-14)
+    # NumPy's interpolation is off by a few units in the last place of the elements between which it lies.
+    near = 4 * np.finfo(np.float64).eps * np.abs(x.astype(np.float64)).max()
+    np.testing.assert_allclose(quantiles.quantiles, expected.astype(np.float64), rtol=0, atol=near)
 
 
 def test_nothing_depends_on_threads():

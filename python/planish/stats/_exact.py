@@ -5,53 +5,59 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from reprlib import repr as brief
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planish.files.values import fields, numbers_from_json
 
+#: A whole number, and the exponent of the power of two that it is multiplied by.
+Exact: TypeAlias = tuple[int, int]
+
 #: Bits of a limb, and the sums of a channel: of the weights, of the elements and of their squares.
 _BITS, _SUMS = 64, 3
-#: Exponents beyond which no sum of doubles, nor of their squares, has a bit.
-_MOST = 1 << 14
+#: Exponents beyond which no sum of doubles, nor of their squares, has a bit; and bits of what is written in decimal.
+_MOST, _DECIMAL = 1 << 13, 1024
 #: What formats before 3 had of floats: sums of two doubles, of which the second is small.
 _COLUMNS = ("weight", "weight_low", "mean", "mean_low", "m2", "m2_low")
+_WHOLES = ("count", "sum", "sum_of_squares")
 _TEXT = re.compile(r"(-?)0x([0-9a-f]{1,4096})p(-?[0-9]{1,5})")
 
 
-def to_text(value: Fraction) -> int | str:
+def to_text(value: Exact) -> int | str:
     """Write a sum: a whole number as it is, any other as C writes floating-point numbers in hexadecimal."""
-    if value.denominator == 1:
-        return value.numerator
-    return f"{value.numerator:#x}p{1 - value.denominator.bit_length()}"
+    number, exponent = _odd(value)
+    if exponent >= 0 and number.bit_length() + exponent <= _DECIMAL:
+        return number << exponent
+    return f"{number:#x}p{exponent}"
 
 
-def from_text(name: str, value: Any) -> Fraction:
+def from_text(name: str, value: Any) -> Exact:
     """Read a sum."""
-    if type(value) is int and abs(value) < 1 << _MOST:
-        return Fraction(value)
+    if type(value) is int and value.bit_length() < _MOST:
+        return value, 0
     found = _TEXT.fullmatch(value) if type(value) is str else None
     if found is None or abs(int(found[3])) > _MOST:
         raise ValueError(f"{name} must hold integers, or strings such as '-0x18p-3'; got {brief(value)}")
-    return Fraction(int(found[1] + found[2], 16)) * Fraction(2) ** int(found[3])
+    return int(found[1] + found[2], 16), int(found[3])
 
 
-def to_sums(table: NDArray[np.uint64]) -> list[list[Fraction]]:
+def to_sums(table: NDArray[np.uint64]) -> list[list[Exact]]:
     """Give the sums of each channel, of each kind, from a table of the core."""
-    width = table.shape[1] // _SUMS - 2
-    places = table[:, : 2 * _SUMS].view(np.int64).reshape(len(table), _SUMS, 2).tolist()
-    limbs = table[:, 2 * _SUMS :].reshape(len(table), _SUMS, width).tolist()
-    kinds: list[list[Fraction]] = [[] for _ in range(_SUMS)]
-    for own_places, own_limbs in zip(places, limbs, strict=True):
-        for kind, (first, length), parts in zip(kinds, own_places, own_limbs, strict=True):
-            data = b"".join(part.to_bytes(8, "little") for part in parts[:length])
-            kind.append(Fraction(int.from_bytes(data, "little", signed=True)) * Fraction(2) ** (_BITS * first))
+    kinds: list[list[Exact]] = [[] for _ in range(_SUMS)]
+    width = 8 * (table.shape[1] // _SUMS - 2)
+    places = np.ascontiguousarray(table[:, : 2 * _SUMS]).view(np.int64).tolist()
+    limbs = np.ascontiguousarray(table[:, 2 * _SUMS :], "<u8").tobytes()
+    for channel, own in enumerate(places):
+        for kind, sums in enumerate(kinds):
+            at = (channel * _SUMS + kind) * width
+            data = limbs[at : at + 8 * own[2 * kind + 1]]
+            sums.append((int.from_bytes(data, "little", signed=True), _BITS * own[2 * kind]))
     return kinds
 
 
-def to_table(kinds: list[list[Fraction]]) -> NDArray[np.uint64]:
+def to_table(kinds: list[list[Exact]]) -> NDArray[np.uint64]:
     """Make a table of the core of the sums of each channel."""
     rows = [[_limbs(value) for value in channel] for channel in zip(*kinds, strict=True)]
     width = max((len(limbs) for row in rows for _, limbs in row), default=0)
@@ -64,24 +70,27 @@ def to_table(kinds: list[list[Fraction]]) -> NDArray[np.uint64]:
     return table
 
 
-def _limbs(value: Fraction) -> tuple[int, list[int]]:
-    """Give the place of the first limb of a number, and its limbs: no zeros below, and no more than the sign above."""
-    if not value:
-        return 0, []
-    exponent = 1 - value.denominator.bit_length()
-    first = exponent // _BITS
-    number = value.numerator << (exponent - _BITS * first)
-    while not number % (1 << _BITS):
-        number, first = number >> _BITS, first + 1
-    length = (number if number >= 0 else ~number).bit_length() // _BITS + 1
-    return first, [number >> _BITS * i & ((1 << _BITS) - 1) for i in range(length)]
+def is_possible(count: Exact, total: Exact, square: Exact) -> bool:
+    """Tell whether elements can have these sums: by Cauchy and Schwarz."""
+    least = min(2 * total[1], count[1] + square[1])
+    squared = total[0] ** 2 << 2 * total[1] - least
+    return (
+        count[0] >= 0
+        and squared <= count[0] * square[0] << count[1] + square[1] - least
+        and bool(count[0] or not square[0])
+    )
+
+
+def is_count(value: Exact, most: int) -> bool:
+    """Tell whether a sum of weights is a number of elements below `most`."""
+    number, exponent = _odd(value)
+    return exponent >= 0 and number << min(exponent, _DECIMAL) < most
 
 
 def of_moments(floats: Any, integers: Any) -> dict[str, list[int | str]]:
     """Make sums of what formats before 3 had of each channel: means and deviations of floats, sums of integers."""
-    names = ("weight", "mean", "m2")
-    doubles = [_doubles(floats, name) for name in names] if floats is not None else []
-    wholes = [_wholes(integers, name) for name in ("count", "sum", "sum_of_squares")] if integers is not None else []
+    doubles = [_doubles(floats, name) for name in ("weight", "mean", "m2")] if floats is not None else []
+    wholes = [_wholes(integers, name) for name in _WHOLES] if integers is not None else []
     lengths = {len(column) for column in (*doubles, *wholes)}
     if len(lengths) > 1:
         raise ValueError(f"the moments must be of one length; got {sorted(lengths)}")
@@ -92,7 +101,28 @@ def of_moments(floats: Any, integers: Any) -> dict[str, list[int | str]]:
     for channel, sums in enumerate(zip(*wholes, strict=True)):
         for kind, whole in zip(kinds, sums, strict=True):
             kind[channel] += whole
-    return dict(zip(("count", "sum", "sum_of_squares"), ([*map(to_text, kind)] for kind in kinds), strict=True))
+    texts = ([to_text((value.numerator, 1 - value.denominator.bit_length())) for value in kind] for kind in kinds)
+    return dict(zip(_WHOLES, texts, strict=True))
+
+
+def _odd(value: Exact) -> Exact:
+    """Give the same number as an odd one times a power of two; zero as it is."""
+    number, exponent = value
+    if not number:
+        return 0, 0
+    zeros = (number & -number).bit_length() - 1
+    return number >> zeros, exponent + zeros
+
+
+def _limbs(value: Exact) -> tuple[int, list[int]]:
+    """Give the place of the first limb of a number, and its limbs: no zeros below, and no more than the sign above."""
+    number, exponent = _odd(value)
+    if not number:
+        return 0, []
+    first = exponent // _BITS
+    number <<= exponent - _BITS * first
+    length = (number if number >= 0 else ~number).bit_length() // _BITS + 1
+    return first, [number >> _BITS * i & ((1 << _BITS) - 1) for i in range(length)]
 
 
 def _doubles(table: Any, name: str) -> list[Fraction]:
@@ -110,7 +140,7 @@ def _doubles(table: Any, name: str) -> list[Fraction]:
 
 
 def _wholes(table: Any, name: str) -> list[Fraction]:
-    column = fields("integers", table, ("count", "sum", "sum_of_squares"))[name]
+    column = fields("integers", table, _WHOLES)[name]
     if not isinstance(column, list):
         raise ValueError("integers must hold lists of integers")
     for value in column:

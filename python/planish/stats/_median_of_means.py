@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Version of the pickled state.
 _VERSION = 1
+#: Between these, a variance has all its digits.
+_SQUARES = 1e-290, 1e290
 #: The statistics that stand for the others.
 _SHOWN = ("count", "mean", "std")
 
@@ -429,8 +431,9 @@ class MedianOfMeans(_Noting):
 
     @property
     def std(self) -> NDArray[np.float64]:
-        """Square root of the variance of each channel."""
-        return np.sqrt(self.var)
+        """Square root of the variance of each channel; it may be in range where the variance is not."""
+        state = self._state
+        return state.moments.std if state.channels is None else _deviation(state.moments.var, state.moments.std)
 
     @property
     def scale(self) -> NDArray[np.float64]:
@@ -440,9 +443,8 @@ class MedianOfMeans(_Noting):
             return moments.scale
         # A block whose variance is mere rounding has none: by the rule of `Moments`, which says so with a scale of 1.
         constant = (moments.scale == 1) & (moments.std != 1)
-        std = np.sqrt(_median(np.where(constant, 0.0, moments.var)))
-        # A variance that overflowed says nothing.
-        return np.select([std == 0, np.isinf(std)], [1.0, np.nan], std)[()]
+        std = _deviation(np.where(constant, 0.0, moments.var), np.where(constant, 0.0, moments.std))
+        return np.where(std == 0, 1.0, std)[()]
 
 
 def _countable(moments: Moments) -> Moments:
@@ -452,6 +454,19 @@ def _countable(moments: Moments) -> Moments:
     if counts.size and counts.dtype.kind == "i" and counts.sum(axis=0, dtype=np.float64).max() >= 2.0**63:
         raise ValueError("the blocks have more than 2**63 - 1 elements of one channel together")
     return moments
+
+
+def _deviation(var: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Root of the median over the blocks of `var`, in units of the largest `std` where that is out of range."""
+    median = np.asarray(_median(var))
+    found = np.sqrt(median)
+    beyond = ~((median > _SQUARES[0]) & (median < _SQUARES[1]) | np.isnan(median))
+    if beyond.any():
+        unit = np.fmax.reduce(std, axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled = np.sqrt(_median((std / unit) ** 2)) * unit
+        found = np.where(beyond, np.where(unit == 0, 0.0, scaled), found)
+    return found[()]
 
 
 def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:

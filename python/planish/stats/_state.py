@@ -12,7 +12,7 @@ from planish._border import axes_of
 from planish.files import values
 from planish.scalers._state import Json, Parameters, Part, State, Value, axes, number, truth, whole
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
-from planish.stats._exact import from_text, to_sums, to_table, to_text
+from planish.stats._exact import from_text, is_count, is_possible, to_sums, to_table, to_text
 
 #: What is below can be counted in 64 bits together with as much again.
 _MOST = 2**62
@@ -167,12 +167,11 @@ def _quantiles() -> Value:
 
 
 def _check_moments(moments: Moments, state: Json) -> None:
-    counts, sums, squares = to_sums(state["sums"]) if len(state["sums"]) else ([], [], [])
-    for count, total, square in zip(counts, sums, squares, strict=True):
-        # By Cauchy and Schwarz.
-        if count < 0 or total * total > count * square or (not count and square):
+    kinds = to_sums(state["sums"]) if len(state["sums"]) else []
+    for sums in zip(*kinds, strict=True):
+        if not is_possible(*sums):
             raise ValueError("sums holds sums that no elements have")
-        if not state["weighted"] and (count >= _MOST or count.denominator != 1):
+        if not state["weighted"] and not is_count(sums[0], _MOST):
             raise ValueError(f"sums must have whole counts below {_MOST}")
 
 
