@@ -173,6 +173,16 @@ pub fn reduce_one_plus(x: f64) -> Reduced {
     Reduced { f: normalised(f, error), k }
 }
 
+/// `1 + x`, reduced, in one word of `f`, for a finite `f32` above minus one; anything for others.
+///
+/// A sum of this kind is exact but where `x` is below 2^-28, where `x` itself is `f`, and above 2^53, where `k` hides it.
+#[inline(always)]
+pub fn reduce_one_plus_f32(x: f32) -> Reduced {
+    let x = f64::from(x);
+    let Reduced { f: (f, _), k } = reduce(1.0 + x);
+    Reduced { f: (if k == 0.0 { x } else { f }, 0.0), k }
+}
+
 /// The binary logarithm, within 2^-43 relatively.
 #[inline(always)]
 pub fn log2_fast(x: Reduced) -> f64 {

@@ -8,7 +8,7 @@
 use super::columns::{lanes, lanes_mut};
 use super::log2::{
     LN2, LOG2_FIRST, Reduced, exp2_exact, exp2_fast, is_odd, is_odd_f32, log2_exact, log2_fast, reduce,
-    reduce_one_plus, reduce_subnormal,
+    reduce_one_plus, reduce_one_plus_f32, reduce_subnormal,
 };
 use super::{Kernel, Seen, copy};
 use crate::dd::{Dd, two_sum};
@@ -201,6 +201,10 @@ pub trait Operand: Wide {
     const ONE: Self;
     /// Itself, or one more, reduced; and whether it cannot be, in which case the first is anything.
     fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool);
+    /// The same, for [`log2_fast`], which asks for one word of it.
+    fn reduced_fast<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
+        self.reduced::<ONE_PLUS>()
+    }
 }
 
 impl Operand for f32 {
@@ -209,6 +213,13 @@ impl Operand for f32 {
     #[inline(always)]
     fn reduced<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
         if ONE_PLUS { f64::from(self).reduced::<true>() } else { (reduce(f64::from(self)), is_odd_f32(self)) }
+    }
+
+    #[inline(always)]
+    fn reduced_fast<const ONE_PLUS: bool>(self) -> (Reduced, bool) {
+        // What is odd of the sum: minus one and below, infinity, not-a-number. No sum is subnormal.
+        let odd = |x: f32| !(x > -1.0 && x < f32::INFINITY);
+        if ONE_PLUS { (reduce_one_plus_f32(self), odd(self)) } else { self.reduced::<false>() }
     }
 }
 
@@ -258,7 +269,8 @@ impl<I: Operand, U: Output, const ONE_PLUS: bool> Map<I, U> for Log<'_, ONE_PLUS
         let mut y = [U::from_f64(0.0); LANES];
         let mut again = false;
         for j in 0..LANES {
-            let (reduced, odd) = x[j].reduced::<ONE_PLUS>();
+            let (reduced, odd) =
+                if U::NEEDS_EXACT { x[j].reduced::<ONE_PLUS>() } else { x[j].reduced_fast::<ONE_PLUS>() };
             again |= odd;
             if U::NEEDS_EXACT {
                 again |= ONE_PLUS && x[j].to_f64().abs() < TINY && x[j].to_f64() != 0.0;
