@@ -212,19 +212,36 @@ impl<T: Element, F: Wide> Source for Masked<'_, T, F> {
     }
 }
 
-/// The elements of a source as floats: kernels are compiled for those of 32 and 64 bits.
+/// The elements of a source as elements of type `F`: kernels are compiled for few types.
 #[derive(Debug, Clone, Copy)]
-pub struct Floats<S>(pub S);
+pub struct Converted<S, F> {
+    source: S,
+    to: PhantomData<fn() -> F>,
+}
 
-impl<S: Source<Element: Maskable>> Source for Floats<S> {
-    type Element = <S::Element as Maskable>::Float;
-    type Scratch = (S::Scratch, Vec<Self::Element>);
+impl<S: Source<Element: Maskable>> Converted<S, <S::Element as Maskable>::Float> {
+    /// As floats, which round what has 64 bits.
+    pub fn floats(source: S) -> Self {
+        Self { source, to: PhantomData }
+    }
+}
+
+impl<S: Source> Converted<S, <S::Element as Element>::Wide> {
+    /// As what holds every value.
+    pub fn exact(source: S) -> Self {
+        Self { source, to: PhantomData }
+    }
+}
+
+impl<S: Source, F: Wide> Source for Converted<S, F> {
+    type Element = F;
+    type Scratch = (S::Scratch, Vec<F>);
     const SIZE: usize = S::SIZE;
     const HAS_MISSING: bool = S::HAS_MISSING;
     const IS_SMALL: bool = S::IS_SMALL;
 
     fn shape(&self) -> &[usize] {
-        self.0.shape()
+        self.source.shape()
     }
 
     fn plan(
@@ -233,11 +250,11 @@ impl<S: Source<Element: Maskable>> Source for Floats<S> {
         weights: Option<View<'_, f64>>,
         unit_elements: usize,
     ) -> Result<Plan<OPERANDS>, Error> {
-        self.0.plan(kept, weights, unit_elements)
+        self.source.plan(kept, weights, unit_elements)
     }
 
     fn access(&self, plan: &Plan<OPERANDS>) -> Access {
-        self.0.access(plan)
+        self.source.access(plan)
     }
 
     unsafe fn block<'s>(
@@ -251,7 +268,7 @@ impl<S: Source<Element: Maskable>> Source for Floats<S> {
         (elements, floats): &'s mut Self::Scratch,
     ) -> Result<Rows<'s, Self::Element>, Error> {
         // SAFETY: the caller's promise.
-        converted(unsafe { self.0.block(plan, access, offset, rows, width, times, elements) }?, floats)
+        converted(unsafe { self.source.block(plan, access, offset, rows, width, times, elements) }?, floats)
     }
 }
 

@@ -6,7 +6,11 @@ use super::columns::{ExactColumns, Sums, add_element};
 use crate::error::Error;
 use crate::kernels::Level;
 use crate::kernels::exact_sums::{LANES, Summand};
+use crate::kernels::exact_weights::GROUP;
 use crate::rows::Rows;
+use crate::stats::cell::Cell;
+use crate::stats::moments::{Moments, MomentsElement};
+use crate::view::View;
 use proptest::prelude::*;
 
 /// Mixes bits (SplitMix64).
@@ -161,5 +165,96 @@ proptest! {
         for (ours, naive) in ours(&x, 1, false, 0).iter().zip(naive(&x, 1)) {
             prop_assert_eq!((&ours.sum, &ours.square, ours.missing), (&naive.sum, &naive.square, naive.missing));
         }
+    }
+}
+
+/// What the weights of a column are like.
+const WEIGHTS: usize = 6;
+
+fn weight(random: &mut Random, kind: usize) -> f64 {
+    let unit = random.unit().abs();
+    match kind {
+        0 => unit,
+        1 => (100.0 * unit).floor(),
+        2 => f64::from(unit > 0.5),
+        3 => (40.0 * unit - 20.0).exp(),
+        4 => f64::from(unit as f32),
+        // Every exponent.
+        _ => f64::from_bits(random.bits() >> 1 & !(1 << 62)),
+    }
+}
+
+fn weighted<T: MomentsElement>(x: &[T], weights: &[f64], width: usize, threads: usize) -> Result<Moments, Error> {
+    let size = size_of::<T>() as isize;
+    let (shape, strides) = ([x.len() / width, width], [size * width as isize, size]);
+    let weight_strides = [8 * width as isize, 8];
+    // SAFETY: shape and strides stay within `x` and `weights`.
+    let (x, weights) = unsafe {
+        (
+            View::<T>::new(x.as_ptr().cast(), &shape, &strides),
+            View::<f64>::new(weights.as_ptr().cast(), &shape, &weight_strides),
+        )
+    };
+    Moments::of_chosen(x, None, Some(weights), &[false, true], threads)
+}
+
+/// Elements with weights give what they give one by one: elements of some type, made of what `element` gives.
+fn check_weighted<T: MomentsElement>(single: bool, make: impl Fn(f64) -> T) {
+    let mut random = Random(T::DTYPE as u64);
+    for round in 0..300 {
+        let rows = [1, 3, 4, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP, 333, 1000][random.bits() as usize % 9];
+        let width = [1, 2, 3, 7, 8, 9, 13][random.bits() as usize % 7];
+        let (kind, weights) = (random.bits() as usize % KINDS, random.bits() as usize % WEIGHTS);
+        let change = rows / (1 + random.bits() as usize % 4);
+        let x: Vec<T> = (0..rows * width)
+            .map(|i| {
+                // Half-way other elements may come.
+                let kind = if i / width < change { kind } else { (kind + round) % KINDS };
+                let x = element(&mut random, kind, i / width, single);
+                make(if x.is_infinite() { 1.0 } else { x })
+            })
+            .collect();
+        let w: Vec<f64> = (0..rows * width).map(|_| weight(&mut random, weights)).collect();
+        let mut cells = vec![Cell::default(); width];
+        for (i, (x, w)) in x.iter().zip(&w).enumerate() {
+            cells[i % width].add_weighted(*x, *w).expect("no infinity");
+        }
+        cells.iter_mut().for_each(Cell::trim);
+        for level in Level::ALL.into_iter().filter(|level| level.force()) {
+            let moments = weighted(&x, &w, width, 1 + round % 3);
+            let too_large = cells.iter().any(|cell| !cell.weight.to_f64().expect("memory").is_finite());
+            match moments {
+                Ok(moments) => assert_eq!(moments.cells, cells, "{} {round} {rows} x {width}", level.name()),
+                Err(error) => assert!(too_large && matches!(error, Error::Overflow), "{error}"),
+            }
+        }
+    }
+    Level::best().force();
+}
+
+#[test]
+fn weights_of_doubles() {
+    check_weighted(false, |x| x);
+}
+
+#[test]
+fn weights_of_singles() {
+    check_weighted(true, |x| x as f32);
+}
+
+#[test]
+fn weights_of_long_integers() {
+    check_weighted(false, |x| x.to_bits() as i64);
+}
+
+#[test]
+fn an_infinity_with_a_weight_is_an_error() {
+    for rows in [1, 3, GROUP, GROUP + 1] {
+        let mut x = vec![1.0; rows];
+        x[rows - 1] = f64::INFINITY;
+        let mut weights = vec![2.0; rows];
+        assert!(matches!(weighted(&x, &weights, 1, 1), Err(Error::Infinite)));
+        weights[rows - 1] = 0.0;
+        assert!(weighted(&x, &weights, 1, 1).is_ok());
     }
 }

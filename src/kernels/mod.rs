@@ -16,6 +16,7 @@ pub mod exact_groups;
 mod exact_map;
 pub mod exact_sums;
 pub mod exact_survey;
+pub mod exact_weights;
 pub mod extrema;
 pub mod gather;
 pub mod line_gradients;

@@ -1,96 +1,15 @@
-//! Sums and sums of squares of columns: of elements with weights, and of integers. Those of floats without weights are exact
-//! ([`super::exact_sums`]).
+//! Sums and sums of squares of columns of integers. Those of floats are in [`super::exact_sums`].
 
 use super::Kernel;
-use super::columns::{Columns, Walk, lanes, lanes_mut};
+use super::columns::{Columns, Walk, lanes_mut};
 use crate::element::{Bool, Element};
 use crate::error::Error;
 use crate::memory;
 use crate::rows::{Rows, RowsMut};
 
-/// Columns whose accumulators share the registers.
-const LANES: usize = 8;
-/// Rows that are summed on their own, and then added to the accumulators.
-pub const GROUP: usize = 8;
-/// The same for integers, whose lanes are narrower and widened once for each group.
+/// Columns whose accumulators share the registers, and rows that are summed before those are emptied.
 const INTEGER_LANES: usize = 32;
 const INTEGER_GROUP: usize = 8;
-
-/// Accumulators of columns with weights: sums of `x - pivot` and of its square. Subtracting a pivot near the mean
-/// first is what keeps the sum of squares from cancelling (Chan, Golub and LeVeque 1983, section 2).
-#[derive(Debug, Default, Clone)]
-pub struct FloatSums {
-    /// A value near the mean of each column.
-    pub pivot: Vec<f64>,
-    /// Sum of `w (x - pivot)`.
-    pub sum: Vec<f64>,
-    /// Sum of `w (x - pivot)^2`.
-    pub square: Vec<f64>,
-    /// Sum of the weights of the elements that are numbers.
-    pub weight: Vec<f64>,
-}
-
-impl FloatSums {
-    /// Set all sums of `width` columns to zero.
-    pub fn clear(&mut self, width: usize) -> Result<(), Error> {
-        for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
-            memory::refill(sums, 0.0, width)?;
-        }
-        Ok(())
-    }
-
-    /// Add those elements of `rows` that are numbers, each times its weight. Zero weight leaves an element out.
-    pub fn add_weighted<T: Element>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) {
-        super::run(Walk::<_, _, LANES, GROUP> {
-            rows,
-            out: RowsMut::none(&rows),
-            columns: &mut Weighted(self, weights),
-        });
-    }
-}
-
-/// Add `values` to the lanes from `at` on.
-#[inline(always)]
-fn add_lanes<const L: usize>(sums: &mut [f64], at: usize, values: [f64; L]) {
-    let lanes: &mut [f64; L] = lanes_mut(sums, at);
-    for j in 0..L {
-        lanes[j] += values[j];
-    }
-}
-
-struct Weighted<'a>(&'a mut FloatSums, Rows<'a, f64>);
-
-impl<T: Element> Columns<T> for Weighted<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn chunk<const L: usize, const U: usize>(
-        &mut self,
-        at: usize,
-        row: usize,
-        elements: [&[T; L]; U],
-        _out: [&mut [(); L]; U],
-    ) {
-        let pivot: [f64; L] = *lanes(&self.0.pivot, at);
-        let (mut sum, mut square, mut weight) = ([0.0; L], [0.0; L], [0.0; L]);
-        for (u, x) in elements.into_iter().enumerate() {
-            let w: [f64; L] = *lanes(self.1.row(row + u), at);
-            let x: [T; L] = *x;
-            for j in 0..L {
-                let d = x[j].to_f64() - pivot[j];
-                let counts = !d.is_nan() && w[j] != 0.0;
-                let d = if counts { d } else { 0.0 };
-                let w = if counts { w[j] } else { 0.0 };
-                sum[j] += w * d;
-                square[j] += w * d * d;
-                weight[j] += w;
-            }
-        }
-        add_lanes(&mut self.0.sum, at, sum);
-        add_lanes(&mut self.0.square, at, square);
-        add_lanes(&mut self.0.weight, at, weight);
-    }
-}
 
 /// Integers of up to 32 bits, whose sums are kept exactly in lanes just wide enough for [`Integer::BLOCK`] elements. Then
 /// the lanes are emptied into totals.

@@ -1,45 +1,13 @@
-//! Naive twins of the kernels: the definitions, one element at a time, with nothing but indices. Rows are grouped as the
-//! kernels group them, so results are equal to the last bit.
+//! Naive twins of the kernels: the definitions, one element at a time, with nothing but indices. Results are equal to
+//! the last bit.
 
 use super::affine::{Form, Parameters, map_one};
-use super::moments::{FloatSums, GROUP};
 use super::norms::Norm;
 use crate::element::{Element, Key, Output};
 
 /// The elements of each row of a flat array of `width` columns, with their column.
 fn columns<T: Copy>(elements: &[T], width: usize) -> impl Iterator<Item = (usize, T)> + '_ {
     elements.iter().enumerate().map(move |(i, x)| (i % width, *x))
-}
-
-/// Add to `sums` the terms (of sum, square and weight) that `term` makes of each element's index and value; full groups
-/// of rows on their own first.
-fn add_terms<T: Element>(sums: &mut FloatSums, elements: &[T], term: impl Fn(usize, f64, f64) -> Option<[f64; 3]>) {
-    let width = sums.pivot.len();
-    let grouped = elements.len() / width / GROUP * GROUP * width;
-    let (groups, rest) = elements.split_at(grouped);
-    let pieces = groups.chunks(GROUP * width).chain(rest.chunks(width));
-    let mut first = 0;
-    for piece in pieces {
-        let mut partial = vec![[0.0; 3]; width.min(piece.len())];
-        for (i, (column, x)) in columns(piece, width).enumerate() {
-            let terms = term(first + i, x.to_f64(), sums.pivot[column]).unwrap_or([0.0; 3]);
-            partial[column].iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
-        }
-        for (column, [sum, square, weight]) in partial.into_iter().enumerate() {
-            sums.sum[column] += sum;
-            sums.square[column] += square;
-            sums.weight[column] += weight;
-        }
-        first += piece.len();
-    }
-}
-
-/// [`FloatSums::add_weighted`].
-pub fn add_weighted<T: Element>(sums: &mut FloatSums, elements: &[T], weights: &[f64]) {
-    add_terms(sums, elements, |i, x, pivot| {
-        let (d, w) = (x - pivot, weights[i]);
-        (!x.is_nan() && w != 0.0).then_some([w * d, w * d * d, w])
-    });
 }
 
 /// Sum and sum of squares of each column of integers.

@@ -9,7 +9,7 @@ use crate::kernels::affine::{Form, NO_OFFSET, Parameters};
 use crate::kernels::brackets::Brackets;
 use crate::kernels::convert::converted;
 use crate::kernels::extrema::Bounds;
-use crate::kernels::moments::{FloatSums, Integer, IntegerSums};
+use crate::kernels::moments::{Integer, IntegerSums};
 use crate::kernels::narrow::Narrow;
 use crate::kernels::normalize::normalize_rows;
 use crate::kernels::norms::Norm;
@@ -64,23 +64,6 @@ fn number(bits: u64) -> f64 {
 
 fn equal(left: &[f64], right: &[f64]) -> bool {
     left.iter().zip(right).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
-}
-
-fn float_sums<T: Element>(make: impl Fn(u64) -> T) {
-    let x: Vec<T> = noise(1).take(8000).map(make).collect();
-    let weights: Vec<f64> = noise(2).take(8000).map(|bits| (bits % 5) as f64 / 4.0).collect();
-    sweep(|level, width, len, start| {
-        let (x, w) = (&x[start..start + len], &weights[start..start + len]);
-        let mut ours = FloatSums { pivot: (0..width).map(|i| i as f64 - 3.0).collect(), ..FloatSums::default() };
-        ours.clear(width).expect("memory");
-        let mut theirs = ours.clone();
-        ours.add_weighted(Rows::flat(x, width), Rows::flat(w, width));
-        reference::add_weighted(&mut theirs, x, w);
-        let same = |a: &FloatSums, b: &FloatSums| {
-            equal(&a.sum, &b.sum) && equal(&a.square, &b.square) && equal(&a.weight, &b.weight)
-        };
-        assert!(same(&ours, &theirs), "{level}, {width} x {len} + {start}");
-    });
 }
 
 fn integer_sums<T: Integer>(make: impl Fn(u64) -> T) {
@@ -327,11 +310,6 @@ macro_rules! every_dtype {
     ($($name:ident: $t:ty = $make:expr;)*) => {$(
         mod $name {
             use super::*;
-
-            #[test]
-            fn sums() {
-                float_sums::<$t>($make);
-            }
 
             #[test]
             fn extrema() {

@@ -1,49 +1,45 @@
 //! Statistics of the channels of a sparse matrix.
 
 use super::{Channels, Compressed, Index, OUT_OF_RANGE, PIECES};
-use crate::dd::Dd;
 use crate::element::Element;
 use crate::error::Error;
+use crate::exact::columns::{Sums, add_element};
+use crate::exact::number::Number;
 use crate::kernels::{self, Kernel};
 use crate::memory;
 use crate::parallel;
-use crate::stats::cell::{self, FloatCell};
+use crate::stats::cell;
 use crate::stats::extrema::{Cell, Extrema};
 use crate::stats::moments::Moments;
-use crate::stats::weighted_sums::PIVOT_DISTANCE;
 use std::ops::Range;
 
 /// What is gathered of the entries of one channel.
-trait Tally: Copy + Default + Send {
-    /// Whether entries have weights.
-    const WEIGHTED: bool = false;
+trait Tally: Default + Send {
     /// What is rarely touched, and so kept apart.
-    type Rare: Copy + Default;
+    type Rare: Default;
     /// The statistic that it becomes.
     type Cell: Send;
-    /// Take in an entry that is a number, as most are. One that is not makes the tally inexact.
-    fn take_plain(&mut self, rare: &mut Self::Rare, x: f64);
     /// Take in an entry.
-    fn take(&mut self, rare: &mut Self::Rare, x: f64, weight: f64);
-    /// Take in what another tally has plainly taken in.
-    fn join(&mut self, rare: &mut Self::Rare, other: &Self, other_rare: &Self::Rare);
-    /// Whether all entries have to be taken in once more, after [`Self::restart`]; there are `elements`, stored or not.
-    fn is_inexact(&self, _rare: &Self::Rare, _elements: usize) -> bool {
-        false
-    }
-    /// Forget the entries, but not what has been learnt of them.
-    fn restart(&mut self, _rare: &mut Self::Rare) {}
+    fn take<T: Element>(&mut self, rare: &mut Self::Rare, x: T, weight: f64);
+    /// Take in what another tally has.
+    fn join(&mut self, rare: &mut Self::Rare, other: Self, other_rare: Self::Rare);
     /// Number of entries.
     fn count(&self, rare: &Self::Rare) -> usize;
-    /// The statistic; nothing if there was an infinity where that is an error.
-    fn finish(&self, rare: &Self::Rare) -> Option<Self::Cell>;
+    /// The statistic, or what went wrong.
+    fn finish(self, rare: Self::Rare) -> Result<Self::Cell, Error>;
 }
 
-/// The entries of a channel: their statistic, number and weight.
+/// The entries of a channel: their statistic, and how many there are.
 struct Entries<C> {
     cell: C,
     count: usize,
-    weight: Dd,
+}
+
+impl<C> Entries<C> {
+    fn of<T: Tally<Cell = C>>(tally: T, rare: T::Rare) -> Result<Self, Error> {
+        let count = tally.count(&rare);
+        Ok(Self { cell: tally.finish(rare)?, count })
+    }
 }
 
 /// One piece of the work.
@@ -59,6 +55,8 @@ type Results<C> = Result<(usize, Vec<Entries<C>>), Error>;
 
 /// Tallies that share the entries of one channel, so that no addition waits for the one before.
 const LANES: usize = 8;
+/// Entries that are worth them.
+const WORTH_LANES: usize = 16 * LANES;
 
 impl<T: Element, I: Index> Piece<'_, T, I> {
     /// Channels by index: every channel at once.
@@ -66,54 +64,36 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
     fn by_index<C: Tally>(&self) -> Results<C::Cell> {
         let Self { matrix, segments, weights, .. } = self;
         let sorted = matrix.ascends(segments.clone())?;
-        let elements = segments.len();
-        let mut tallies = memory::filled(C::default(), matrix.minor)?;
-        let mut rare = memory::filled(C::Rare::default(), matrix.minor)?;
-        let mut weight = memory::filled(Dd::ZERO, if C::WEIGHTED { matrix.minor } else { 0 })?;
-        // The segment, counted from one within the piece, of which a channel last had an entry.
-        let mut seen = memory::filled(0, if sorted { 0 } else { matrix.minor })?;
-        for round in 0..3 {
-            if round == 0 && sorted && !C::WEIGHTED {
-                let (data, indices) = matrix.pairs(matrix.entries(segments.clone()));
+        let (mut tallies, mut rare) = (Vec::new(), Vec::new());
+        memory::resize_with(&mut tallies, matrix.minor, C::default)?;
+        memory::resize_with(&mut rare, matrix.minor, C::Rare::default)?;
+        if sorted && weights.is_none() {
+            let (data, indices) = matrix.pairs(matrix.entries(segments.clone()));
+            for (x, index) in data.iter().zip(indices) {
+                let channel = index.offset();
+                let (tally, rare) = tallies.get_mut(channel).zip(rare.get_mut(channel)).ok_or(OUT_OF_RANGE)?;
+                tally.take(rare, *x, 1.0);
+            }
+        } else {
+            // The segment, counted from one within the piece, of which a channel last had an entry.
+            let mut seen = memory::filled(0, if sorted { 0 } else { matrix.minor })?;
+            for (i, segment) in segments.clone().enumerate() {
+                let w = weights.map_or(Some(1.0), |weights| weights.get(segment).copied()).ok_or(OUT_OF_RANGE)?;
+                let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
                 for (x, index) in data.iter().zip(indices) {
                     let channel = index.offset();
-                    let (tally, rare) = tallies.get_mut(channel).zip(rare.get_mut(channel)).ok_or(OUT_OF_RANGE)?;
-                    tally.take_plain(rare, x.to_f64());
-                }
-            } else {
-                for (i, segment) in segments.clone().enumerate() {
-                    let w = weights.map_or(Some(1.0), |weights| weights.get(segment).copied()).ok_or(OUT_OF_RANGE)?;
-                    let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
-                    for (x, index) in data.iter().zip(indices) {
-                        let channel = index.offset();
-                        if !sorted {
-                            let seen = seen.get_mut(channel).ok_or(OUT_OF_RANGE)?;
-                            if std::mem::replace(seen, i + 1) == i + 1 {
-                                return Err(Error::Duplicates);
-                            }
-                        }
-                        let (tally, rare) = tallies.get_mut(channel).zip(rare.get_mut(channel)).ok_or(OUT_OF_RANGE)?;
-                        tally.take(rare, x.to_f64(), w);
-                        if let Some(weight) = weight.get_mut(channel) {
-                            *weight = weight.add_f64(w);
+                    if !sorted {
+                        let seen = seen.get_mut(channel).ok_or(OUT_OF_RANGE)?;
+                        if std::mem::replace(seen, i + 1) == i + 1 {
+                            return Err(Error::Duplicates);
                         }
                     }
+                    let (tally, rare) = tallies.get_mut(channel).zip(rare.get_mut(channel)).ok_or(OUT_OF_RANGE)?;
+                    tally.take(rare, *x, w);
                 }
             }
-            if round == 2 || !tallies.iter().zip(&rare).any(|(tally, rare)| tally.is_inexact(rare, elements)) {
-                break;
-            }
-            tallies.iter_mut().zip(&mut rare).for_each(|(tally, rare)| tally.restart(rare));
-            seen.fill(0);
-            weight.fill(Dd::ZERO);
         }
-        let mut results = memory::with_room(matrix.minor)?;
-        for (channel, (tally, rare)) in tallies.iter().zip(&rare).enumerate() {
-            let count = tally.count(rare);
-            let weight = weight.get(channel).copied().unwrap_or(Dd::from(count as f64));
-            results.push(Entries { cell: tally.finish(rare).ok_or(Error::Infinite)?, count, weight });
-        }
-        Ok((0, results))
+        Ok((0, memory::collect_all(tallies.into_iter().zip(rare).map(|(tally, rare)| Entries::of(tally, rare)))?))
     }
 
     /// Channels by segment: one after the other.
@@ -126,49 +106,41 @@ impl<T: Element, I: Index> Piece<'_, T, I> {
         let mut results = memory::with_room(segments.len())?;
         for segment in segments.clone() {
             let (data, indices) = matrix.pairs(matrix.entries(segment..segment + 1));
-            let (mut tally, mut rare, mut weight) = (C::default(), C::Rare::default(), Dd::from(data.len() as f64));
-            for round in 0..3 {
-                if round == 0 && !C::WEIGHTED {
-                    (tally, rare) = Self::plain(data);
-                } else {
-                    weight = Dd::ZERO;
+            let (tally, rare) = match weights {
+                None => Self::plain::<C>(data),
+                Some(weights) => {
+                    let (mut tally, mut rare) = (C::default(), C::Rare::default());
                     for (x, index) in data.iter().zip(indices) {
-                        let w = weights.map_or(Some(1.0), |weights| weights.get(index.offset()).copied());
-                        let w = w.ok_or(OUT_OF_RANGE)?;
-                        tally.take(&mut rare, x.to_f64(), w);
-                        weight = weight.add_f64(w);
+                        tally.take(&mut rare, *x, weights.get(index.offset()).copied().ok_or(OUT_OF_RANGE)?);
                     }
+                    (tally, rare)
                 }
-                if round == 2 || !tally.is_inexact(&rare, matrix.minor) {
-                    break;
-                }
-                tally.restart(&mut rare);
-            }
-            results.push(Entries { cell: tally.finish(&rare).ok_or(Error::Infinite)?, count: data.len(), weight });
+            };
+            results.push(Entries::of(tally, rare)?);
         }
         Ok((segments.start, results))
     }
 
-    /// A tally that has plainly taken in `data`.
+    /// A tally that has taken in `data`.
     #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "lanes of arrays of that many")]
     fn plain<C: Tally>(data: &[T]) -> (C, C::Rare) {
-        let (mut tallies, mut rare) = ([C::default(); LANES], [C::Rare::default(); LANES]);
-        let chunks = data.chunks_exact(LANES);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for j in 0..LANES {
-                tallies[j].take_plain(&mut rare[j], chunk[j].to_f64());
+        let (mut tally, mut rare) = (C::default(), C::Rare::default());
+        let (chunks, rest) = if data.len() < WORTH_LANES { (&[][..], data) } else { data.as_chunks::<LANES>() };
+        for x in rest {
+            tally.take(&mut rare, *x, 1.0);
+        }
+        if !chunks.is_empty() {
+            let mut others: [(C, C::Rare); LANES] = std::array::from_fn(|_| Default::default());
+            for chunk in chunks {
+                for ((tally, rare), x) in others.iter_mut().zip(chunk) {
+                    tally.take(rare, *x, 1.0);
+                }
+            }
+            for (other, other_rare) in others {
+                tally.join(&mut rare, other, other_rare);
             }
         }
-        for x in rest {
-            tallies[0].take_plain(&mut rare[0], x.to_f64());
-        }
-        for j in 1..if data.len() < LANES { 1 } else { LANES } {
-            let (other, other_rare) = (tallies[j], rare[j]);
-            tallies[0].join(&mut rare[0], &other, &other_rare);
-        }
-        (tallies[0], rare[0])
+        (tally, rare)
     }
 }
 
@@ -195,7 +167,7 @@ fn gather<T: Element, I: Index, C: Tally>(
     channels: Channels,
     weights: Option<&[f64]>,
     threads: usize,
-    join: impl FnMut(usize, &Entries<C::Cell>),
+    mut join: impl FnMut(usize, Entries<C::Cell>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // Each piece has results for every index: no more pieces than make them few beside the entries.
     let pieces = match channels {
@@ -207,182 +179,187 @@ fn gather<T: Element, I: Index, C: Tally>(
         let piece = Piece { matrix, segments, channels, weights };
         kernels::run(Run::<T, I, C> { piece: &piece, tally: Default::default() })
     };
-    let results = parallel::map_items(pieces, 1, threads, || (), run)?;
-    kernels::run(Join { results, join });
+    for (first, results) in parallel::map_items(pieces, 1, threads, || (), run)? {
+        for (i, entries) in results.into_iter().enumerate() {
+            join(first + i, entries)?;
+        }
+    }
     Ok(())
 }
 
-/// Hands out the results of all pieces, in their order; a kernel, so that joining them has fused multiply-add.
-struct Join<C, F> {
-    results: Vec<(usize, Vec<Entries<C>>)>,
-    join: F,
-}
+/// Exponents of two that a [`Fixed`] takes in, from its lowest on.
+const WINDOW: u32 = 20;
+/// How far below the first entry the lowest exponent is.
+const BELOW: u32 = 10;
+/// Entries outside of the window after which it moves.
+const MOST_OUTSIDE: u32 = 16;
+/// The exponent bits of a double, and what a unit in the last place weighs where they are zero.
+const EXPONENTS: u32 = 0x7ff;
+const UNIT: i32 = -1075;
 
-impl<C, F: FnMut(usize, &Entries<C>)> Kernel for Join<C, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(mut self) {
-        for (first, results) in &self.results {
-            for (i, entries) in results.iter().enumerate() {
-                (self.join)(first + i, entries);
-            }
-        }
-    }
-}
-
-/// A sum of weights.
-trait Weight: Copy + Default + Send {
-    const USED: bool;
-    fn add(&mut self, weight: f64);
-    fn get(self) -> Dd;
-}
-
-/// Number of entries without weights.
+/// Exact sums of the entries whose exponents are in a window: whole numbers of what a last place weighs at its lowest exponent,
+/// and the square of that. No two cache lines are touched for one entry.
 #[derive(Debug, Clone, Copy, Default)]
-struct Unweighted;
-
-impl Weight for Unweighted {
-    const USED: bool = false;
-    #[inline(always)]
-    fn add(&mut self, _weight: f64) {}
-    fn get(self) -> Dd {
-        Dd::ZERO
-    }
-}
-
-impl Weight for Dd {
-    const USED: bool = true;
-    #[inline(always)]
-    fn add(&mut self, weight: f64) {
-        *self = self.add_f64(weight);
-    }
-    fn get(self) -> Dd {
-        self
-    }
-}
-
-/// Entries whose sums are taken in `f64` before they are added to those in double-double: few, since equal entries all
-/// round the same way.
-const BLOCK: u64 = 16;
-
-/// Sums around a pivot, of a block of entries. No two cache lines are touched for one entry.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(align(32))]
-struct Sums<W> {
-    pivot: f64,
-    sum: f64,
-    square: f64,
+#[repr(align(64))]
+struct Fixed {
+    /// Of numbers below 2^73: there are less than 2^46 of them.
+    sum: i128,
+    square: [u64; 3],
     number: u64,
-    weight: W,
+    /// The lowest exponent, as its bits; zero as long as there is no window.
+    lowest: u32,
+    outside: u32,
 }
 
-/// The sums of all blocks but the last, and the entries that are not summed.
-#[derive(Debug, Clone, Copy, Default)]
-struct Blocks {
-    sum: Dd,
-    square: Dd,
-    skipped: usize,
+/// The entries that are in no window, and what was met.
+#[derive(Debug, Default)]
+struct Outside {
+    sums: Sums,
+    error: Option<Error>,
 }
 
-impl<W: Weight> Sums<W> {
+impl Fixed {
+    /// Take in a number whose exponent is `shift` above the lowest.
     #[inline(always)]
-    fn totals(&self, blocks: &Blocks) -> (Dd, Dd, Dd) {
-        let weight = self.weight.get();
-        let weight = if weight.hi == 0.0 { Dd::from(self.number as f64) } else { weight };
-        (blocks.sum.add_f64(self.sum), blocks.square.add_f64(self.square), weight)
+    fn add(&mut self, bits: u64, shift: u32) {
+        let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
+        let value = i128::from(mantissa) << shift;
+        self.sum += if bits >> 63 == 1 { -value } else { value };
+        let square = u128::from(mantissa) * u128::from(mantissa);
+        let low = square << (2 * shift);
+        // Twice, since no shift may be by all bits.
+        let high = (square >> (127 - 2 * shift) >> 1) as u64;
+        let [first, second, third] = &mut self.square;
+        let (sum, carry) = first.overflowing_add(low as u64);
+        let (middle, over) = second.overflowing_add((low >> 64) as u64);
+        let (middle, over_too) = middle.overflowing_add(u64::from(carry));
+        (*first, *second) = (sum, middle);
+        *third += high + u64::from(over) + u64::from(over_too);
     }
 
-    /// Add the sums of a block to the others.
-    #[inline(always)]
-    fn end_block(&mut self, blocks: &mut Blocks) {
-        (blocks.sum, blocks.square) = (blocks.sum.add_f64(self.sum), blocks.square.add_f64(self.square));
-        (self.sum, self.square) = (0.0, 0.0);
-    }
-}
-
-impl<W: Weight> Tally for Sums<W> {
-    const WEIGHTED: bool = W::USED;
-    type Rare = Blocks;
-    type Cell = FloatCell;
-
-    #[inline(always)]
-    fn take_plain(&mut self, blocks: &mut Blocks, x: f64) {
-        self.sum += x;
-        self.square += x * x;
-        self.number += 1;
-        if self.number.is_multiple_of(BLOCK) {
-            self.end_block(blocks);
-        }
-    }
-
-    #[inline(always)]
-    fn take(&mut self, blocks: &mut Blocks, x: f64, weight: f64) {
-        if x.is_nan() || weight == 0.0 {
-            blocks.skipped += 1;
+    /// Take in what is in no window: zero, what is no number, and what is large or small beside the others.
+    #[cold]
+    #[inline(never)]
+    fn add_outside(&mut self, outside: &mut Outside, x: f64) {
+        let exponent = (x.to_bits() >> 52) as u32 & EXPONENTS;
+        if x == 0.0 {
             return;
         }
-        if self.number == 0 && self.pivot == 0.0 {
-            self.pivot = x;
+        if exponent > 0 && exponent < EXPONENTS {
+            self.outside += 1;
+            if self.lowest == 0 || self.outside > MOST_OUTSIDE {
+                self.drain(outside);
+                self.lowest = exponent.saturating_sub(BELOW).max(1);
+            }
+            if let Some(shift) = exponent.checked_sub(self.lowest).filter(|shift| *shift <= WINDOW) {
+                return self.add(x.to_bits(), shift);
+            }
         }
-        let difference = x - self.pivot;
-        let term = weight * difference;
-        self.sum += term;
-        self.square += term * difference;
-        self.weight.add(weight);
-        self.number += 1;
-        if self.number.is_multiple_of(BLOCK) {
-            self.end_block(blocks);
-        }
+        outside.note(|sums| add_element(sums, x));
     }
 
-    #[inline(always)]
-    fn join(&mut self, blocks: &mut Blocks, other: &Self, other_blocks: &Blocks) {
-        (self.sum, self.square) = (self.sum + other.sum, self.square + other.square);
-        (blocks.sum, blocks.square) = (blocks.sum + other_blocks.sum, blocks.square + other_blocks.square);
-        self.number += other.number;
-    }
-
-    #[inline(always)]
-    fn is_inexact(&self, blocks: &Blocks, elements: usize) -> bool {
-        let (sum, square, weight) = self.totals(blocks);
-        // Around zero the elements that are not stored count: all of them are near it.
-        let distance = sum.hi / if self.pivot == 0.0 { elements as f64 } else { weight.hi };
-        // As for dense arrays: a pivot more than two standard deviations away would cost digits. Where something is not
-        // a number, the sums are not either.
-        let exact = sum.hi * distance <= PIVOT_DISTANCE * (square.hi - sum.hi * distance);
-        sum.hi != 0.0 && !exact
-    }
-
-    fn restart(&mut self, blocks: &mut Blocks) {
-        let (sum, _, weight) = self.totals(blocks);
-        let distance = sum.hi / weight.hi;
-        *self = Self { pivot: self.pivot + if distance.is_finite() { distance } else { 0.0 }, ..Self::default() };
-        *blocks = Blocks::default();
-    }
-
-    fn count(&self, blocks: &Blocks) -> usize {
-        self.number as usize + blocks.skipped
-    }
-
-    #[inline(always)]
-    fn finish(&self, blocks: &Blocks) -> Option<FloatCell> {
-        let (sum, square, weight) = self.totals(blocks);
-        if self.pivot.is_infinite() || !sum.hi.is_finite() {
-            return None;
-        }
-        if weight.hi == 0.0 {
-            return Some(FloatCell::default());
-        }
-        let distance = sum / weight;
-        let rest = square - sum * distance;
-        let m2 = if rest.hi.is_nan() { square } else { rest.max_zero() };
-        Some(FloatCell { weight, mean: distance.add_f64(self.pivot), m2 })
+    /// Move the sums to the others.
+    fn drain(&mut self, outside: &mut Outside) {
+        let Self { sum, square, lowest, .. } = *self;
+        outside.note(|sums| {
+            let unit = lowest as i32 + UNIT;
+            sums.sum.add_scaled(sum, unit)?;
+            let limbs = (0..).zip(square);
+            limbs.into_iter().try_for_each(|(i, limb)| sums.square.add_scaled(i128::from(limb), 2 * unit + 64 * i))
+        });
+        *self = Self { number: self.number, ..Self::default() };
     }
 }
 
-/// Moments of every channel, zeros and all. NaN is left out; infinity is an error. `weights`, finite and not negative,
-/// has one for each segment if channels are indices, and one for each index if channels are segments.
+impl Outside {
+    /// Do something with the sums, and remember the first error.
+    fn note(&mut self, add: impl FnOnce(&mut Sums) -> Result<(), Error>) {
+        if let Err(error) = add(&mut self.sums) {
+            self.error.get_or_insert(error);
+        }
+    }
+}
+
+impl Tally for Fixed {
+    type Rare = Outside;
+    type Cell = cell::Cell;
+
+    #[inline(always)]
+    fn take<T: Element>(&mut self, outside: &mut Outside, x: T, _weight: f64) {
+        self.number += 1;
+        if T::IS_WIDE {
+            let [high, low] = x.as_sum();
+            if low != 0.0 {
+                return outside.note(|sums| sums.add_integer(high as i128 + low as i128));
+            }
+        }
+        let x = x.to_f64();
+        let shift = ((x.to_bits() >> 52) as u32 & EXPONENTS).wrapping_sub(self.lowest);
+        if shift <= WINDOW && self.lowest > 0 {
+            self.add(x.to_bits(), shift);
+        } else {
+            self.add_outside(outside, x);
+        }
+    }
+
+    fn join(&mut self, outside: &mut Outside, mut other: Self, mut other_outside: Outside) {
+        other.drain(&mut other_outside);
+        self.number += other.number;
+        outside.note(|sums| sums.join(&other_outside.sums));
+        outside.error = outside.error.take().or(other_outside.error);
+    }
+
+    fn count(&self, _outside: &Outside) -> usize {
+        self.number as usize
+    }
+
+    fn finish(mut self, mut outside: Outside) -> Result<cell::Cell, Error> {
+        self.drain(&mut outside);
+        let Outside { sums: Sums { sum, square, missing }, error } = outside;
+        error.map_or(Ok(()), Err)?;
+        cell::Cell::of(self.number - missing, sum, square)
+    }
+}
+
+/// Exact sums of entries with weights, one after the other, and the sum of all weights.
+#[derive(Debug, Default)]
+struct Weighted {
+    cell: cell::Cell,
+    weight: Number,
+    number: usize,
+}
+
+impl Tally for Weighted {
+    type Rare = Option<Error>;
+    /// The moments, and the sum of the weights, of what is not a number, too.
+    type Cell = (cell::Cell, Number);
+
+    fn take<T: Element>(&mut self, failed: &mut Option<Error>, x: T, weight: f64) {
+        self.number += 1;
+        if let Err(error) = self.cell.add_weighted(x, weight).and_then(|()| self.weight.add_f64(weight)) {
+            failed.get_or_insert(error);
+        }
+    }
+
+    fn join(&mut self, failed: &mut Option<Error>, other: Self, other_failed: Option<Error>) {
+        self.number += other.number;
+        let joined = self.cell.merge(&other.cell).and_then(|()| self.weight.add(&other.weight));
+        *failed = failed.take().or(other_failed).or(joined.err());
+    }
+
+    fn count(&self, _failed: &Option<Error>) -> usize {
+        self.number
+    }
+
+    fn finish(mut self, failed: Option<Error>) -> Result<Self::Cell, Error> {
+        failed.map_or(Ok(()), Err)?;
+        self.cell.trim();
+        Ok((self.cell, self.weight))
+    }
+}
+
+/// Moments of every channel, zeros and all, exactly. NaN is left out; infinity is an error. `weights`, finite and not
+/// negative, has one for each segment if channels are indices, and one for each index if channels are segments.
 pub fn moments<T: Element, I: Index>(
     matrix: Compressed<'_, T, I>,
     channels: Channels,
@@ -391,26 +368,42 @@ pub fn moments<T: Element, I: Index>(
 ) -> Result<Moments, Error> {
     let number = matrix.channels(channels);
     let elements = if channels == Channels::Segments { matrix.minor } else { matrix.major() };
-    let mut cells: Vec<FloatCell> = memory::filled(FloatCell::default(), number)?;
-    let mut stored: Vec<(usize, Dd)> = memory::filled((0, Dd::ZERO), number)?;
-    let join = |channel: usize, entries: &Entries<FloatCell>| {
-        if let Some((cell, (count, weight))) = cells.get_mut(channel).zip(stored.get_mut(channel)) {
-            cell.merge(&entries.cell);
-            *count += entries.count;
-            *weight = *weight + entries.weight;
-        }
-    };
+    let mut cells = Vec::new();
+    memory::resize_with(&mut cells, number, cell::Cell::default)?;
     match weights {
-        None => gather::<T, I, Sums<Unweighted>>(matrix, channels, None, threads, join)?,
-        Some(_) => gather::<T, I, Sums<Dd>>(matrix, channels, weights, threads, join)?,
+        None => {
+            let mut stored = memory::filled(0, number)?;
+            gather::<T, I, Fixed>(matrix, channels, None, threads, |channel, entries| {
+                let Some((cell, stored)) = cells.get_mut(channel).zip(stored.get_mut(channel)) else { return Ok(()) };
+                *stored += entries.count;
+                cell.merge(&entries.cell)
+            })?;
+            for (cell, stored) in cells.iter_mut().zip(stored) {
+                cell.weight.add_scaled(elements.saturating_sub(stored) as i128, 0)?;
+                cell.weight.trim();
+            }
+        }
+        Some(weights) => {
+            let mut stored = Vec::new();
+            memory::resize_with(&mut stored, number, Number::default)?;
+            gather::<T, I, Weighted>(matrix, channels, Some(weights), threads, |channel, entries| {
+                let Some((cell, stored)) = cells.get_mut(channel).zip(stored.get_mut(channel)) else { return Ok(()) };
+                let (part, weight) = entries.cell;
+                stored.add(&weight)?;
+                cell.merge(&part)
+            })?;
+            let mut total = Number::default();
+            weights.iter().try_for_each(|weight| total.add_f64(*weight))?;
+            for (cell, stored) in cells.iter_mut().zip(stored) {
+                // Those of the zeros that are not stored.
+                cell.weight.add(&total.minus(&stored)?)?;
+                cell.weight.trim();
+                if !cell.weight.to_f64()?.is_finite() {
+                    return Err(Error::Overflow);
+                }
+            }
+        }
     }
-    let total = weights.map(|weights| weights.iter().fold(Dd::ZERO, |total, weight| total.add_f64(*weight)));
-    for (cell, (count, weight)) in cells.iter_mut().zip(stored) {
-        let zeros = elements.saturating_sub(count);
-        let weight = if zeros == 0 { Dd::ZERO } else { total.map_or(Dd::from(zeros as f64), |total| total - weight) };
-        cell.merge(&FloatCell { weight: weight.max_zero(), ..FloatCell::default() });
-    }
-    let cells = memory::collect_all::<_, Error>(cells.iter().map(cell::Cell::of_floats))?;
     Ok(Moments { cells, weighted: weights.is_some() })
 }
 
@@ -431,7 +424,8 @@ impl Tally for Ends {
     type Cell = Cell;
 
     #[inline(always)]
-    fn take_plain(&mut self, missing: &mut usize, x: f64) {
+    fn take<T: Element>(&mut self, missing: &mut usize, x: T, _weight: f64) {
+        let x = x.to_f64();
         let Cell { count, min, max } = self.0;
         self.0 = Cell { count: count + 1, min: if x < min { x } else { min }, max: if x > max { x } else { max } };
         if x.is_nan() {
@@ -440,12 +434,7 @@ impl Tally for Ends {
     }
 
     #[inline(always)]
-    fn take(&mut self, missing: &mut usize, x: f64, _weight: f64) {
-        self.take_plain(missing, x);
-    }
-
-    #[inline(always)]
-    fn join(&mut self, missing: &mut usize, other: &Self, other_missing: &usize) {
+    fn join(&mut self, missing: &mut usize, other: Self, other_missing: usize) {
         let Cell { count, min, max } = &mut self.0;
         *min = if other.0.min < *min { other.0.min } else { *min };
         *max = if other.0.max > *max { other.0.max } else { *max };
@@ -457,8 +446,8 @@ impl Tally for Ends {
         self.0.count as usize
     }
 
-    fn finish(&self, missing: &usize) -> Option<Cell> {
-        Some(Cell { count: self.0.count - *missing as u64, ..self.0 })
+    fn finish(self, missing: usize) -> Result<Cell, Error> {
+        Ok(Cell { count: self.0.count - missing as u64, ..self.0 })
     }
 }
 
@@ -472,16 +461,11 @@ pub fn extrema<T: Element, I: Index>(
     let elements = if channels == Channels::Segments { matrix.minor } else { matrix.major() };
     let mut cells: Vec<Cell> = memory::filled(Cell::EMPTY, number)?;
     let mut stored: Vec<usize> = memory::filled(0, number)?;
-    let mut joined = Ok(());
     gather::<T, I, Ends>(matrix, channels, None, threads, |channel, entries| {
-        if let Some((cell, stored)) = cells.get_mut(channel).zip(stored.get_mut(channel)) {
-            *stored += entries.count;
-            if let Err(error) = cell.merge(&entries.cell) {
-                joined = Err(error);
-            }
-        }
+        let Some((cell, stored)) = cells.get_mut(channel).zip(stored.get_mut(channel)) else { return Ok(()) };
+        *stored += entries.count;
+        cell.merge(&entries.cell)
     })?;
-    joined?;
     for (cell, stored) in cells.iter_mut().zip(stored) {
         cell.merge(&Cell { count: elements.saturating_sub(stored) as u64, min: 0.0, max: 0.0 })?;
     }

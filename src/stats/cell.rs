@@ -1,44 +1,9 @@
 //! The exact moments of one channel.
 
-use crate::dd::Dd;
+use crate::element::Element;
 use crate::error::Error;
 use crate::exact::number::{Number, parts};
 use crate::exact::quotient::{self, Quotient, scaled};
-
-/// A power of two that no quotient of sums brings back into the range of doubles.
-const BEYOND: i32 = 4096;
-
-/// Moments of weighted elements, rounded to twice the precision of `f64`: on their way to a [`Cell`].
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct FloatCell {
-    /// Sum of the weights: the count where there are none.
-    pub weight: Dd,
-    /// Mean.
-    pub mean: Dd,
-    /// Sum of `w (x - mean)^2`.
-    pub m2: Dd,
-}
-
-impl FloatCell {
-    /// Join two cells: P. Pebay, "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order
-    /// statistical moments", Sandia report SAND2008-6212, equations II.3 and II.4.
-    #[inline(always)]
-    pub fn merge(&mut self, other: &Self) {
-        if other.weight.hi == 0.0 {
-            return;
-        }
-        if self.weight.hi == 0.0 {
-            *self = *other;
-            return;
-        }
-        let weight = self.weight + other.weight;
-        let delta = other.mean - self.mean;
-        let step = delta * (other.weight / weight);
-        self.mean = self.mean + step;
-        self.m2 = self.m2 + other.m2 + delta * step * self.weight;
-        self.weight = weight;
-    }
-}
 
 /// The exact moments of one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,41 +34,29 @@ impl Cell {
         })
     }
 
-    /// With this weight, this mean, and this sum of squares of differences from it. What has overflowed stays out of range.
-    pub fn of_floats(cell: &FloatCell) -> Result<Self, Error> {
-        let number = |value: Dd| {
-            let mut number = Number::default();
-            if value.hi.is_finite() && value.lo.is_finite() {
-                number.add_f64(value.hi)?;
-                number.add_f64(value.lo)?;
-            } else {
-                number.add_scaled(1, BEYOND)?;
-            }
-            number.trim();
-            Ok::<_, Error>(number)
-        };
-        let (weight, mean) = (number(cell.weight)?, number(cell.mean)?);
-        let sum = mean.times(&weight)?;
-        let mut square = sum.times(&mean)?;
-        square.add(&number(cell.m2)?)?;
-        square.trim();
-        Ok(Self { weight, sum, square })
-    }
-
     /// Add an element with a weight, finite and not negative; NaN and what has no weight are left out. Infinity is an error.
-    pub fn add_weighted(&mut self, x: f64, weight: f64) -> Result<(), Error> {
-        if x.is_nan() || weight == 0.0 {
+    pub fn add_weighted<T: Element>(&mut self, x: T, weight: f64) -> Result<(), Error> {
+        let [high, low] = x.as_sum();
+        if high.is_nan() || weight == 0.0 {
             return Ok(());
         }
-        if x.is_infinite() {
+        if high.is_infinite() {
             return Err(Error::Infinite);
         }
-        let ((x, x_power), (w, w_power)) = (parts(x), parts(weight));
-        let (x, w) = (i128::from(x), i128::from(w));
+        let (x, x_power) = if low == 0.0 {
+            let (x, power) = parts(high);
+            (i128::from(x), power)
+        } else {
+            // An integer of 64 bits.
+            (high as i128 + low as i128, 0)
+        };
+        let (w, w_power) = parts(weight);
+        let w = i128::from(w);
         self.weight.add_scaled(w, w_power)?;
         self.sum.add_scaled(w * x, w_power + x_power)?;
-        // The square has 106 bits.
-        let (high, low) = ((x * x) >> 64, (x * x) & i128::from(u64::MAX));
+        // The square has up to 128 bits, the weight 53.
+        let square = x.unsigned_abs() * x.unsigned_abs();
+        let (high, low) = ((square >> 64) as i128, (square & u128::from(u64::MAX)) as i128);
         self.square.add_scaled(w * low, w_power + 2 * x_power)?;
         self.square.add_scaled(w * high, w_power + 2 * x_power + 64)
     }

@@ -2,17 +2,17 @@
 //!
 //! A channel has the sum of its elements and of their squares, and neither has ever been rounded ([`crate::exact`]). Mean
 //! and variance are quotients of such numbers, rounded once: they do not depend on the order of the elements, nor on how they
-//! were cut into batches, threads and merges. What has weights, and what a sparse matrix or known moments bring in, is rounded
-//! where it comes in, and added exactly.
+//! were cut into batches, threads and merges. The same holds for elements with weights, each weight being the double that it
+//! is. Moments that are known are rounded where they come in, and added exactly.
 
 use super::cell::Cell;
 use super::group_sums;
 use super::groups::Groups;
 use super::sums::{ExactAccumulator, IntegerAccumulator, LongAccumulator};
-use super::weighted_sums::FloatAccumulator;
+use super::weighted_sums::WeightedAccumulator;
 use super::{MOST_ELEMENTS, joined};
 use crate::drive::reduce;
-use crate::drive::source::{Floats, Maskable, Masked, Source};
+use crate::drive::source::{Converted, Maskable, Masked, Source};
 use crate::element::{Bool, Sum, bf16, f16};
 use crate::error::Error;
 use crate::exact::number::Number;
@@ -81,18 +81,14 @@ fn join(cells: &mut [Cell], channel: usize, cell: Cell) -> Result<(), Error> {
 fn exact_moments<S: Source<Element: Maskable>>(x: S, kept: &[bool], threads: usize) -> Result<Moments, Error> {
     let mut cells = empty(x.shape(), kept)?;
     let accumulator = || ExactAccumulator::<<S::Element as Maskable>::Float>::new(S::HAS_MISSING);
-    reduce(Floats(x), None, kept, threads, accumulator, |channel, cell| join(&mut cells, channel, cell))?;
+    reduce(Converted::floats(x), None, kept, threads, accumulator, |channel, cell| join(&mut cells, channel, cell))?;
     Ok(Moments { cells, weighted: false })
 }
 
-fn weighted_moments<S: Source<Element: Maskable>>(
-    x: S,
-    weights: View<'_, f64>,
-    kept: &[bool],
-    threads: usize,
-) -> Result<Moments, Error> {
+/// Moments of elements with weights, exactly.
+fn weighted_moments<S: Source>(x: S, weights: View<'_, f64>, kept: &[bool], threads: usize) -> Result<Moments, Error> {
     let mut cells = empty(x.shape(), kept)?;
-    reduce(Floats(x), Some(weights), kept, threads, FloatAccumulator::default, |channel, cell| {
+    reduce(Converted::exact(x), Some(weights), kept, threads, WeightedAccumulator::default, |channel, cell| {
         join(&mut cells, channel, cell)
     })?;
     for cell in &cells {
@@ -230,7 +226,7 @@ impl Moments {
     }
 
     /// Moments of elements that may have a mask or weights: those have the shape of `x` (by broadcasting strides), and weights
-    /// are finite and not negative. Integers with weights are summed as floats.
+    /// are finite and not negative.
     pub fn of_chosen<T: MomentsElement>(
         x: View<'_, T>,
         mask: Option<View<'_, Bool>>,
@@ -239,7 +235,9 @@ impl Moments {
         threads: usize,
     ) -> Result<Self, Error> {
         match (mask, weights) {
-            (Some(mask), Some(weights)) => weighted_moments(Masked::new(x, mask), weights, kept, threads),
+            (Some(mask), Some(weights)) => {
+                weighted_moments(Masked::<_, T::Wide>::of_type(x, mask), weights, kept, threads)
+            }
             (Some(mask), None) => T::masked(x, mask, kept, threads),
             (None, Some(weights)) => weighted_moments(x, weights, kept, threads),
             (None, None) => Self::of(x, kept, threads),

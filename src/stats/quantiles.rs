@@ -7,7 +7,7 @@
 //! one, of another sample, then takes its place. The result is exact in any case, and does not depend on the sample.
 
 use super::sums::has_infinity;
-use crate::drive::source::{Floats, Maskable, Source};
+use crate::drive::source::{Converted, Maskable, Source};
 use crate::drive::{Accumulator, Slots, Tile, reduce};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
@@ -185,7 +185,7 @@ pub fn quantiles<S: Source<Element: Maskable>>(
 ) -> Result<Vec<Vec<Between>>, Error> {
     // Integers of up to 32 bits, and halves, are compared as the floats that hold them: there are fewer kernels to compile.
     if const { size_of::<S::Element>() < 4 || size_of::<S::Element>() == 4 && !S::Element::FITS_F32 } {
-        selected(Floats(x), kept, q, threads)
+        selected(Converted::floats(x), kept, q, threads)
     } else {
         selected(x, kept, q, threads)
     }

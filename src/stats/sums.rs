@@ -19,6 +19,15 @@ const WORTH_LANES: usize = 64;
 /// Columns that rows are widened to at most: their accumulators stay in the first-level cache.
 const MOST_LANES: usize = 64;
 
+/// Rows that are taken as one where sums are exact.
+pub(super) fn lanes_times(slots: &Slots) -> usize {
+    let mut times = slots.times;
+    while times > 1 && (slots.rows / times < WORTH_LANES || slots.width * times > MOST_LANES) {
+        times /= 2;
+    }
+    times
+}
+
 /// Exact sums of floating-point elements, made into cells.
 pub struct ExactAccumulator<T: Summand> {
     columns: ExactColumns<T>,
@@ -40,10 +49,7 @@ impl<T: Summand> ExactAccumulator<T> {
 
     fn begin(&mut self, slots: &Slots) -> Result<(), Error> {
         self.count = 0;
-        self.times = slots.times;
-        while self.times > 1 && (slots.rows / self.times < WORTH_LANES || slots.width * self.times > MOST_LANES) {
-            self.times /= 2;
-        }
+        self.times = lanes_times(slots);
         self.is_few = slots.rows < WORTH_GRIDS;
         if self.is_few {
             memory::resize_with(&mut self.few, slots.count, Sums::default)?;
@@ -299,6 +305,7 @@ impl<T: Element> Accumulator<T> for LongAccumulator {
     }
 }
 
+/// Whether an element that counts is infinite.
 pub(super) fn has_infinity<T: Element>(tile: &mut Tile<'_, '_, T>) -> Result<bool, Error> {
     let mut found = false;
     tile.each(|rows, weights| {

@@ -1,260 +1,317 @@
-//! From tiles to moments of what has weights: sums around a pivot near the mean, tile by tile in `f64`, tiles in double-double.
+//! From tiles to exact moments of what has weights: which form and which grids the columns go to, and what becomes of a group
+//! of rows that did not go well.
+//!
+//! The rows of a chunk of columns are added at once ([`Add`]). Columns in which that failed have not changed: they get grids
+//! that suit their elements and weights, or are added element by element.
 
-use super::cell::{Cell, FloatCell};
-use super::sums::has_infinity;
-use crate::dd::{Dd, two_sum};
+use super::cell::Cell;
+use super::sums::lanes_times;
 use crate::drive::{Accumulator, Slots, Tile};
-use crate::element::Element;
+use crate::element::Wide;
 use crate::error::Error;
-use crate::kernels::moments::FloatSums;
-use crate::kernels::{self, Kernel};
+use crate::exact::number::parts;
+use crate::exact::quotient::scaled;
+use crate::kernels;
+use crate::kernels::exact_sums::{LANES, Lanes};
+use crate::kernels::exact_weights::{Accumulators, Add, Chunk, Form, GROUP, MOST_SUMS, Of, Take};
 use crate::memory;
 use crate::rows::Rows;
 
-/// Elements whose median is the pivot.
-const PIVOT_ELEMENTS: usize = 16;
-/// The largest squared distance of pivot and mean, in variances, at which no digit that matters is lost: the sum of
-/// squares is then at most five times what remains of it.
-pub const PIVOT_DISTANCE: f64 = 4.0;
+/// Groups after which totals are moved to numbers: none of them can have overflowed.
+const MOST_GROUPS: u32 = 1024;
+/// Rows that are worth grids.
+const WORTH_GRIDS: usize = 4;
+/// A grid of zeros: any.
+const ANY_GRID: i32 = -100;
+/// Grids and sums between these powers of two keep everything on the way a normal number.
+const POWERS: [i32; 2] = [-900, 900];
+/// Bits that a grid leaves above what asked for it, where there are so many.
+const SPARE: i32 = 8;
 
-/// Sums with the rounding errors of their additions beside them (Neumaier's variant of Kahan's summation): as good as
-/// double-double for adding up, and a loop that vectorises.
-#[derive(Debug, Default)]
-struct Compensated {
-    sum: Vec<f64>,
-    error: Vec<f64>,
+/// Numbers below `2^top` that are multiples of `2^low`; zeros only, where `low` is not below `top`.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    top: i32,
+    low: i32,
 }
 
-impl Compensated {
-    pub fn clear(&mut self, count: usize) -> Result<(), Error> {
-        memory::refill(&mut self.sum, 0.0, count)?;
-        memory::refill(&mut self.error, 0.0, count)
-    }
+impl Span {
+    const ZEROS: Self = Self { top: i32::MIN / 2, low: i32::MAX / 2 };
 
-    #[inline(always)]
-    pub fn add(&mut self, values: &[f64]) {
-        for ((sum, error), value) in self.sum.iter_mut().zip(&mut self.error).zip(values) {
-            let (total, lost) = two_sum(*sum, *value);
-            *sum = total;
-            *error += lost;
+    fn add(&mut self, x: f64) {
+        let (mantissa, exponent) = parts(x);
+        if mantissa != 0 {
+            let magnitude = mantissa.unsigned_abs();
+            self.top = self.top.max(exponent + 64 - magnitude.leading_zeros() as i32);
+            self.low = self.low.min(exponent + magnitude.trailing_zeros() as i32);
         }
     }
 
-    /// The sum of `slot`; not-a-number of none.
-    #[inline(always)]
-    pub fn get(&self, slot: usize) -> Dd {
-        let Some((sum, error)) = self.sum.get(slot).zip(self.error.get(slot)) else { return Dd::from(f64::NAN) };
-        Dd::from(*sum).add_f64(if error.is_nan() { 0.0 } else { *error })
+    fn with(self, other: Self) -> Self {
+        Self { top: self.top.max(other.top), low: self.low.min(other.low) }
+    }
+
+    /// The grid for them, and what comes after them, above which numbers have at most so many bits.
+    fn grid(self, most: i32) -> Option<i32> {
+        let Self { top, low } = self;
+        if low >= top {
+            return Some(ANY_GRID);
+        }
+        let free = most - (top - low);
+        (free >= 0).then(|| top + (free / 3).min(SPARE) - most)
     }
 }
 
-/// Sums of elements with weights around a pivot, made into cells.
-#[derive(Debug, Default)]
-pub struct FloatAccumulator {
-    sums: FloatSums,
-    pivot: Vec<f64>,
-    sum: Compensated,
-    square: Compensated,
-    weight: Compensated,
-    settled: bool,
-    /// The exact sums of each slot, where those in doubles have left their range.
-    exact: Option<Vec<Cell>>,
+/// Some columns that are added together.
+struct Columns {
+    form: Form,
+    /// The grids of elements and weights of each column, and what was met in those groups that asked for them.
+    grids: [Option<[i32; 2]>; LANES],
+    spans: [[Span; 2]; LANES],
+    accumulators: Accumulators,
+    /// Groups in the totals.
+    groups: u32,
 }
 
-/// Sums of squares between which nothing is out of the range of doubles.
-const SQUARES: [f64; 2] = [1e-250, 1e250];
+impl Columns {
+    fn new(form: Form) -> Self {
+        let zeros = [Lanes([0.0; LANES]); MOST_SUMS];
+        let accumulators = Accumulators {
+            start: zeros,
+            // Which no number passes.
+            round: [Lanes([f64::NAN; LANES]); 2],
+            totals: [Lanes([0; LANES]); MOST_SUMS],
+        };
+        Self { form, grids: [None; LANES], spans: [[Span::ZEROS; 2]; LANES], accumulators, groups: 0 }
+    }
 
-impl FloatAccumulator {
-    /// Forget all sums and spread the pivots over the columns.
-    fn restart(&mut self, slots: &Slots) -> Result<(), Error> {
-        for sums in [&mut self.sum, &mut self.square, &mut self.weight] {
-            sums.clear(slots.count)?;
-        }
-        let pivots = &mut self.sums.pivot;
-        pivots.clear();
-        memory::reserve(pivots, slots.kernel_width())?;
-        pivots.extend((0..slots.width).filter_map(|column| self.pivot.get(slots.slot_of(column))));
-        for _ in 1..slots.times {
-            pivots.extend_from_within(..slots.width.min(pivots.len()));
+    /// Move what was gained to the cells.
+    fn drain(&mut self, cells: &mut [Cell]) -> Result<(), Error> {
+        self.groups = 0;
+        for ((j, grids), cell) in self.grids.iter().enumerate().zip(cells) {
+            let Some(grids) = grids else { continue };
+            let layout = self.form.layout(*grids);
+            for (total, layout) in self.accumulators.totals.iter_mut().zip(layout).take(self.form.sums()) {
+                let Some(total) = total.0.get_mut(j) else { continue };
+                let number = match layout.of {
+                    Of::Weights => &mut cell.weight,
+                    Of::Elements => &mut cell.sum,
+                    Of::Squares => &mut cell.square,
+                };
+                number.add_scaled(i128::from(std::mem::take(total)), layout.grid)?;
+            }
         }
         Ok(())
     }
 
-    /// Whether NaN, infinity or an overflow got into the sums.
-    fn is_spoiled(&self) -> bool {
-        self.sums.square.iter().fold(false, |spoiled, square| spoiled | !square.is_finite())
+    /// Give column `j` these grids of the form.
+    fn set_grids(&mut self, j: usize, grids: Option<[i32; 2]>) {
+        if let Some(known) = self.grids.get_mut(j) {
+            *known = grids;
+        }
+        let Accumulators { start, round, .. } = &mut self.accumulators;
+        let set =
+            |lanes: &mut Lanes<f64>, value: f64| lanes.0.iter_mut().skip(j).take(1).for_each(|lane| *lane = value);
+        let of_grid = |start: f64, grid: i32| scaled(start, 52 + grid);
+        match grids {
+            Some(grids) => {
+                let layout = self.form.layout(grids);
+                start.iter_mut().zip(layout).for_each(|(lanes, layout)| set(lanes, of_grid(layout.start, layout.grid)));
+                round.iter_mut().zip(grids).for_each(|(lanes, grid)| set(lanes, of_grid(1.5, grid)));
+            }
+            None => round.iter_mut().for_each(|lanes| set(lanes, f64::NAN)),
+        }
     }
-}
 
-/// The median of the numbers among a few elements, or zero: an element near which most others lie, even where one of the
-/// few is far away.
-fn pivot(elements: impl Iterator<Item = f64>) -> f64 {
-    let mut numbers = [0.0; PIVOT_ELEMENTS];
-    let mut count = 0;
-    for (slot, x) in numbers.iter_mut().zip(elements.filter(|x| x.is_finite())) {
-        *slot = x;
-        count += 1;
+    /// Grids for numbers of these spans.
+    fn grids_for(form: Form, [x, w]: [Span; 2]) -> Option<[i32; 2]> {
+        let weight_bits = form.most_weight_bits();
+        let (x, w) = (x.grid(form.most_bits(weight_bits))?, w.grid(weight_bits)?);
+        let layout = form.layout([x, w]);
+        let in_range = |power: i32| (POWERS[0]..=POWERS[1]).contains(&power);
+        let all = layout.iter().take(form.sums()).all(|layout| in_range(layout.grid) && in_range(layout.grid + 52));
+        (all && in_range(x) && in_range(w)).then_some([x, w])
     }
-    let (numbers, _) = numbers.split_at_mut(count);
-    numbers.sort_unstable_by(f64::total_cmp);
-    numbers.get(count / 2).copied().unwrap_or(0.0)
-}
 
-/// Whether the mean is so near the pivot that no digit of the variance that matters was lost.
-#[inline(always)]
-fn is_near(sum: f64, square: f64, weight: f64) -> bool {
-    let distance = sum / weight;
-    let m2 = square - sum * distance;
-    // Of squares that overflowed nothing is known.
-    let is_far = sum * distance > PIVOT_DISTANCE * m2;
-    sum == 0.0 || !distance.is_finite() || !is_far
-}
-
-/// The moments that sums of differences from a pivot, and of their squares, stand for.
-#[inline(always)]
-fn cell(sum: Dd, square: Dd, weight: Dd, pivot: f64) -> FloatCell {
-    if weight.hi == 0.0 {
-        return FloatCell::default();
+    /// Add rows of the chunk to those columns that are `wanted`; where it failed.
+    fn add_chunk(&mut self, Chunk { x, w }: &Chunk, count: usize, wanted: u8) -> u8 {
+        let [rows, weights] = [x, w].map(|all| Rows::flat(all.get(..count).unwrap_or_default().as_flattened(), LANES));
+        let Self { form, accumulators: to, .. } = self;
+        kernels::run_tuned(Add { rows, weights, at: 0, wanted, to, form: *form })
     }
-    let distance = sum / weight;
-    // A square that overflowed is an infinite variance, not an unknown one.
-    let rest = square - sum * distance;
-    let m2 = if rest.hi.is_nan() { square } else { rest.max_zero() };
-    FloatCell { weight, mean: distance.add_f64(pivot), m2 }
-}
 
-impl<T: Element> Accumulator<T> for FloatAccumulator {
-    type Cell = Cell;
-
-    fn start(&mut self, slots: &Slots, first: Rows<'_, T>) -> Result<(), Error> {
-        memory::refill(&mut self.pivot, f64::NAN, slots.count)?;
-        for column in 0..slots.width {
-            if let Some(known) = self.pivot.get_mut(slots.slot_of(column)).filter(|known| known.is_nan()) {
-                let element = |i: usize| {
-                    let (row, copy) = (i / slots.times, i % slots.times);
-                    if row > first.count() { None } else { first.row(row).get(copy * slots.width + column) }
-                };
-                *known = pivot((0..PIVOT_ELEMENTS).map_while(element).map(|x| x.to_f64()));
+    /// Add rows of the chunk to the columns in which that has `failed`, on grids that suit them; those in which it fails again.
+    fn retry(&mut self, chunk: &Chunk, count: usize, failed: u8, cells: &mut [Cell]) -> Result<u8, Error> {
+        self.drain(cells)?;
+        let mut here = [[Span::ZEROS; 2]; LANES];
+        for (x, w) in chunk.x.iter().zip(&chunk.w).take(count) {
+            for ([spans, spans_w], (x, w)) in here.iter_mut().zip(x.iter().zip(w)) {
+                spans.add(*x);
+                spans_w.add(*w);
             }
         }
-        (self.settled, self.exact) = (false, None);
-        self.restart(slots)
+        // A form for all columns: the last will do for those for which none does.
+        let all = |form: Form| here.iter().all(|spans| Self::grids_for(form, *spans).is_some());
+        let before = self.form;
+        if before == Form::Few && !all(Form::Few) {
+            self.form = Form::Short;
+        }
+        for (j, here) in here.into_iter().enumerate() {
+            let asked = failed >> j & 1 == 1 || before != self.form;
+            let Some(spans) = self.spans.get_mut(j).filter(|_| asked) else { continue };
+            let [[x, w], [here_x, here_w]] = [*spans, here];
+            let together = [x.with(here_x), w.with(here_w)];
+            let grids = Self::grids_for(self.form, together);
+            *spans = if grids.is_some() { together } else { here };
+            self.set_grids(j, grids.or_else(|| Self::grids_for(self.form, here)));
+        }
+        Ok(self.add_chunk(chunk, count, failed))
+    }
+}
+
+/// Exact sums of elements with weights, made into cells.
+pub struct WeightedAccumulator {
+    /// Rows that are taken as one.
+    times: usize,
+    chunks: Vec<Columns>,
+    chunk: Box<Chunk>,
+    /// What has been moved, or was added element by element, of each column.
+    cells: Vec<Cell>,
+}
+
+impl Default for WeightedAccumulator {
+    fn default() -> Self {
+        Self { times: 1, chunks: Vec::new(), chunk: Box::new(Chunk::new()), cells: Vec::new() }
+    }
+}
+
+impl WeightedAccumulator {
+    /// Add some rows element by element, from column `at` on.
+    fn add_each<T: Wide>(
+        &mut self,
+        rows: Rows<'_, T>,
+        weights: Rows<'_, f64>,
+        at: usize,
+        width: usize,
+    ) -> Result<(), Error> {
+        for index in 0..rows.count() {
+            let elements = rows.row(index).iter().zip(weights.row(index)).skip(at).take(width);
+            for ((x, weight), cell) in elements.zip(self.cells.iter_mut().skip(at)) {
+                cell.add_weighted(*x, *weight)?;
+            }
+        }
+        Ok(())
     }
 
-    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
-        if let Some(cells) = &mut self.exact {
-            return tile.each(|rows, weights| {
-                let Some(weights) = weights else { return Ok(()) };
-                for index in 0..=rows.count() {
-                    for (column, (x, weight)) in rows.row(index).iter().zip(weights.row(index)).enumerate() {
-                        if let Some(cell) = cells.get_mut(slots.slot_of(column % slots.width)) {
-                            cell.add_weighted(x.to_f64(), *weight)?;
+    fn add_group<T: Wide>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) -> Result<(), Error> {
+        let count = rows.count();
+        for number in 0..self.chunks.len() {
+            let at = number * LANES;
+            let Self { chunks, chunk, cells, .. } = self;
+            let (Some(columns), Some(cells)) = (chunks.get_mut(number), cells.get_mut(at..)) else { continue };
+            let whole = !T::IS_WIDE && at + LANES <= rows.width();
+            if !whole && kernels::run(Take { rows, weights, at, to: &mut *chunk }) {
+                self.add_each(rows, weights, at, LANES)?;
+                continue;
+            }
+            let failed = if whole {
+                let (form, to) = (columns.form, &mut columns.accumulators);
+                kernels::run_tuned(Add { rows, weights, at, wanted: u8::MAX, to, form })
+            } else {
+                columns.add_chunk(chunk, count, u8::MAX)
+            };
+            columns.groups += 1;
+            if failed != 0 {
+                kernels::run(Take { rows, weights, at, to: &mut *chunk });
+                if chunk.x.iter().take(count).flatten().any(|x| x.is_infinite()) {
+                    return Err(Error::Infinite);
+                }
+                let failed = columns.retry(chunk, count, failed, cells)?;
+                for (j, cell) in cells.iter_mut().enumerate().take(LANES).filter(|(j, _)| failed >> j & 1 == 1) {
+                    for (x, w) in chunk.x.iter().zip(&chunk.w).take(count) {
+                        if let Some((x, w)) = x.get(j).zip(w.get(j)) {
+                            cell.add_weighted(*x, *w)?;
                         }
                     }
                 }
-                Ok(())
-            });
-        }
-        self.sums.clear(slots.kernel_width())?;
-        tile.each(|rows, weights| {
-            // There are weights, or nobody would have asked for these sums.
-            if let Some(weights) = weights {
-                self.sums.add_weighted(rows, weights);
+            } else if columns.groups >= MOST_GROUPS {
+                columns.drain(cells)?;
             }
-            Ok(())
-        })?;
-        slots.fold(&mut self.sums.sum)?;
-        slots.fold(&mut self.sums.square)?;
-        slots.fold(&mut self.sums.weight)?;
-        if self.is_spoiled() && has_infinity(tile)? {
-            return Err(Error::Infinite);
         }
-        kernels::run(Gather(self));
         Ok(())
     }
 
-    fn settle(&mut self, slots: &Slots) -> Result<bool, Error> {
-        if self.settled {
-            return Ok(true);
-        }
-        let outside = |square: &f64| *square != 0.0 && !(SQUARES[0]..=SQUARES[1]).contains(square);
-        let weights = |weight: &f64| *weight != 0.0 && !(SQUARES[0]..=SQUARES[1]).contains(weight);
-        // Of squares that are zero, and differences or elements that are not, nothing is known.
-        let lost = |((square, sum), pivot): ((&f64, &f64), &f64)| {
-            *square == 0.0 && (*sum != 0.0 || *pivot != 0.0 && pivot.abs() < SQUARES[0].sqrt())
-        };
-        let lost = self.square.sum.iter().zip(&self.sum.sum).zip(&self.pivot).any(lost);
-        if lost || self.square.sum.iter().any(outside) || self.weight.sum.iter().any(weights) {
-            // One element after the other, and nothing is rounded.
-            let mut cells = Vec::new();
-            memory::resize_with(&mut cells, slots.count, Cell::default)?;
-            (self.exact, self.settled) = (Some(cells), true);
-            return Ok(false);
-        }
-        let mut settled = true;
-        for slot in 0..slots.count {
-            let weight = self.weight.get(slot).hi;
-            let sums = self.sum.sum.get(slot).zip(self.square.sum.get(slot));
-            let (Some((sum, square)), Some(pivot)) = (sums, self.pivot.get_mut(slot)) else { continue };
-            if !sum.is_finite() {
-                // Differences overflowed; the elements themselves may sum.
-                settled = settled && *pivot == 0.0;
-                *pivot = 0.0;
-            } else if !is_near(*sum, *square, weight) {
-                *pivot += sum / weight;
-                settled = false;
+    fn add<T: Wide>(&mut self, mut rows: Rows<'_, T>, mut weights: Rows<'_, f64>) -> Result<(), Error> {
+        if rows.tail() > 0 || self.chunks.is_empty() {
+            let each = if self.chunks.is_empty() { 0 } else { rows.count() };
+            for index in each..=rows.count() {
+                for ((x, weight), cell) in rows.row(index).iter().zip(weights.row(index)).zip(&mut self.cells) {
+                    cell.add_weighted(*x, *weight)?;
+                }
             }
         }
-        self.settled = true;
-        if !settled {
-            self.restart(slots)?;
+        if self.chunks.is_empty() {
+            return Ok(());
         }
-        Ok(settled)
+        loop {
+            let ((group, rest), (group_weights, rest_weights)) = (rows.split(GROUP), weights.split(GROUP));
+            if group.count() > 0 {
+                self.add_group(group, group_weights)?;
+            }
+            match rest.zip(rest_weights) {
+                Some(rest) => (rows, weights) = rest,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+impl<T: Wide> Accumulator<T> for WeightedAccumulator {
+    type Cell = Cell;
+
+    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+        self.times = lanes_times(slots);
+        let columns = slots.width * self.times;
+        let chunks = if slots.rows < WORTH_GRIDS { 0 } else { columns.div_ceil(LANES) };
+        // The grids of the elements before will do for those that come, or be changed.
+        let form = if T::FITS_F32 { Form::Few } else { Form::Long };
+        self.chunks.truncate(chunks);
+        memory::resize_with(&mut self.chunks, chunks, || Columns::new(form))?;
+        self.cells.clear();
+        memory::resize_with(&mut self.cells, columns, Cell::default)
+    }
+
+    fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error> {
+        let (recut, width) = (self.times < slots.times, slots.width * self.times);
+        tile.each(|rows, weights| {
+            // There are weights, or nobody would have asked for these sums.
+            let Some(weights) = weights else { return Ok(()) };
+            match rows.whole().zip(weights.whole()).filter(|_| recut) {
+                Some((rows, weights)) => self.add(Rows::flat(rows, width), Rows::flat(weights, width)),
+                None => self.add(rows, weights),
+            }
+        })
+    }
+
+    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
+        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
-        if let Some(exact) = &mut self.exact {
-            exact.iter_mut().for_each(Cell::trim);
-            cells.append(exact);
-            return Ok(());
+        for (columns, cells) in self.chunks.iter_mut().zip(self.cells.chunks_mut(LANES)) {
+            columns.drain(cells)?;
         }
-        let mut floats = memory::with_room(slots.count)?;
-        kernels::run(Finish { sums: self, count: slots.count, cells: &mut floats });
-        floats.iter().try_for_each(|cell| memory::push(cells, Cell::of_floats(cell)?))
-    }
-}
-
-/// Adds the sums of a tile to those of all.
-struct Gather<'a>(&'a mut FloatAccumulator);
-
-impl Kernel for Gather<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let FloatAccumulator { sums, sum, square, weight, .. } = self.0;
-        sum.add(&sums.sum);
-        square.add(&sums.square);
-        weight.add(&sums.weight);
-    }
-}
-
-/// Turns sums into cells, at an instruction-set level that has fused multiply-add.
-struct Finish<'a> {
-    sums: &'a FloatAccumulator,
-    count: usize,
-    cells: &'a mut Vec<FloatCell>,
-}
-
-impl Kernel for Finish<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { sums, count, cells } = self;
-        for (slot, pivot) in sums.pivot.iter().enumerate().take(count) {
-            let (sum, square, weight) = (sums.sum.get(slot), sums.square.get(slot), sums.weight.get(slot));
-            cells.push(cell(sum, square, weight, *pivot));
+        let first = cells.len();
+        memory::resize_with(cells, slots.count, Cell::default)?;
+        let joined = cells.get_mut(first..).unwrap_or_default();
+        for (column, cell) in self.cells.iter_mut().enumerate() {
+            cell.trim();
+            match joined.get_mut(slots.slot_of(column % slots.width)) {
+                Some(whole) if *whole == Cell::default() => *whole = std::mem::take(cell),
+                Some(whole) => whole.merge(cell)?,
+                None => {}
+            }
         }
+        Ok(())
     }
 }
