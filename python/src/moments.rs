@@ -54,8 +54,7 @@ const SHOWN: [&str; 3] = ["count", "mean", "std"];
 /// -----
 /// The sums of the elements and of their squares are exact [1]_: mean and variance are the exact values, rounded once. They
 /// do not depend on the order of the elements, on how these are cut into batches, on threads, machines or the order of
-/// merges. (Elements with weights are summed in double precision, and what comes of them is added exactly.) An empty state is
-/// the identity of `merge`.
+/// merges. Weights are exact as well: each is the double that it is. An empty state is the identity of `merge`.
 ///
 /// References
 /// ----------

@@ -49,14 +49,6 @@ impl Sums {
         self.square.add_scaled(mantissa * mantissa, 2 * exponent)
     }
 
-    /// Add an integer of up to 64 bits.
-    pub fn add_integer(&mut self, x: i128) -> Result<(), Error> {
-        let square = x.unsigned_abs() * x.unsigned_abs();
-        self.sum.add_scaled(x, 0)?;
-        self.square.add_scaled((square & u128::from(u64::MAX)) as i128, 0)?;
-        self.square.add_scaled((square >> 64) as i128, 64)
-    }
-
     /// Join the sums of other elements.
     pub fn join(&mut self, other: &Self) -> Result<(), Error> {
         self.sum.add(&other.sum)?;

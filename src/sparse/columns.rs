@@ -287,12 +287,6 @@ impl Tally for Fixed {
     #[inline(always)]
     fn take<T: Element>(&mut self, outside: &mut Outside, x: T, _weight: f64) {
         self.number += 1;
-        if T::IS_WIDE {
-            let [high, low] = x.as_sum();
-            if low != 0.0 {
-                return outside.note(|sums| sums.add_integer(high as i128 + low as i128));
-            }
-        }
         let x = x.to_f64();
         let shift = ((x.to_bits() >> 52) as u32 & EXPONENTS).wrapping_sub(self.lowest);
         if shift <= WINDOW && self.lowest > 0 {

@@ -302,7 +302,7 @@ impl<T: Wide> Accumulator<T> for WeightedAccumulator {
             columns.drain(cells)?;
         }
         let first = cells.len();
-        memory::resize_with(cells, slots.count, Cell::default)?;
+        memory::resize_with(cells, first + slots.count, Cell::default)?;
         let joined = cells.get_mut(first..).unwrap_or_default();
         for (column, cell) in self.cells.iter_mut().enumerate() {
             cell.trim();

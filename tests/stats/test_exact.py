@@ -11,74 +11,11 @@ from itertools import pairwise
 import numpy as np
 import planish
 import pytest
+from exact import FLOATS, check, columns, expected
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planish import GroupedScaler, StandardScaler
 from planish.stats import MedianOfMeans, Moments
-
-FLOATS = ["f2", "f4", "f8"]
-INTEGERS = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
-
-
-def rounded(value):
-    """The nearest double; infinity beyond all."""
-    try:
-        return float(value)
-    except OverflowError:
-        return np.inf
-
-
-def expected(column, ddof=0):
-    """Count, mean and variance of what is a number, from fractions."""
-    numbers = [Fraction(x.item() if isinstance(x, np.generic) else x) for x in column if x == x]
-    n = len(numbers)
-    if not n:
-        return 0, np.nan, np.nan
-    mean = sum(numbers) / n
-    squares = sum((x - mean) ** 2 for x in numbers)
-    return n, rounded(mean), rounded(squares / (n - ddof)) if n > ddof else np.nan
-
-
-def check(moments, x, ddof=0):
-    rows = [expected(column, ddof) for column in x.reshape(-1, x.shape[-1]).T]
-    count, mean, var = (np.array(values) for values in zip(*rows, strict=True))
-    np.testing.assert_array_equal(moments.count, count)
-    np.testing.assert_array_equal(moments.mean, mean)
-    np.testing.assert_array_equal(moments.var, var)
-
-
-@st.composite
-def columns(draw):
-    """Tables of hostile columns: magnitudes far apart, cancellation, subnormals, the largest numbers, holes."""
-    dtype = np.dtype(draw(st.sampled_from(FLOATS + INTEGERS)))
-    rows, width = draw(st.sampled_from([1, 2, 3, 5, 64, 65, 130, 257])), draw(st.sampled_from([1, 3, 8, 11]))
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    if dtype.kind != "f":
-        bits = random.bytes(rows * width * dtype.itemsize)
-        x = np.frombuffer(bits, dtype if dtype != bool else "u1").reshape(rows, width)
-        return x > 127 if dtype == bool else x >> draw(st.integers(0, 8 * dtype.itemsize - 1))
-    info = np.finfo(dtype)
-    kind = draw(st.sampled_from(["near", "far", "bits", "tiny", "large", "cancelling", "constant"]))
-    x = random.normal(size=(rows, width))
-    if kind == "far":
-        x = np.exp(6 * x)
-    elif kind == "bits":
-        with np.errstate(invalid="ignore"):
-            x = np.frombuffer(random.bytes(rows * width * dtype.itemsize), dtype).reshape(rows, width).astype("f8")
-    elif kind == "tiny":
-        x = x * float(info.smallest_subnormal) * 10
-    elif kind == "large":
-        x = np.clip(x, -3, 3) / 3 * float(info.max)
-    elif kind == "cancelling":
-        x[1::2] = -x[: len(x[1::2])]
-        x = x * float(info.max) ** 0.5 + random.normal(size=x.shape) * 1e-3
-    elif kind == "constant":
-        x = np.full((rows, width), x[0, 0])
-    with np.errstate(over="ignore", invalid="ignore"):
-        x = x.astype(dtype)
-    x[~np.isfinite(x)] = np.nan
-    x[random.random(x.shape) < draw(st.sampled_from([0, 0, 0.02, 0.5]))] = np.nan
-    return x
 
 
 @pytest.mark.numeric
@@ -252,35 +189,6 @@ def test_a_hundred_thousand_batches_of_a_row():
         moments.update(row[np.newaxis])
     assert moments == Moments().update(x)
     check(moments, x)
-
-
-@pytest.mark.numeric
-@pytest.mark.parametrize(
-    ("x", "weights"),
-    [
-        ([1e308, -1e308, 1e308], [1, 1, 1]),
-        ([1e200, 2e200], [1, 1]),
-        ([1e-200, 2e-200, 4e-200], [1, 0, 3.5]),
-        ([1, 2], [5e-324, 5e-324]),
-        ([-1e-200, 0, 1e-200, np.nan], [1, 1, 1, 1]),
-        ([3, 5], [1e307, 2e307]),
-    ],
-)
-def test_weights_out_of_the_usual_range_are_exact(x, weights):
-    moments = Moments().update(np.array(x, float)[:, np.newaxis], weights=np.array(weights, float))
-    pairs = [(Fraction(float(w)), Fraction(float(v))) for w, v in zip(weights, x, strict=True) if v == v]
-    total = sum(w for w, _ in pairs)
-    mean = sum(w * v for w, v in pairs) / total
-    var = sum(w * (v - mean) ** 2 for w, v in pairs) / total
-    assert (moments.mean[0], moments.var[0]) == (rounded(mean), rounded(var))
-    deviation = np.longdouble(var.numerator) / np.longdouble(var.denominator) if var < 1e300 else None
-    if deviation is not None and deviation > 0:
-        assert moments.std[0] == pytest.approx(float(np.sqrt(deviation)), rel=1e-15)
-
-
-def test_a_sum_of_weights_beyond_doubles():
-    with pytest.raises(ValueError, match="too large"):
-        Moments().update(np.array([[1.0], [2.0]]), weights=np.array([1e308, 1e308]))
 
 
 @pytest.mark.parametrize("unit", [1e200, 1e155, 1e-162, 1e-200, 1.0])
