@@ -82,7 +82,9 @@ fn number(count: &Bound<'_, PyAny>) -> PyResult<u64> {
 }
 
 impl Statistics for Extrema {
-    fn try_clone(&self) -> Result<Self, Error> {
+    type Settled = Self;
+
+    fn settled(&mut self) -> Result<Self, Error> {
         self.try_clone()
     }
 }

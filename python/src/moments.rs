@@ -15,6 +15,7 @@ use planish::error::Error;
 use planish::exact::number::Number;
 use planish::memory;
 use planish::stats::cell::Cell;
+use planish::stats::growing::Growing;
 use planish::stats::moments::Moments;
 use planish::with_element;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -74,7 +75,7 @@ const SHOWN: [&str; 3] = ["count", "mean", "std"];
 /// array([3, 2])
 #[pyclass(name = "Moments", module = "planish.stats", frozen, weakref)]
 pub struct PyMoments {
-    stream: Stream<Moments>,
+    stream: Stream<Growing>,
     ddof: f64,
 }
 
@@ -110,9 +111,11 @@ fn refused(name: &str, dtype: DType, error: &Error) -> PyErr {
     }
 }
 
-impl Statistics for Moments {
-    fn try_clone(&self) -> Result<Self, Error> {
-        self.try_clone()
+impl Statistics for Growing {
+    type Settled = Moments;
+
+    fn settled(&mut self) -> Result<Moments, Error> {
+        self.moments()?.try_clone()
     }
 }
 
@@ -195,7 +198,7 @@ impl PyMoments {
         if !counts.iter().zip(&mean).zip(&var).all(valid) {
             return Err(PyValueError::new_err("mean and var must be finite, and var not negative"));
         }
-        let stream = Stream::<Moments>::new(channel_axis);
+        let stream = Stream::<Growing>::new(channel_axis);
         stream.join(&shape, "mean", |state| state.merge(&Moments::known(&counts, &mean, &var)?))?;
         Ok(Self { stream, ddof: 0.0 })
     }
@@ -247,6 +250,11 @@ impl PyMoments {
         let batch = stream.batch(x, name)?;
         let weights = weights.map(|weights| Weights::new(weights, &batch)).transpose()?;
         let mask = batch.mask(mask)?;
+        let wait =
+            |state: &mut Growing| with_element!(batch.x.dtype, T => state.wait(batch.x.view::<T>(), &batch.kept));
+        if weights.is_none() && mask.is_none() && stream.join_if(&batch.shape, name, wait)? {
+            return Ok(slf);
+        }
         let moments = with_element!(batch.x.dtype, T => {
             let (x, kept) = (batch.x.view::<T>(), &batch.kept);
             let (weights, mask) = (weights.as_ref().map(Weights::view), mask.as_ref().map(Mask::view));

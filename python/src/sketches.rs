@@ -113,7 +113,9 @@ impl PyQuantiles {
 }
 
 impl Statistics for Sketches {
-    fn try_clone(&self) -> Result<Self, Error> {
+    type Settled = Self;
+
+    fn settled(&mut self) -> Result<Self, Error> {
         self.try_clone()
     }
 }

@@ -18,9 +18,11 @@ use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Statistics of every channel.
-pub trait Statistics: Default {
+pub trait Statistics: Default + From<Self::Settled> {
+    /// What they are when nothing is left to be done.
+    type Settled;
     /// A copy.
-    fn try_clone(&self) -> Result<Self, Error>;
+    fn settled(&mut self) -> Result<Self::Settled, Error>;
 }
 
 /// A state that grows batch by batch.
@@ -109,10 +111,10 @@ impl<S: Statistics> Stream<S> {
     }
 
     /// A copy of the state.
-    pub fn snapshot(&self) -> PyResult<State<S>> {
-        let State { shape, statistics } = &*self.lock();
+    pub fn snapshot(&self) -> PyResult<State<S::Settled>> {
+        let State { shape, statistics } = &mut *self.lock();
         let shape = shape.as_deref().map(memory::copied).transpose().raise()?;
-        Ok(State { shape, statistics: statistics.try_clone().raise()? })
+        Ok(State { shape, statistics: statistics.settled().raise()? })
     }
 
     /// Look at an array before it is taken in.
@@ -130,17 +132,31 @@ impl<S: Statistics> Stream<S> {
 
     /// Join statistics of channels of `shape` to the state, which stays as it was if that fails.
     pub fn join(&self, shape: &[usize], name: &str, merge: impl FnOnce(&mut S) -> Result<(), Error>) -> PyResult<()> {
+        self.join_if(shape, name, |state| merge(state).map(|()| true)).map(|_| ())
+    }
+
+    /// The same, where `merge` may find that it does not join them so; whether it did.
+    pub fn join_if(
+        &self,
+        shape: &[usize],
+        name: &str,
+        merge: impl FnOnce(&mut S) -> Result<bool, Error>,
+    ) -> PyResult<bool> {
         let ours = memory::copied(shape).raise()?;
         let mut state = self.lock();
         check_shape(&state, shape, name)?;
-        merge(&mut state.statistics).map_err(|error| to_python(&error, name))?;
-        state.shape = Some(ours);
-        Ok(())
+        let joined = merge(&mut state.statistics).map_err(|error| to_python(&error, name))?;
+        if joined {
+            state.shape = Some(ours);
+        }
+        Ok(joined)
     }
 
     /// A stream of its own in the same state.
     pub fn copy(&self) -> PyResult<Self> {
-        Ok(Self { axes: self.axes.clone(), given: self.given, state: Mutex::new(self.snapshot()?) })
+        let State { shape, statistics } = self.snapshot()?;
+        let state = Mutex::new(State { shape, statistics: statistics.into() });
+        Ok(Self { axes: self.axes.clone(), given: self.given, state })
     }
 
     /// Put back a saved state. Each of its tables is as long as there are channels, or empty where `optional` says that
@@ -150,7 +166,7 @@ impl<S: Statistics> Stream<S> {
         shape: Option<Vec<usize>>,
         lengths: [usize; N],
         optional: bool,
-        statistics: S,
+        statistics: S::Settled,
     ) -> PyResult<()> {
         let product = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |product, len| product.checked_mul(*len));
         let channels = shape.as_ref().map_or(Some(0), product);
@@ -163,7 +179,7 @@ impl<S: Statistics> Stream<S> {
         if !whole {
             return Err(damaged("tables that do not fit its shape"));
         }
-        *self.lock() = State { shape, statistics };
+        *self.lock() = State { shape, statistics: statistics.into() };
         Ok(())
     }
 }
@@ -306,13 +322,13 @@ impl<'py> Groups<'py> {
     }
 
     /// A stream that has seen `statistics` of all groups: these are its first axis.
-    pub fn stream<S: Statistics>(&self, statistics: S) -> Stream<S> {
+    pub fn stream<S: Statistics>(&self, statistics: S::Settled) -> Stream<S> {
         let kept = self.kept.iter().enumerate().filter(|(_, kept)| **kept);
         let axes = std::iter::once(0).chain(kept.map(|(axis, _)| axis as isize + 1)).collect();
         let mut shape = kept_shape(&self.x.shape, &self.kept);
         shape.insert(0, self.count);
         let stream = Stream::new(ChannelAxes::Several(axes));
-        *stream.lock() = State { shape: Some(shape), statistics };
+        *stream.lock() = State { shape: Some(shape), statistics: statistics.into() };
         stream
     }
 }

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod extrema;
 mod group_sums;
 pub mod groups;
+pub mod growing;
 pub mod moments;
 pub mod norms;
 pub mod quantiles;

@@ -5,6 +5,7 @@ import mmap
 import multiprocessing
 import pickle
 import platform
+import threading
 from fractions import Fraction
 from itertools import pairwise
 
@@ -189,6 +190,89 @@ def test_a_hundred_thousand_batches_of_a_row():
         moments.update(row[np.newaxis])
     assert moments == Moments().update(x)
     check(moments, x)
+
+
+@pytest.mark.numeric
+@settings(max_examples=150, deadline=None)
+@given(columns(), st.integers(0, 2**32 - 1), st.sampled_from([None, -1]))
+def test_batches_of_few_rows(x, seed, axis):
+    random = np.random.default_rng(seed)
+    grown, other = Moments(axis), Moments(axis)
+    start = 0
+    while start < len(x):
+        batch = x[start : start + random.integers(1, 20)]
+        start += len(batch)
+        kind = random.integers(4)
+        if kind == 0:
+            grown += other.update(batch)
+            other = Moments(axis)
+        elif kind == 1:
+            grown.update(batch if x.dtype.itemsize == 8 else batch.astype("f8"))
+        elif kind == 2:
+            grown.update(np.asfortranarray(batch))
+        else:
+            grown.update(batch)
+        if random.random() < 0.2:
+            assert grown == Moments(axis).update(x[:start])
+            with pytest.raises(ValueError, match="infin"):
+                grown.update(np.array([[np.inf] * x.shape[1]]))
+            if axis is not None:
+                with pytest.raises(ValueError, match="channels of shape"):
+                    grown.update(np.ones((1, x.shape[1] + 1)))
+            grown = pickle.loads(pickle.dumps(grown))
+    assert grown == Moments(axis).update(x)
+    assert planish.dumps(grown) == planish.dumps(Moments(axis).update(x))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((3, 1, 4), (1, 2)), ((3, 4, 2), (0, 1)), ((1, 4, 2), (1,)), ((4, 2), 0), ((1, 2, 1), None), ((5, 0), 1)],
+)
+def test_few_rows_of_any_axes(shape, axis):
+    x = np.random.default_rng(8).normal(size=shape)
+    twice = Moments(axis).update(x).update(x)
+    assert twice == Moments(axis).update(x) + Moments(axis).update(x)
+    halves = Moments(axis).update(np.repeat(x, 2, axis=-1)[..., ::2]) + Moments(axis).update(x[::-1][::-1])
+    assert twice == halves
+
+
+def test_few_rows_from_several_threads():
+    x = np.random.default_rng(7).normal(size=(4_000, 5))
+    moments, counts = Moments(), []
+
+    def work(first):
+        for i in range(first, len(x), 4):
+            moments.update(x[i : i + 1])
+            if i % 100 < 4:
+                counts.append(moments.count[0])
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert moments == Moments().update(x)
+    assert len(counts) == 160
+    assert all(0 < count <= len(x) for count in counts)
+
+
+@pytest.mark.parametrize("left", [0, 1, 5, 40_000])
+def test_few_rows_beside_the_largest_count(left):
+    moments = Moments.from_stats(2**53 - 1 - left, [0.0, 0.0], [1.0, 1.0])
+    more = Moments.from_stats(2**53, [0.0, 0.0], [1.0, 1.0])
+    for doubled in range(10):
+        moments += more
+        if doubled < 9:
+            more += more
+    row = np.ones((1, 2))
+    for _ in range(min(left, 20)):
+        moments.update(row)
+    assert moments.count.tolist() == [2**63 - 1 - left + min(left, 20)] * 2
+    if left <= 20:
+        before = planish.dumps(moments)
+        with pytest.raises(ValueError, match="too"):
+            moments.update(row)
+        assert planish.dumps(moments) == before
 
 
 @pytest.mark.parametrize("unit", [1e200, 1e155, 1e-162, 1e-200, 1.0])

@@ -90,7 +90,7 @@ def test_sparse_matrices(make, kind, data):
     sparse = pytest.importorskip("scipy.sparse")
     x = data.draw(columns())
     # Sparse matrices are of float32 or of float64.
-    assume(x.dtype.kind == "f" and x.dtype != np.float16 or x.dtype.itemsize <= 4)
+    assume((x.dtype.kind == "f" and x.dtype != np.float16) or x.dtype.itemsize <= 4)
     x = x.astype("f4" if x.dtype.itemsize < 4 else x.dtype)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     x = np.where(random.random(x.shape) < data.draw(st.sampled_from([0.0, 0.5, 0.95])), x.dtype.type(0), x)
