@@ -122,14 +122,30 @@ pub fn map<W, R: Send, E: From<Error> + Send>(
     worker: impl Fn() -> W + Sync,
     work: impl Fn(&mut W, usize) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
+    let work = &work;
+    map_any(count, threads, &|| {
+        let mut own = worker();
+        Box::new(move |task| work(&mut own, task))
+    })
+}
+
+/// What a thread does with each task.
+type Work<'w, R, E> = Box<dyn FnMut(usize) -> Result<R, E> + 'w>;
+
+/// What [`map`] is compiled to: once for each kind of result, whatever the work.
+fn map_any<'w, R: Send, E: From<Error> + Send>(
+    count: usize,
+    threads: usize,
+    worker: &(dyn Fn() -> Work<'w, R, E> + Sync),
+) -> Result<Vec<R>, E> {
     let mut results: Vec<Mutex<Option<Result<R, E>>>> = memory::with_room(count)?;
     results.resize_with(count, || Mutex::new(None));
-    let (slots, work, worker) = (&results, &work, &worker);
+    let slots = &results;
     let worker = || -> Box<dyn FnMut(usize) -> bool + '_> {
-        let mut own = worker();
+        let mut work = worker();
         Box::new(move |task| {
             let Some(slot) = slots.get(task) else { return false };
-            let result = work(&mut own, task);
+            let result = work(task);
             let done = result.is_ok();
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             done
@@ -188,6 +204,17 @@ pub fn map_items<I: Send, W, R: Send, E: From<Error> + Send>(
     threads: usize,
     worker: impl Fn() -> W + Sync,
     work: impl Fn(&mut W, I) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    map_any_items(items, group, threads, &worker, &work)
+}
+
+/// What [`map_items`] is compiled to.
+fn map_any_items<I: Send, W, R: Send, E: From<Error> + Send>(
+    items: Vec<I>,
+    group: usize,
+    threads: usize,
+    worker: &(dyn Fn() -> W + Sync),
+    work: &(dyn Fn(&mut W, I) -> Result<R, E> + Sync),
 ) -> Result<Vec<R>, E> {
     let count = items.len();
     let mut items = items.into_iter();

@@ -95,7 +95,7 @@ pub struct ExactColumns<T: Summand> {
     /// The grid of each column in each form.
     grids: [Vec<i32>; 2],
     ways: Vec<Way>,
-    /// For how long a chunk is in the wide form, and for how long it is looked through for what is no number.
+    /// For how long a chunk is in the wide form, and for how long what is NaN is left out of it.
     wide: Vec<Stay>,
     apart: Vec<Stay>,
     /// Groups so far, and for each chunk since its totals were moved.
@@ -111,8 +111,14 @@ pub struct ExactColumns<T: Summand> {
 
 impl<T: Summand> Default for ExactColumns<T> {
     fn default() -> Self {
-        let form =
-            || Form { sums: Vec::new(), start: Vec::new(), totals: Vec::new(), low: Vec::new(), limit: Vec::new() };
+        let form = || Form {
+            sums: Vec::new(),
+            start: Vec::new(),
+            totals: Vec::new(),
+            low: Vec::new(),
+            limit: Vec::new(),
+            missing: Vec::new(),
+        };
         Self {
             width: 0,
             forms: [form(), form()],
@@ -142,6 +148,7 @@ impl<T: Summand> ExactColumns<T> {
                 form.sums.copy_from_slice(&form.start);
                 form.totals.fill(Lanes([0; LANES]));
                 form.low.fill(Lanes([T::NOTHING; LANES]));
+                form.missing.fill(Lanes([T::NONE; LANES]));
             }
             self.since.fill(0);
             self.failed.clear();
@@ -154,11 +161,12 @@ impl<T: Summand> ExactColumns<T> {
             memory::refill(&mut form.totals, Lanes([0; LANES]), chunks * count)?;
             memory::refill(&mut form.low, Lanes([T::NOTHING; LANES]), chunks)?;
             memory::refill(&mut form.limit, Lanes([T::NO_GRID; LANES]), chunks)?;
+            memory::refill(&mut form.missing, Lanes([T::NONE; LANES]), chunks)?;
         }
         for grids in &mut self.grids {
             memory::refill(grids, NO_GRID, chunks * LANES)?;
         }
-        memory::refill(&mut self.ways, if holes { Way::Apart } else { Way::Narrow }, chunks)?;
+        memory::refill(&mut self.ways, if holes { Way::Holes } else { Way::Narrow }, chunks)?;
         memory::refill(&mut self.wide, Stay::NOT, chunks)?;
         let apart = if holes { Stay { left: MOST_STAY, last: MOST_STAY, until: u32::MAX } } else { Stay::NOT };
         memory::refill(&mut self.apart, apart, chunks)?;
@@ -207,8 +215,10 @@ impl<T: Summand> ExactColumns<T> {
             self.add_carefully(rows, start, chunk, false)?;
         }
         for chunk in 0..range.len() {
-            if self.ways[start + chunk] == Way::Apart {
-                self.add_carefully(rows, start, chunk, true)?;
+            match self.ways[start + chunk] {
+                Way::Holes => self.count_holes(start + chunk),
+                Way::Apart => self.add_carefully(rows, start, chunk, true)?,
+                _ => {}
             }
             self.settle_way(start + chunk);
             self.since[start + chunk] += 1;
@@ -220,12 +230,21 @@ impl<T: Summand> ExactColumns<T> {
         Ok(())
     }
 
+    /// Count what was missing in a group that went well.
+    fn count_holes(&mut self, chunk: usize) {
+        let missing = &mut self.forms[0].missing[chunk];
+        for (sums, missing) in self.sums[chunk * LANES..].iter_mut().zip(&mut missing.0) {
+            sums.missing += T::count(std::mem::replace(missing, T::NONE));
+        }
+    }
+
     /// Decide which way a chunk goes next.
     fn settle_way(&mut self, chunk: usize) {
         let (apart, wide) = (&mut self.apart[chunk], &mut self.wide[chunk]);
         self.ways[chunk] = match (apart.left, wide.left) {
             (0, 0) => Way::Narrow,
             (0, _) => Way::Wide,
+            (_, 0) => Way::Holes,
             _ => Way::Apart,
         };
         apart.left = apart.left.saturating_sub(1);

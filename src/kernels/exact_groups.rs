@@ -2,7 +2,7 @@
 
 use super::Tuned;
 use super::columns::prefetch_at;
-use super::exact_sums::{LANES, Lanes, ROWS, Summand};
+use super::exact_sums::{HOLES, LANES, Lanes, NARROW, ROWS, Summand, WIDE};
 use crate::rows::Rows;
 use std::ops::Range;
 
@@ -23,6 +23,8 @@ pub struct Form<T: Summand> {
     pub low: Vec<Lanes<T::Low>>,
     /// See `low`.
     pub limit: Vec<Lanes<T::Low>>,
+    /// How many elements of each column were missing in the last group that looked for them.
+    pub missing: Vec<Lanes<T::Low>>,
 }
 
 impl<T: Summand> Form<T> {
@@ -60,6 +62,7 @@ impl<T: Summand> Form<T> {
         let range = chunk * T::SUMS[usize::from(wide)]..(chunk + 1) * T::SUMS[usize::from(wide)];
         self.sums[range.clone()].copy_from_slice(&self.start[range]);
         self.low[chunk].0 = [T::NOTHING; LANES];
+        self.missing[chunk].0 = [T::NONE; LANES];
     }
 }
 
@@ -69,6 +72,8 @@ pub enum Way {
     /// Its elements go to the narrow form.
     #[default]
     Narrow,
+    /// They go to the narrow form, which leaves out those that are NaN.
+    Holes,
     /// They go to the wide one.
     Wide,
     /// Others look after it.
@@ -159,14 +164,15 @@ fn add_rows<T: Summand, const FMA: bool, const H: usize, const R: usize>(
             x.each_ref()
         };
         let wide = *way == Way::Wide;
-        let Form { sums, low, .. } = &mut forms[usize::from(wide)];
+        let Form { sums, low, missing, .. } = &mut forms[usize::from(wide)];
         let count = T::SUMS[usize::from(wide)];
         let chunk = start + chunk;
-        let (sums, low) = (&mut sums[chunk * count..(chunk + 1) * count], &mut low[chunk]);
-        if wide {
-            T::add::<true, FMA, H, R>(x, sums, low);
-        } else {
-            T::add::<false, FMA, H, R>(x, sums, low);
+        let sums = &mut sums[chunk * count..(chunk + 1) * count];
+        let (low, missing) = (&mut low[chunk], &mut missing[chunk]);
+        match way {
+            Way::Wide => T::add::<WIDE, FMA, H, R>(x, sums, low, missing),
+            Way::Holes => T::add::<HOLES, FMA, H, R>(x, sums, low, missing),
+            _ => T::add::<NARROW, FMA, H, R>(x, sums, low, missing),
         }
     }
 }
@@ -197,16 +203,25 @@ impl<T: Summand> Tuned for AddChunk<'_, T> {
 
     #[inline(always)]
     fn run<const FMA: bool, const H: usize>(self) {
-        let Self { rows, form: Form { sums, low, .. }, wide, chunk } = self;
+        let Self { rows, form: Form { sums, low, missing, .. }, wide, chunk } = self;
         let count = T::SUMS[usize::from(wide)];
-        let (sums, low) = (&mut sums[chunk * count..(chunk + 1) * count], &mut low[chunk]);
+        let sums = &mut sums[chunk * count..(chunk + 1) * count];
+        let (low, missing) = (&mut low[chunk], &mut missing[chunk]);
         let (groups, rest) = rows.as_chunks::<ROWS>();
         for group in groups {
             let x = group.each_ref();
-            if wide { T::add::<true, FMA, H, ROWS>(x, sums, low) } else { T::add::<false, FMA, H, ROWS>(x, sums, low) }
+            if wide {
+                T::add::<WIDE, FMA, H, ROWS>(x, sums, low, missing);
+            } else {
+                T::add::<NARROW, FMA, H, ROWS>(x, sums, low, missing);
+            }
         }
         for x in rest {
-            if wide { T::add::<true, FMA, H, 1>([x], sums, low) } else { T::add::<false, FMA, H, 1>([x], sums, low) }
+            if wide {
+                T::add::<WIDE, FMA, H, 1>([x], sums, low, missing);
+            } else {
+                T::add::<NARROW, FMA, H, 1>([x], sums, low, missing);
+            }
         }
     }
 }

@@ -65,6 +65,8 @@ pub trait Summand: Wide {
     const NOTHING: Self::Low;
     /// That no element but zero passes.
     const NO_GRID: Self::Low;
+    /// Zero, as elements that are missing are counted.
+    const NONE: Self::Low;
 
     /// Whether it is finite.
     fn is_finite(self) -> bool;
@@ -78,12 +80,15 @@ pub trait Summand: Wide {
     fn limit(grid: i32) -> Self::Low;
     /// Whether it does.
     fn passes(low: Self::Low, limit: Self::Low) -> bool;
-    /// Add some rows of a chunk, `H` columns at a time; with fused multiply-add where there is one, which makes no difference
-    /// but time: products are exact.
-    fn add<const WIDE: bool, const FMA: bool, const H: usize, const R: usize>(
+    /// How many are missing.
+    fn count(missing: Self::Low) -> u64;
+    /// Add some rows of a chunk in form number `FORM`, `H` columns at a time; with fused multiply-add where there is one, which
+    /// makes no difference but time: products are exact.
+    fn add<const FORM: u8, const FMA: bool, const H: usize, const R: usize>(
         x: [&[Self; LANES]; R],
         sums: &mut [Lanes<f64>],
         low: &mut Lanes<Self::Low>,
+        missing: &mut Lanes<Self::Low>,
     );
 }
 
@@ -109,6 +114,13 @@ fn part<V: Copy + Default, const H: usize>(lanes: &Lanes<V>, at: usize) -> [V; H
     part
 }
 
+/// The narrow form, and the same for elements some of which are NaN, which are left out and counted.
+pub const NARROW: u8 = 0;
+/// See [`NARROW`].
+pub const HOLES: u8 = 1;
+/// The wide form.
+pub const WIDE: u8 = 2;
+
 impl Summand for f32 {
     const ZERO: Self = 0.0;
 
@@ -132,6 +144,7 @@ impl Summand for f32 {
     type Low = u32;
     const NOTHING: u32 = u32::MAX;
     const NO_GRID: u32 = u32::MAX;
+    const NONE: u32 = 0;
 
     fn layout(wide: bool, grid: i32) -> [Layout; MOST_SUMS] {
         let mut sums = [layout(1.0, 0, false, 0); MOST_SUMS];
@@ -171,14 +184,19 @@ impl Summand for f32 {
         low >= limit
     }
 
+    fn count(missing: u32) -> u64 {
+        u64::from(missing)
+    }
+
     #[inline(always)]
-    fn add<const WIDE: bool, const FMA: bool, const H: usize, const R: usize>(
+    fn add<const FORM: u8, const FMA: bool, const H: usize, const R: usize>(
         x: [&[f32; LANES]; R],
         sums: &mut [Lanes<f64>],
         low: &mut Lanes<u32>,
+        missing: &mut Lanes<u32>,
     ) {
         let mut least = low.0;
-        if WIDE {
+        if FORM == WIDE {
             let Some(kept) = sums.first_chunk_mut::<5>() else { return };
             let [mut s, mut t, mut a, mut b, mut c] = kept.map(|lanes| lanes.0);
             for x in x {
@@ -197,10 +215,14 @@ impl Summand for f32 {
         } else {
             let Some(kept) = sums.first_chunk_mut::<3>() else { return };
             let [mut s, mut a, mut b] = kept.map(|lanes| lanes.0);
+            let mut holes = missing.0;
             for x in x {
                 for j in 0..LANES {
-                    let v = f64::from(x[j]);
-                    least[j] = least[j].min((x[j].to_bits() & 0x7fff_ffff).wrapping_sub(1));
+                    let is_hole = FORM == HOLES && x[j].is_nan();
+                    let x = if is_hole { 0.0 } else { x[j] };
+                    holes[j] += u32::from(is_hole);
+                    let v = f64::from(x);
+                    least[j] = least[j].min((x.to_bits() & 0x7fff_ffff).wrapping_sub(1));
                     s[j] += v;
                     let total = product::<FMA>(v, v, a[j]);
                     let added = total - a[j];
@@ -209,6 +231,9 @@ impl Summand for f32 {
                 }
             }
             *kept = [s, a, b].map(Lanes);
+            if FORM == HOLES {
+                missing.0 = holes;
+            }
         }
         low.0 = least;
     }
@@ -238,6 +263,7 @@ impl Summand for f64 {
     type Low = u64;
     const NOTHING: u64 = 0;
     const NO_GRID: u64 = u64::MAX;
+    const NONE: u64 = 0;
 
     fn layout(wide: bool, grid: i32) -> [Layout; MOST_SUMS] {
         let mut sums = [layout(1.0, 0, false, 0); MOST_SUMS];
@@ -269,15 +295,20 @@ impl Summand for f64 {
         (low << 1 == 0) & (limit == 0)
     }
 
+    fn count(missing: u64) -> u64 {
+        missing
+    }
+
     #[inline(always)]
-    fn add<const WIDE: bool, const FMA: bool, const H: usize, const R: usize>(
+    fn add<const FORM: u8, const FMA: bool, const H: usize, const R: usize>(
         x: [&[f64; LANES]; R],
         sums: &mut [Lanes<f64>],
         low: &mut Lanes<u64>,
+        missing: &mut Lanes<u64>,
     ) {
         for at in (0..LANES).step_by(H) {
             let mut left: [u64; H] = part(low, at);
-            if WIDE {
+            if FORM == WIDE {
                 let Some(kept) = sums.first_chunk_mut::<14>() else { return };
                 let mut t: [[f64; H]; 14] = std::array::from_fn(|i| part(&kept[i], at));
                 for x in x {
@@ -310,9 +341,13 @@ impl Summand for f64 {
                 let Some(kept) = sums.first_chunk_mut::<9>() else { return };
                 let t: [[f64; H]; 9] = std::array::from_fn(|i| part(&kept[i], at));
                 let [mut sa, mut sb, mut sc, mut aa, mut ab, mut ac, mut bb, mut bc, mut cc] = t;
+                let mut holes: [u64; H] = part(missing, at);
                 for x in x {
                     for j in 0..H {
                         let x = x[at + j];
+                        let is_hole = FORM == HOLES && x.is_nan();
+                        let x = if is_hole { 0.0 } else { x };
+                        holes[j] += u64::from(is_hole);
                         let a = split(&mut sa[j], x);
                         let rest = x - a;
                         let b = split(&mut sb[j], rest);
@@ -329,6 +364,9 @@ impl Summand for f64 {
                 }
                 for (kept, t) in kept.iter_mut().zip([sa, sb, sc, aa, ab, ac, bb, bc, cc]) {
                     kept.0[at..at + H].copy_from_slice(&t);
+                }
+                if FORM == HOLES {
+                    missing.0[at..at + H].copy_from_slice(&holes);
                 }
             }
             low.0[at..at + H].copy_from_slice(&left);

@@ -203,16 +203,31 @@ impl Groups {
         wanted: impl Fn(usize) -> bool,
         of: impl Fn(Picked<'_, T>, Option<View<'_, f64>>, usize) -> Result<R, Error> + Sync,
     ) -> Result<Vec<(usize, R)>, Error> {
+        self.each_shape(x.shape(), weights, threads, &wanted, &|shape, numbers, weights, threads| {
+            of(Picked { x, numbers, shape }, weights, threads)
+        })
+    }
+
+    /// What [`Self::each`] is compiled to, whatever the elements are: `of` is given the shape of what a group has, and the
+    /// numbers of its rows.
+    fn each_shape<R: Send>(
+        &self,
+        shape: &[usize],
+        weights: Option<&[f64]>,
+        threads: usize,
+        wanted: &dyn Fn(usize) -> bool,
+        of: &(dyn Fn(&[usize], &[usize], Option<View<'_, f64>>, usize) -> Result<R, Error> + Sync),
+    ) -> Result<Vec<(usize, R)>, Error> {
         // No number is beyond the last row.
-        assert_eq!(x.shape().first(), Some(&self.rows), "one code for each row");
+        assert_eq!(shape.first(), Some(&self.rows), "one code for each row");
         let weight = |all: &[f64], number: usize| all.get(number).copied().unwrap_or_default();
         let weights = weights.map(|all| memory::collect(self.numbers.iter().map(|number| weight(all, *number))));
         let weights = weights.transpose()?;
         let strides = NUMBERS.map(|step| step * size_of::<f64>() as isize);
-        let strides = strides.get(..x.shape().len()).unwrap_or(&strides);
+        let strides = strides.get(..shape.len()).unwrap_or(&strides);
         let one = |group: usize, threads: usize| {
             let range = self.range(group);
-            let mut shape = memory::copied(x.shape())?;
+            let mut shape = memory::copied(shape)?;
             shape.splice(..1, [range.len()]);
             let weights = weights.as_ref().and_then(|weights| weights.get(range.clone()));
             let weights = weights.map(|weights| {
@@ -220,7 +235,7 @@ impl Groups {
                 unsafe { View::new(weights.as_ptr().cast(), &shape, strides) }
             });
             let numbers = self.numbers.get(range).unwrap_or_default();
-            Ok((group, of(Picked { x, numbers, shape: &shape }, weights, threads)?))
+            Ok((group, of(&shape, numbers, weights, threads)?))
         };
         // A group that would keep one thread busy after all the others is shared out.
         let share = self.numbers.len() / (2 * threads.max(1));

@@ -14,8 +14,10 @@ from planish.scalers._state import Json, Parameters, Part, State, Value, axes, n
 from planish.stats import Extrema, MedianOfMeans, Moments, Quantiles
 from planish.stats._exact import from_text, is_count, is_possible, to_sums, to_table, to_text
 
+#: Counts are below: what NumPy's integers can say.
+_MOST = 2**63
 #: What is below can be counted in 64 bits together with as much again.
-_MOST = 2**62
+_MOST_OF_BLOCKS = 2**62
 #: Blocks of `MedianOfMeans`: a number that is only claimed takes memory with the first batch.
 MOST_BLOCKS = 1_000_000
 #: Binary digits that doubles have before and after the point.
@@ -185,8 +187,8 @@ def _check_extrema(extrema: Extrema, state: Json) -> None:
 
 def _check_medians(medians: MedianOfMeans, state: Json) -> None:
     count = np.asarray(state["moments"].count)
-    if count.dtype.kind == "i" and count.ndim and (count.sum(axis=0, dtype=np.float64) >= _MOST).any():
-        raise ValueError(f"the blocks must have counts below {_MOST}")
+    if count.dtype.kind == "i" and count.ndim and (count.sum(axis=0, dtype=np.float64) >= _MOST_OF_BLOCKS).any():
+        raise ValueError(f"the blocks must have counts below {_MOST_OF_BLOCKS}")
 
 
 #: How each accumulator is written and read.
