@@ -4,6 +4,7 @@ use crate::axes::MAX_AXES;
 use crate::blocks::{Access, access, block};
 use crate::element::{Bool, Element, Wide, bf16, f16};
 use crate::error::Error;
+use crate::kernels::columns::prefetch;
 use crate::kernels::convert::converted;
 use crate::kernels::exact_sums::Summand;
 use crate::kernels::{self, Kernel};
@@ -205,9 +206,13 @@ impl<T: Element, F: Wide> Source for Masked<'_, T, F> {
         let x = unsafe { block(plan, 0, x, self.x.at(offset[0]), rows, width, 1, elements) }?;
         // SAFETY: as above.
         let counts = unsafe { block(plan, 2, counts, self.mask.at(offset[2]), rows, width, 1, mask) }?;
+        assert_eq!((x.count(), x.width(), x.tail()), (rows, width, 0), "as many as asked for");
+        assert_eq!((counts.count(), counts.width(), counts.tail()), (rows, width, 0), "as many as asked for");
         floats.clear();
         memory::reserve(floats, rows * width)?;
-        kernels::run(Combine { x, counts, floats: &mut *floats });
+        kernels::run(Combine { x, counts, to: floats.as_mut_ptr() });
+        // SAFETY: `Combine` has written one element for each of the rows.
+        unsafe { floats.set_len(rows * width) };
         Ok(Rows::flat(floats, width * times))
     }
 }
@@ -320,21 +325,42 @@ impl<T: Maskable> Source for Finite<'_, T> {
     }
 }
 
-/// Puts what is missing in the place of what does not count.
-struct Combine<'a, 'm, T, F> {
+/// Writes what counts to `to`, where there is room for all of it, and what is missing in the place of the rest.
+struct Combine<'m, T, F> {
     x: Rows<'m, T>,
     counts: Rows<'m, Bool>,
-    floats: &'a mut Vec<F>,
+    to: *mut F,
 }
 
-impl<T: Element, F: Wide> Kernel for Combine<'_, '_, T, F> {
+impl<T: Element, F: Wide> Kernel for Combine<'_, T, F> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        for row in 0..self.x.count() {
-            let pairs = self.x.row(row).iter().zip(self.counts.row(row));
-            self.floats.extend(pairs.map(|(x, counts)| if counts.0 != 0 { F::of(*x) } else { F::MISSING }));
+        const LANES: usize = 64;
+        let Self { x, counts, to } = self;
+        let combine = |x: &[T], counts: &[Bool], to: *mut F| {
+            let one = |x: T, counts: Bool| if counts.0 != 0 { F::of(x) } else { F::MISSING };
+            let ((x, x_rest), (counts, counts_rest)) = (x.as_chunks::<LANES>(), counts.as_chunks::<LANES>());
+            let rest = to.wrapping_add(x.len() * LANES);
+            for (i, (x, counts)) in x.iter().zip(counts).enumerate() {
+                prefetch::<T, LANES>(x.as_ptr());
+                prefetch::<Bool, LANES>(counts.as_ptr());
+                for j in 0..LANES {
+                    // SAFETY: there is room for each element of `x`.
+                    unsafe { to.add(i * LANES + j).write(one(x[j], counts[j])) };
+                }
+            }
+            for (j, (x, counts)) in x_rest.iter().zip(counts_rest).enumerate() {
+                // SAFETY: as above.
+                unsafe { rest.add(j).write(one(*x, *counts)) };
+            }
+        };
+        if let Some((x, counts)) = x.whole().zip(counts.whole()) {
+            return combine(x, counts, to);
+        }
+        for row in 0..x.count() {
+            combine(x.row(row), counts.row(row), to.wrapping_add(row * x.width()));
         }
     }
 }
