@@ -18,7 +18,7 @@ use planish::stats::cell::Cell;
 use planish::stats::growing::Growing;
 use planish::stats::moments::Moments;
 use planish::with_element;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -85,8 +85,18 @@ impl PyMoments {
         py: Python<'py>,
         values: impl FnOnce(&Moments) -> Result<Vec<f64>, Error>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (shape, statistics) = self.stream.snapshot()?.seen()?;
-        to_numpy(py, values(&statistics).raise()?, &shape)
+        let (shape, values) = self.read(values)?;
+        to_numpy(py, values, &shape)
+    }
+
+    /// The shape of the channels, and what is `read` of their moments.
+    fn read<R>(&self, read: impl FnOnce(&Moments) -> Result<R, Error>) -> PyResult<(Vec<usize>, R)> {
+        let (shape, found) = {
+            let State { shape, statistics } = &mut *self.stream.lock();
+            let found = statistics.moments().and_then(read).raise()?;
+            (shape.as_deref().map(memory::copied).transpose().raise()?, found)
+        };
+        State { shape, statistics: found }.seen()
     }
 
     fn parameters(&self) -> String {
@@ -96,11 +106,30 @@ impl PyMoments {
 }
 
 /// The count of each channel: integers, unless there were weights.
-fn count_to_numpy<'py>(py: Python<'py>, moments: &Moments, shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
-    if moments.weighted {
-        return to_numpy(py, moments.count().raise()?, shape);
+enum Counts {
+    Weights(Vec<f64>),
+    Numbers(Vec<u64>),
+}
+
+impl Counts {
+    fn of(moments: &Moments) -> Result<Self, Error> {
+        Ok(if moments.weighted { Self::Weights(moments.count()?) } else { Self::Numbers(moments.numbers()?) })
     }
-    to_numpy(py, moments.numbers().raise()?.into_iter().map(|count| count as i64), shape)
+
+    /// Whether there are some, and all are one.
+    fn are_same(&self) -> bool {
+        match self {
+            Self::Weights(all) => all.first().is_some_and(|first| all.iter().all(|count| count == first)),
+            Self::Numbers(all) => all.first().is_some_and(|first| all.iter().all(|count| count == first)),
+        }
+    }
+
+    fn to_numpy<'py>(&self, py: Python<'py>, shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::Weights(all) => to_numpy(py, all.iter().copied(), shape),
+            Self::Numbers(all) => to_numpy(py, all.iter().map(|count| *count as i64), shape),
+        }
+    }
 }
 
 /// The error for an array that cannot be taken in.
@@ -422,20 +451,19 @@ impl PyMoments {
     /// Number of elements, or sum of their weights, of each channel.
     #[getter]
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match self.stream.snapshot()?.any() {
-            Some((shape, statistics)) => count_to_numpy(py, &statistics, &shape),
-            None => to_numpy(py, [0_i64], &[]),
+        if self.stream.lock().shape.is_none() {
+            return to_numpy(py, [0_i64], &[]);
         }
+        let (shape, counts) = self.read(Counts::of)?;
+        counts.to_numpy(py, &shape)
     }
 
     /// Count, mean, variance and scale of each channel, all in one; a single count where it is that of all channels.
     fn _finish<'py>(&self, py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 4]> {
-        let (shape, statistics) = self.stream.snapshot()?.seen()?;
-        let [mean, var, scale] = statistics.finish(self.ddof).raise()?;
-        let counts = statistics.count().raise()?;
-        let same = counts.iter().all(|count| Some(count) == counts.first()) && !counts.is_empty();
+        let read = |moments: &Moments| Ok((moments.finish(self.ddof)?, Counts::of(moments)?));
+        let (shape, ([mean, var, scale], counts)) = self.read(read)?;
         Ok([
-            count_to_numpy(py, &statistics, if same { &[] } else { &shape })?,
+            counts.to_numpy(py, if counts.are_same() { &[] } else { &shape })?,
             to_numpy(py, mean, &shape)?,
             to_numpy(py, var, &shape)?,
             to_numpy(py, scale, &shape)?,
@@ -494,6 +522,21 @@ impl PyMoments {
         state.set_item("weighted", statistics.weighted)?;
         state.set_item("sums", to_numpy(py, table, &[statistics.cells.len(), width])?)?;
         Ok(state)
+    }
+
+    /// Become what `whole` holds of number `index` along its first axis.
+    fn _take_part(&self, whole: &Bound<'_, Self>, index: usize) -> PyResult<()> {
+        let (shape, part) = {
+            let State { shape, statistics } = &mut *whole.get().stream.lock();
+            let all = statistics.moments().raise()?;
+            let shape = shape.as_deref().and_then(|shape| shape.split_first()).map_or(&[][..], |(_, shape)| shape);
+            let len: usize = shape.iter().product();
+            let range = index.saturating_mul(len)..index.saturating_add(1).saturating_mul(len);
+            let cells = all.cells.get(range).ok_or_else(|| PyIndexError::new_err("there are not so many parts"))?;
+            let cells = memory::collect_all::<_, Error>(cells.iter().map(Cell::try_clone)).raise()?;
+            (memory::copied(shape).raise()?, Moments { cells, weighted: all.weighted })
+        };
+        self.stream.restore(Some(shape), [part.cells.len()], false, part)
     }
 
     fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {

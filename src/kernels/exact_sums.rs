@@ -18,7 +18,7 @@ pub const LANES: usize = 8;
 /// The most accumulators that a column has.
 pub const MOST_SUMS: usize = 14;
 /// Rows that are taken together.
-pub(super) const ROWS: usize = 8;
+pub const ROWS: usize = 8;
 /// Bits of a slice of a double: products of two slices, a group of them, fit an accumulator.
 const SLICE: i32 = 23;
 

@@ -10,7 +10,7 @@ use crate::element::Wide;
 use crate::error::Error;
 use crate::exact::columns::{ExactColumns, Sums};
 use crate::groups::Lines;
-use crate::kernels::exact_sums::{LANES, Summand};
+use crate::kernels::exact_sums::{LANES, ROWS as TOGETHER, Summand};
 use crate::memory;
 use crate::rows::Rows;
 use crate::view::View;
@@ -23,8 +23,8 @@ const LEAST_ROWS: usize = 256;
 /// Rows of a piece of the work, and the most pieces: each has sums of all groups, which are joined in the end.
 const ROWS: usize = 1 << 17;
 const TASKS: usize = 64;
-/// Bytes of the rows that are sorted at a time: they stay in the second-level cache.
-const TILE_BYTES: usize = 1 << 20;
+/// Bytes of the rows that are sorted at a time: they stay near, and a group has enough of them that its sums are rarely put away.
+const TILE_BYTES: usize = 2 << 20;
 
 /// The rows of a table whose elements, one of each channel, lie side by side.
 #[derive(Clone, Copy)]
@@ -133,10 +133,10 @@ impl<T: Maskable> Table<'_, T> {
         }
         let mut total = 0;
         for end in &mut *ends {
-            total += *end;
+            total += end.next_multiple_of(TOGETHER);
             *end = total;
         }
-        memory::resize(sorted, T::Float::ZERO, codes.len() * self.width)?;
+        memory::resize(sorted, T::Float::ZERO, total * self.width)?;
         let source = self.rows(tile);
         // Rows are read in the order of memory, and written where their group is.
         let same = source.of_type::<T::Float>();
@@ -151,8 +151,13 @@ impl<T: Maskable> Table<'_, T> {
         }
         let mut first = 0;
         for (group, end) in ends.iter().enumerate().take(self.groups) {
-            let rows = sorted.get(first * self.width..*end * self.width).unwrap_or_default();
-            first = *end;
+            let whole = end.next_multiple_of(TOGETHER);
+            // Rows of zeros add nothing.
+            if let Some(rows) = sorted.get_mut(*end * self.width..whole * self.width) {
+                rows.fill(T::Float::ZERO);
+            }
+            let rows = sorted.get(first * self.width..whole * self.width).unwrap_or_default();
+            first = whole;
             if !rows.is_empty() {
                 columns.add(Rows::flat(rows, self.width), group * chunks)?;
             }

@@ -16,7 +16,7 @@ from planish.scalers.maxabs import MaxAbsScaler
 from planish.scalers.minmax import MinMaxScaler
 from planish.scalers.robust import RobustScaler
 from planish.scalers.standard import StandardScaler
-from planish.stats import MedianOfMeans
+from planish.stats import MedianOfMeans, Moments
 from planish.stats._dealing import Dealt, taken_apart
 
 #: Scalers whose statistics the core gathers of all groups at once.
@@ -260,8 +260,14 @@ def _split(whole: Any, scalers: list[Any], channels: int, statistics: list[Any] 
 
 def _accumulators(scaler: Any, whole: Any, count: int) -> list[Any]:
     """Take accumulators apart, along the first of their axes."""
-    state = whole.__getstate__()
     accumulators = []
+    if isinstance(whole, Moments):
+        for index in range(count):
+            accumulator = scaler._empty()
+            accumulator._take_part(whole, index)
+            accumulators.append(accumulator)
+        return accumulators
+    state = whole.__getstate__()
     for own in taken_apart(state, count, state["shape"][1:]):
         accumulator = scaler._empty()
         accumulator.__setstate__(own)
