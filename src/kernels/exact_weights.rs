@@ -131,9 +131,8 @@ pub struct Chunk {
     pub w: [[f64; LANES]; GROUP],
 }
 
-impl Chunk {
-    /// Zeros.
-    pub const fn new() -> Self {
+impl Default for Chunk {
+    fn default() -> Self {
         Self { x: [[0.0; LANES]; GROUP], w: [[0.0; LANES]; GROUP] }
     }
 }

@@ -150,6 +150,9 @@ impl<T: Element> Source for Picked<'_, T> {
     }
 }
 
+/// What is made of a group: of the shape of what it has, the numbers of its rows, its weights and a number of threads.
+type OfGroup<'a, R> = dyn Fn(&[usize], &[usize], Option<View<'_, f64>>, usize) -> Result<R, Error> + Sync + 'a;
+
 /// The numbers of the rows of groups, group after group, in ascending order within each.
 #[derive(Debug, Default)]
 pub struct Groups {
@@ -208,15 +211,14 @@ impl Groups {
         })
     }
 
-    /// What [`Self::each`] is compiled to, whatever the elements are: `of` is given the shape of what a group has, and the
-    /// numbers of its rows.
+    /// What [`Self::each`] is compiled to, whatever the elements are.
     fn each_shape<R: Send>(
         &self,
         shape: &[usize],
         weights: Option<&[f64]>,
         threads: usize,
         wanted: &dyn Fn(usize) -> bool,
-        of: &(dyn Fn(&[usize], &[usize], Option<View<'_, f64>>, usize) -> Result<R, Error> + Sync),
+        of: &OfGroup<'_, R>,
     ) -> Result<Vec<(usize, R)>, Error> {
         // No number is beyond the last row.
         assert_eq!(shape.first(), Some(&self.rows), "one code for each row");

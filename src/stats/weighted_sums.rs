@@ -181,7 +181,7 @@ pub struct WeightedAccumulator {
 
 impl Default for WeightedAccumulator {
     fn default() -> Self {
-        Self { times: 1, chunks: Vec::new(), chunk: Box::new(Chunk::new()), cells: Vec::new() }
+        Self { times: 1, chunks: Vec::new(), chunk: Box::default(), cells: Vec::new() }
     }
 }
 
