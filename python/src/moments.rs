@@ -1,4 +1,4 @@
-//! `planish.stats.Moments`.
+//! `planish.stats.Moments`: one class, whose documentation is a third of the file.
 
 use super::arrays::{DType, doubles, tuple};
 use super::axes::{ChannelAxes, Chosen};

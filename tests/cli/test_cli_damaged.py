@@ -13,13 +13,13 @@ import planish
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from command import COMMAND, ENVIRONMENT, close, run, stats
 from PIL import Image
 from planish.cli import sources
 
-from tests.cli.test_cli import COMMAND, ENVIRONMENT, close, rng, run, stats
-
 pytestmark = pytest.mark.dependencies
 
+rng = np.random.default_rng(0)
 HUGE = [(2**31, 3), (2**50, 3), (2**62, 3), (2**64, 3), (3, 2**40, 3), (2**40, 2**40, 3), (-1, 3), (-(2**40), -3)]
 
 
