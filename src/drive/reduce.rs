@@ -16,6 +16,9 @@ use std::ops::{AddAssign, Range};
 
 /// Bytes of a tile: it stays in the second-level cache, so that it can be read again, and no sum in it is long.
 const TILE_BYTES: usize = 256 << 10;
+/// Columns from which on weights that all of them share are handed over as one for each row.
+const MANY_COLUMNS: usize = 16;
+
 /// The columns of a block, and the channels they belong to.
 #[derive(Debug)]
 pub struct Slots {
@@ -149,6 +152,8 @@ pub struct Tile<'a, 'm, T> {
 struct Array<'m> {
     plan: Plan<OPERANDS>,
     weights: Option<View<'m, f64>>,
+    /// Whether there is one weight for each row.
+    by_row: bool,
 }
 
 /// A source with memory for its blocks.
@@ -193,13 +198,14 @@ impl<T: Element> Tile<'_, '_, T> {
         self.units.clone().map(|unit| self.array.plan.unit(&self.place, unit).1).sum()
     }
 
-    /// Visit the blocks of the tile, in order, with their weights if there are any.
+    /// Visit the blocks of the tile, in order, with their weights if there are any: one for each element, or one for each row.
     pub fn each(
         &mut self,
         mut visit: impl FnMut(Rows<'_, T>, Option<Rows<'_, f64>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let Array { plan, weights } = self.array;
+        let Array { plan, weights, by_row } = self.array;
         let width = self.place.width;
+        let weights_width = if *by_row { 1 } else { width };
         for unit in self.units.clone() {
             let (offset, rows) = plan.unit(&self.place, unit);
             // SAFETY: the plan visits elements of the source only.
@@ -207,7 +213,7 @@ impl<T: Element> Tile<'_, '_, T> {
             let weights = weights.as_ref().map(|weights| {
                 let at = weights.at(offset[1]);
                 // SAFETY: as above; the view promises that they can be read.
-                unsafe { block(plan, 1, Access::Gather, at, rows, width, self.times, self.weights) }
+                unsafe { block(plan, 1, Access::Gather, at, rows, weights_width, self.times, self.weights) }
             });
             visit(elements, weights.transpose()?)?;
         }
@@ -289,11 +295,14 @@ fn reduce_any<T: Element, A: Accumulator<T>>(
     let tile_elements = TILE_BYTES / source.size();
     let plan = source.plan(kept, weights, tile_elements)?;
     let access = source.access(&plan);
-    let times = if access == Access::Strided { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
+    let by_row = weights.is_some()
+        && plan.max_width() >= MANY_COLUMNS
+        && plan.cols.iter().all(|axis| axis.stride.get(1) == Some(&0));
+    let times = if access == Access::Strided || by_row { 1 } else { widening(plan.max_width(), plan.unit_rows()) };
     let slots = Slots::new(&plan, times)?;
     let unit_elements = plan.unit_rows() * plan.max_width();
     let grouped = (tile_elements / unit_elements.max(1)).max(1);
-    let array = Array { plan, weights };
+    let array = Array { plan, weights, by_row };
     let tasks = array.plan.tasks()?;
     let run = |(accumulator, reader, weights): &mut (A, Box<dyn Blocks<T> + '_>, Vec<f64>), task: &Task| {
         run_task(&array, task, &slots, grouped, accumulator, &mut **reader, weights)

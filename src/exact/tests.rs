@@ -138,6 +138,87 @@ fn check<T: Summand>(single: bool, of: impl Fn(f64) -> T) {
     Level::best().force();
 }
 
+/// Three groups of rows: what the grids are chosen for, and then what is larger or smaller by some step from column to
+/// column, so that every bound is met.
+fn edges<T>(group: usize, first: usize, then: usize, of: impl Fn(f64) -> T) -> (Vec<T>, usize) {
+    const COLUMNS: i32 = 480;
+    let value = |row: usize, k: i32| {
+        let sign = |turn: bool| if turn && row % 2 == 1 { -1.0 } else { 1.0 };
+        // All bits of a mantissa.
+        let full = 2.0 - f64::EPSILON;
+        if row < group {
+            match first {
+                0 => full,
+                1 => full * sign(true),
+                _ => full * f64::from(row % 8 == 3),
+            }
+        } else {
+            let size = full * 2f64.powf(f64::from(k) / 8.0);
+            match then {
+                0 => size,
+                1 => -size,
+                2 => size * sign(true),
+                _ => size * f64::from(row % group == 7),
+            }
+        }
+    };
+    let columns = || -COLUMNS / 6 * 5..COLUMNS / 6;
+    let x = (0..3 * group).flat_map(|row| columns().map(move |k| (row, k))).map(|(row, k)| of(value(row, k)));
+    (x.collect(), COLUMNS as usize)
+}
+
+fn check_edges<T: Summand>(of: impl Fn(f64) -> T + Copy) {
+    for (first, then) in (0..3).flat_map(|first| (0..4).map(move |then| (first, then))) {
+        let (x, width) = edges(T::GROUP, first, then, of);
+        let expected = naive(&x, width);
+        for level in Level::ALL.into_iter().filter(|level| level.force()) {
+            // All at once, and in the wide form from the start: after what is far apart.
+            for wide in [false, true] {
+                let mut columns = ExactColumns::<T>::default();
+                columns.start(width, false).expect("memory");
+                let apart: Vec<T> =
+                    (0..T::GROUP * width).map(|i| of(if i / width % 2 == 0 { 1.0 } else { 2f64.powi(-45) })).collect();
+                if wide {
+                    columns.add(Rows::flat(&apart, width), 0).expect("finite");
+                }
+                columns.add(Rows::flat(&x, width), 0).expect("finite");
+                let ours = columns.finish().expect("memory");
+                let mut expected: Vec<Sums> = expected
+                    .iter()
+                    .map(|sums| Sums {
+                        sum: sums.sum.try_clone().expect("memory"),
+                        square: sums.square.try_clone().expect("memory"),
+                        missing: 0,
+                    })
+                    .collect();
+                if wide {
+                    let more = naive(&apart, width);
+                    expected.iter_mut().zip(&more).for_each(|(sums, more)| sums.join(more).expect("memory"));
+                }
+                for sums in ours.iter_mut().chain(&mut expected) {
+                    sums.sum.trim();
+                    sums.square.trim();
+                }
+                for (column, (ours, naive)) in ours.iter().zip(&expected).enumerate() {
+                    let same = ours.sum == naive.sum && ours.square == naive.square;
+                    assert!(same, "{} {first} {then} {wide}, column {column}", level.name());
+                }
+            }
+        }
+    }
+    Level::best().force();
+}
+
+#[test]
+fn edges_of_singles() {
+    check_edges(|x| x as f32);
+}
+
+#[test]
+fn edges_of_doubles() {
+    check_edges(|x| x);
+}
+
 #[test]
 fn singles() {
     check::<f32>(true, |x| x as f32);
@@ -187,7 +268,8 @@ fn weight(random: &mut Random, kind: usize) -> f64 {
 fn weighted<T: MomentsElement>(x: &[T], weights: &[f64], width: usize, threads: usize) -> Result<Moments, Error> {
     let size = size_of::<T>() as isize;
     let (shape, strides) = ([x.len() / width, width], [size * width as isize, size]);
-    let weight_strides = [8 * width as isize, 8];
+    // One for each element, or one for each row.
+    let weight_strides = if weights.len() == x.len() { [8 * width as isize, 8] } else { [8, 0] };
     // SAFETY: shape and strides stay within `x` and `weights`.
     let (x, weights) = unsafe {
         (
@@ -198,12 +280,24 @@ fn weighted<T: MomentsElement>(x: &[T], weights: &[f64], width: usize, threads: 
     Moments::of_chosen(x, None, Some(weights), &[false, true], threads)
 }
 
+fn one_by_one<T: MomentsElement>(x: &[T], weights: &[f64], width: usize) -> Vec<Cell> {
+    let mut cells = vec![Cell::default(); width];
+    let by_row = weights.len() < x.len();
+    for (i, x) in x.iter().enumerate() {
+        let weight = weights[if by_row { i / width } else { i }];
+        cells[i % width].add_weighted(*x, weight).expect("no infinity");
+    }
+    cells.iter_mut().for_each(Cell::trim);
+    cells
+}
+
 /// Elements with weights give what they give one by one: elements of some type, made of what `element` gives.
 fn check_weighted<T: MomentsElement>(single: bool, make: impl Fn(f64) -> T) {
     let mut random = Random(T::DTYPE as u64);
     for round in 0..300 {
         let rows = [1, 3, 4, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP, 333, 1000][random.bits() as usize % 9];
-        let width = [1, 2, 3, 7, 8, 9, 13][random.bits() as usize % 7];
+        let width = [1, 2, 3, 7, 8, 9, 13, 16, 24, 27][random.bits() as usize % 10];
+        let by_row = round % 2 == 0;
         let (kind, weights) = (random.bits() as usize % KINDS, random.bits() as usize % WEIGHTS);
         let change = rows / (1 + random.bits() as usize % 4);
         let x: Vec<T> = (0..rows * width)
@@ -214,12 +308,8 @@ fn check_weighted<T: MomentsElement>(single: bool, make: impl Fn(f64) -> T) {
                 make(if x.is_infinite() { 1.0 } else { x })
             })
             .collect();
-        let w: Vec<f64> = (0..rows * width).map(|_| weight(&mut random, weights)).collect();
-        let mut cells = vec![Cell::default(); width];
-        for (i, (x, w)) in x.iter().zip(&w).enumerate() {
-            cells[i % width].add_weighted(*x, *w).expect("no infinity");
-        }
-        cells.iter_mut().for_each(Cell::trim);
+        let w: Vec<f64> = (0..if by_row { rows } else { rows * width }).map(|_| weight(&mut random, weights)).collect();
+        let cells = one_by_one(&x, &w, width);
         for level in Level::ALL.into_iter().filter(|level| level.force()) {
             let moments = weighted(&x, &w, width, 1 + round % 3);
             let too_large = cells.iter().any(|cell| !cell.weight.to_f64().expect("memory").is_finite());
@@ -245,6 +335,39 @@ fn weights_of_singles() {
 #[test]
 fn weights_of_long_integers() {
     check_weighted(false, |x| x.to_bits() as i64);
+}
+
+fn check_weighted_edges<T: MomentsElement>(of: impl Fn(f64) -> T + Copy) {
+    for (first, then) in (0..3).flat_map(|first| (0..4).map(move |then| (first, then))) {
+        let (x, width) = edges(GROUP, first, then, of);
+        // Weights of few bits, of 26, of all.
+        for (number, full) in [1.0, 1.5, 2.0 - 2f64.powi(-22), 2.0 - f64::EPSILON].into_iter().enumerate() {
+            for k in [-60, -30, -24, -7, -1, 0, 1, 5, 23] {
+                let then = full * 2f64.powi(k + number as i32);
+                let w: Vec<f64> = (0..x.len() / width).map(|row| if row < GROUP { full } else { then }).collect();
+                let cells = one_by_one(&x, &w, width);
+                let each: Vec<f64> = w.iter().flat_map(|w| std::iter::repeat_n(*w, width)).collect();
+                for level in Level::ALL.into_iter().filter(|level| level.force()) {
+                    for weights in [&w, &each] {
+                        let moments = weighted(&x, weights, width, 1).expect("in range");
+                        let differs = moments.cells.iter().zip(&cells).position(|(ours, naive)| ours != naive);
+                        assert_eq!(differs, None, "{} {first} {then} {full} {k}", level.name());
+                    }
+                }
+            }
+        }
+    }
+    Level::best().force();
+}
+
+#[test]
+fn edges_of_singles_with_weights() {
+    check_weighted_edges(|x| x as f32);
+}
+
+#[test]
+fn edges_of_doubles_with_weights() {
+    check_weighted_edges(|x| x);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::columns::prefetch_at;
 use super::exact_sums::{LANES, Lanes};
 use super::{Kernel, Tuned};
 use crate::element::Wide;
+use crate::exact::quotient::scaled;
 use crate::rows::Rows;
 
 /// Rows that are taken together.
@@ -137,6 +138,35 @@ impl Default for Chunk {
     }
 }
 
+/// Whether there is one weight for each of the rows, and not one for each of their elements.
+pub fn is_by_row<T: Copy>(rows: Rows<'_, T>, weights: Rows<'_, f64>) -> bool {
+    weights.width() == 1 && rows.width() > 1
+}
+
+/// What the accumulators of weights gain by some, all multiples of `2^grid`, in steps; nothing, where that does not go well.
+pub fn sum_weights(form: Form, grid: i32, weights: &[f64]) -> Option<[i64; 2]> {
+    let [first, second, ..] = form.layout([0, grid]);
+    let is_one = form.counts()[0] == 1;
+    let start = [first.start * scaled(1.0, 52 + first.grid), 1.5 * scaled(1.0, 52 + grid)];
+    let (mut sums, mut left) = (start, 0);
+    debug_assert!(is_one || second.of == Of::Weights, "two accumulators");
+    for w in weights {
+        let total = sums[0] + w;
+        let rest = w - (total - sums[0]);
+        sums[0] = total;
+        if is_one {
+            left |= rest.to_bits();
+        } else {
+            left |= (rest - ((rest + start[1]) - start[1])).to_bits();
+            sums[1] += rest;
+        }
+    }
+    let gained = [0, 1].map(|i| sums[i].to_bits().wrapping_sub(start[i].to_bits()));
+    // Minus zero is nothing.
+    let well = left << 1 == 0 && gained[0] < form.checks()[0].1;
+    well.then_some(gained.map(|gained| gained as i64))
+}
+
 /// Takes up to [`GROUP`] rows of a chunk of columns.
 pub struct Take<'a, 'm, T> {
     /// The rows, and the weights of their elements.
@@ -158,7 +188,13 @@ impl<T: Wide> Kernel for Take<'_, '_, T> {
         let Self { rows, weights, at, to } = self;
         let mut long = [0; LANES];
         let to = to.x.iter_mut().zip(&mut to.w).enumerate().take(rows.count());
-        if at + LANES <= rows.width() {
+        if is_by_row(rows, weights) {
+            for (row, (x, w)) in to {
+                let mut from = [T::MISSING; LANES];
+                from.iter_mut().zip(&rows.row(row)[at..]).for_each(|(to, x)| *to = *x);
+                take(&from, &[weights.row(row)[0]; LANES], x, w, &mut long);
+            }
+        } else if at + LANES <= rows.width() {
             for (row, (x, w)) in to {
                 let ([from], [from_w]) = (rows.group::<1>(row).lanes(at), weights.group::<1>(row).lanes(at));
                 take(from, from_w, x, w, &mut long);
@@ -210,8 +246,9 @@ pub struct Accumulators {
     pub totals: [Lanes<i64>; MOST_SUMS],
 }
 
-/// Adds rows of a chunk; gives the columns where it did not go well, a bit each, in which nothing has changed.
-pub struct Add<'a, 'm, T> {
+/// Adds rows of a chunk; gives the columns where it did not go well, a bit each, in which nothing has changed. With `BY_ROW`
+/// rows have one weight each, no element is left out, and what weights sum to is known.
+pub struct Add<'a, 'm, T, const BY_ROW: bool> {
     /// The rows, and the weights of their elements.
     pub rows: Rows<'m, T>,
     /// See `rows`.
@@ -224,6 +261,8 @@ pub struct Add<'a, 'm, T> {
     pub to: &'a mut Accumulators,
     /// The form.
     pub form: Form,
+    /// What [`sum_weights`] gave of the weights of the rows, if that is known.
+    pub gained: [i64; 2],
 }
 
 /// `a * b + c`. Where `a` is one, it is a sum that takes the way of products: there are as many units for these, and they have
@@ -264,10 +303,10 @@ fn part<const H: usize>(lanes: &Lanes<f64>, at: usize) -> [f64; H] {
     part
 }
 
-impl<T: Wide> Add<'_, '_, T> {
+impl<T: Wide, const BY_ROW: bool> Add<'_, '_, T, BY_ROW> {
     #[inline(always)]
     fn add<const FMA: bool, const W: usize, const S: usize, const Q: usize, const H: usize>(self) -> u8 {
-        let Self { rows, weights: row_weights, at: first_column, wanted, to, form } = self;
+        let Self { rows, weights: row_weights, at: first_column, wanted, to, form, gained: by_weights } = self;
         let mut failed = 0;
         // That it is one is not to be known.
         let one = std::hint::black_box(1.0);
@@ -279,12 +318,19 @@ impl<T: Wide> Add<'_, '_, T> {
             let mut left = [0; H];
             for row in 0..rows.count() {
                 let column = first_column + at;
-                let ([x], [w]) =
-                    (rows.group::<1>(row).lanes::<H>(column), row_weights.group::<1>(row).lanes::<H>(column));
+                let [x] = rows.group::<1>(row).lanes::<H>(column);
+                let weights_of_row = row_weights.group::<1>(row);
+                let w = if BY_ROW {
+                    let [[w]] = weights_of_row.lanes::<1>(0);
+                    [*w; H]
+                } else {
+                    let [w] = weights_of_row.lanes::<H>(column);
+                    *w
+                };
                 // The same columns of the group that follows.
                 prefetch_at::<u8, 1>(x.as_ptr().wrapping_byte_add(rows.bytes(GROUP)).cast());
                 for j in 0..H {
-                    let counts = counts(x[j], w[j]);
+                    let counts = BY_ROW || counts(x[j], w[j]);
                     let (x, w) = if counts { (x[j].to_f64(), w[j]) } else { (0.0, 0.0) };
                     let p = w * x;
                     let q = p * x;
@@ -292,14 +338,18 @@ impl<T: Wide> Add<'_, '_, T> {
                     // Elements of more than 24 bits may be larger than what the grid can round.
                     let rest = if Q == 5 { x - ((x + round[j] * COARSE) - round[j] * COARSE) } else { x };
                     left[j] |= (rest - ((rest + round[j]) - round[j])).to_bits();
-                    let total = fused::<FMA>(one, w, weights[0][j], true);
-                    let rest = w - (total - weights[0][j]);
-                    weights[0][j] = total;
-                    if W == 1 {
-                        left[j] |= rest.to_bits();
-                    } else {
-                        left[j] |= (rest - ((rest + round_w[j]) - round_w[j])).to_bits();
-                        weights[W - 1][j] += rest;
+                    if !BY_ROW {
+                        let total = fused::<FMA>(one, w, weights[0][j], true);
+                        let rest = w - (total - weights[0][j]);
+                        weights[0][j] = total;
+                        if W == 1 {
+                            left[j] |= rest.to_bits();
+                        } else {
+                            left[j] |= (rest - ((rest + round_w[j]) - round_w[j])).to_bits();
+                            weights[W - 1][j] += rest;
+                        }
+                    }
+                    if W > 1 {
                         let e = w.mul_add(x, -p);
                         let s = e * x;
                         cascade::<FMA, S, H>(&mut elements, 1, j, e, None, one);
@@ -327,7 +377,7 @@ impl<T: Wide> Add<'_, '_, T> {
             }
             for (index, sums) in weights.iter().chain(&elements).chain(&squares).enumerate() {
                 for j in 0..H {
-                    let gained = gained(sums[j], index, j) as i64;
+                    let gained = if BY_ROW && index < W { by_weights[index] } else { gained(sums[j], index, j) as i64 };
                     to.totals[index].0[at + j] += if well[j] { gained } else { 0 };
                 }
             }
@@ -336,7 +386,7 @@ impl<T: Wide> Add<'_, '_, T> {
     }
 }
 
-impl<T: Wide> Tuned for Add<'_, '_, T> {
+impl<T: Wide, const BY_ROW: bool> Tuned for Add<'_, '_, T, BY_ROW> {
     type Output = u8;
 
     #[inline(always)]

@@ -13,12 +13,16 @@ use crate::exact::number::parts;
 use crate::exact::quotient::scaled;
 use crate::kernels;
 use crate::kernels::exact_sums::{LANES, Lanes};
-use crate::kernels::exact_weights::{Accumulators, Add, Chunk, Form, GROUP, MOST_SUMS, Of, Take};
+use crate::kernels::exact_weights::{
+    Accumulators, Add, Chunk, Form, GROUP, MOST_SUMS, Of, Take, is_by_row, sum_weights,
+};
 use crate::memory;
 use crate::rows::Rows;
 
 /// Groups after which totals are moved to numbers: none of them can have overflowed.
 const MOST_GROUPS: u32 = 1024;
+/// Groups after one with missing elements that are searched for these.
+const MOST_HOLES: u8 = 32;
 /// Rows that are worth grids.
 const WORTH_GRIDS: usize = 4;
 /// A grid of zeros: any.
@@ -71,6 +75,15 @@ struct Columns {
     accumulators: Accumulators,
     /// Groups in the totals.
     groups: u32,
+    /// Groups in which elements are still expected to be missing.
+    holes: u8,
+}
+
+/// What is known of the weights of the rows of a group: for a form and a grid.
+#[derive(Debug, Default)]
+struct Known {
+    of: Option<(Form, i32)>,
+    gained: Option<[i64; 2]>,
 }
 
 impl Columns {
@@ -82,7 +95,7 @@ impl Columns {
             round: [Lanes([f64::NAN; LANES]); 2],
             totals: [Lanes([0; LANES]); MOST_SUMS],
         };
-        Self { form, grids: [None; LANES], spans: [[Span::ZEROS; 2]; LANES], accumulators, groups: 0 }
+        Self { form, grids: [None; LANES], spans: [[Span::ZEROS; 2]; LANES], accumulators, groups: 0, holes: 0 }
     }
 
     /// Move what was gained to the cells.
@@ -136,12 +149,37 @@ impl Columns {
     /// Add rows of the chunk to those columns that are `wanted`; where it failed.
     fn add_chunk(&mut self, Chunk { x, w }: &Chunk, count: usize, wanted: u8) -> u8 {
         let [rows, weights] = [x, w].map(|all| Rows::flat(all.get(..count).unwrap_or_default().as_flattened(), LANES));
-        let Self { form, accumulators: to, .. } = self;
-        kernels::run_tuned(Add { rows, weights, at: 0, wanted, to, form: *form })
+        let (form, to) = (self.form, &mut self.accumulators);
+        kernels::run_tuned(Add::<_, false> { rows, weights, at: 0, wanted, to, form, gained: [0; 2] })
+    }
+
+    /// Add rows that have one weight each; the columns where it failed.
+    fn add_by_row<T: Wide>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>, at: usize, known: &mut Known) -> u8 {
+        let mut grids = self.grids.iter().flatten().map(|[_, w]| *w);
+        let grid = grids.next().unwrap_or(ANY_GRID);
+        if self.holes > 0 || grids.any(|other| other != grid) {
+            return u8::MAX;
+        }
+        let form = self.form;
+        if known.of != Some((form, grid)) {
+            let gained = weights.whole().and_then(|weights| sum_weights(form, grid, weights));
+            *known = Known { of: Some((form, grid)), gained };
+        }
+        let Some(gained) = known.gained else { return u8::MAX };
+        let to = &mut self.accumulators;
+        kernels::run_tuned(Add::<_, true> { rows, weights, at, wanted: u8::MAX, to, form, gained })
     }
 
     /// Add rows of the chunk to the columns in which that has `failed`, on grids that suit them; those in which it fails again.
-    fn retry(&mut self, chunk: &Chunk, count: usize, failed: u8, cells: &mut [Cell]) -> Result<u8, Error> {
+    /// Columns whose weights are `shared` keep one grid for these.
+    fn retry(
+        &mut self,
+        chunk: &Chunk,
+        count: usize,
+        failed: u8,
+        shared: bool,
+        cells: &mut [Cell],
+    ) -> Result<u8, Error> {
         self.drain(cells)?;
         let mut here = [[Span::ZEROS; 2]; LANES];
         for (x, w) in chunk.x.iter().zip(&chunk.w).take(count) {
@@ -150,6 +188,12 @@ impl Columns {
                 spans_w.add(*w);
             }
         }
+        if shared {
+            let all = |spans: &[[Span; 2]; LANES]| spans.iter().fold(Span::ZEROS, |all, [_, w]| all.with(*w));
+            let (known, here_w) = (all(&self.spans), all(&here));
+            self.spans.iter_mut().for_each(|[_, w]| *w = known);
+            here.iter_mut().for_each(|[_, w]| *w = here_w);
+        }
         // A form for all columns: the last will do for those for which none does.
         let all = |form: Form| here.iter().all(|spans| Self::grids_for(form, *spans).is_some());
         let before = self.form;
@@ -157,7 +201,7 @@ impl Columns {
             self.form = Form::Short;
         }
         for (j, here) in here.into_iter().enumerate() {
-            let asked = failed >> j & 1 == 1 || before != self.form;
+            let asked = shared || failed >> j & 1 == 1 || before != self.form;
             let Some(spans) = self.spans.get_mut(j).filter(|_| asked) else { continue };
             let [[x, w], [here_x, here_w]] = [*spans, here];
             let together = [x.with(here_x), w.with(here_w)];
@@ -167,6 +211,17 @@ impl Columns {
         }
         Ok(self.add_chunk(chunk, count, failed))
     }
+}
+
+/// The weights of the elements of a row.
+fn weights_of<'m, T: Copy>(
+    rows: Rows<'_, T>,
+    weights: Rows<'m, f64>,
+    index: usize,
+) -> impl Iterator<Item = &'m f64> + use<'m, T> {
+    let (row, width) = (weights.row(index), rows.width());
+    let times = if is_by_row(rows, weights) { width } else { 1 };
+    std::iter::repeat_n(row, times).flatten()
 }
 
 /// Exact sums of elements with weights, made into cells.
@@ -195,7 +250,7 @@ impl WeightedAccumulator {
         width: usize,
     ) -> Result<(), Error> {
         for index in 0..rows.count() {
-            let elements = rows.row(index).iter().zip(weights.row(index)).skip(at).take(width);
+            let elements = rows.row(index).iter().zip(weights_of(rows, weights, index)).skip(at).take(width);
             for ((x, weight), cell) in elements.zip(self.cells.iter_mut().skip(at)) {
                 cell.add_weighted(*x, *weight)?;
             }
@@ -204,7 +259,8 @@ impl WeightedAccumulator {
     }
 
     fn add_group<T: Wide>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>) -> Result<(), Error> {
-        let count = rows.count();
+        let (count, by_row) = (rows.count(), is_by_row(rows, weights));
+        let mut known = Known::default();
         for number in 0..self.chunks.len() {
             let at = number * LANES;
             let Self { chunks, chunk, cells, .. } = self;
@@ -214,19 +270,30 @@ impl WeightedAccumulator {
                 self.add_each(rows, weights, at, LANES)?;
                 continue;
             }
-            let failed = if whole {
+            let mut failed = if whole && by_row {
+                columns.add_by_row(rows, weights, at, &mut known)
+            } else if whole {
                 let (form, to) = (columns.form, &mut columns.accumulators);
-                kernels::run_tuned(Add { rows, weights, at, wanted: u8::MAX, to, form })
+                kernels::run_tuned(Add::<_, false> { rows, weights, at, wanted: u8::MAX, to, form, gained: [0; 2] })
             } else {
                 columns.add_chunk(chunk, count, u8::MAX)
             };
             columns.groups += 1;
-            if failed != 0 {
+            if failed != 0 && whole {
                 kernels::run(Take { rows, weights, at, to: &mut *chunk });
+                if by_row {
+                    // Some may be missing, which that looks for.
+                    let before = failed;
+                    failed = columns.add_chunk(chunk, count, failed);
+                    columns.holes = if failed != before { MOST_HOLES } else { columns.holes };
+                }
+            }
+            columns.holes = columns.holes.saturating_sub(1);
+            if failed != 0 {
                 if chunk.x.iter().take(count).flatten().any(|x| x.is_infinite()) {
                     return Err(Error::Infinite);
                 }
-                let failed = columns.retry(chunk, count, failed, cells)?;
+                let failed = columns.retry(chunk, count, failed, by_row, cells)?;
                 for (j, cell) in cells.iter_mut().enumerate().take(LANES).filter(|(j, _)| failed >> j & 1 == 1) {
                     for (x, w) in chunk.x.iter().zip(&chunk.w).take(count) {
                         if let Some((x, w)) = x.get(j).zip(w.get(j)) {
@@ -245,7 +312,8 @@ impl WeightedAccumulator {
         if rows.tail() > 0 || self.chunks.is_empty() {
             let each = if self.chunks.is_empty() { 0 } else { rows.count() };
             for index in each..=rows.count() {
-                for ((x, weight), cell) in rows.row(index).iter().zip(weights.row(index)).zip(&mut self.cells) {
+                let elements = rows.row(index).iter().zip(weights_of(rows, weights, index));
+                for ((x, weight), cell) in elements.zip(&mut self.cells) {
                     cell.add_weighted(*x, *weight)?;
                 }
             }
