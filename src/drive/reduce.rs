@@ -5,7 +5,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use super::source::{OPERANDS, Source};
-use crate::blocks::{Access, block};
+use crate::blocks::{Access, access, block};
 use crate::element::Element;
 use crate::error::Error;
 use crate::memory;
@@ -206,14 +206,18 @@ impl<T: Element> Tile<'_, '_, T> {
         let Array { plan, weights, by_row } = self.array;
         let width = self.place.width;
         let weights_width = if *by_row { 1 } else { width };
+        let access_of = |weights: &View<'_, f64>| match access::<f64, OPERANDS>(plan, 1, weights.start()) {
+            Access::Strided if self.times > 1 => Access::Gather,
+            access => access,
+        };
         for unit in self.units.clone() {
             let (offset, rows) = plan.unit(&self.place, unit);
             // SAFETY: the plan visits elements of the source only.
             let elements = unsafe { self.blocks.block(plan, offset, rows, width, self.times) }?;
             let weights = weights.as_ref().map(|weights| {
-                let at = weights.at(offset[1]);
+                let (access, at) = (access_of(weights), weights.at(offset[1]));
                 // SAFETY: as above; the view promises that they can be read.
-                unsafe { block(plan, 1, Access::Gather, at, rows, weights_width, self.times, self.weights) }
+                unsafe { block(plan, 1, access, at, rows, weights_width, self.times, self.weights) }
             });
             visit(elements, weights.transpose()?)?;
         }

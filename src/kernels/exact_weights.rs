@@ -246,9 +246,15 @@ pub struct Accumulators {
     pub totals: [Lanes<i64>; MOST_SUMS],
 }
 
-/// Adds rows of a chunk; gives the columns where it did not go well, a bit each, in which nothing has changed. With `BY_ROW`
-/// rows have one weight each, no element is left out, and what weights sum to is known.
-pub struct Add<'a, 'm, T, const BY_ROW: bool> {
+/// There is a weight for each element.
+pub const EACH: u8 = 0;
+/// Rows have one weight each, no element is left out, and what weights sum to is known.
+pub const ROWS: u8 = 1;
+/// Rows have one weight each; elements may be left out.
+pub const HOLES: u8 = 2;
+
+/// Adds rows of a chunk; gives the columns where it did not go well, a bit each, in which nothing has changed.
+pub struct Add<'a, 'm, T, const WEIGHTS: u8> {
     /// The rows, and the weights of their elements.
     pub rows: Rows<'m, T>,
     /// See `rows`.
@@ -303,7 +309,7 @@ fn part<const H: usize>(lanes: &Lanes<f64>, at: usize) -> [f64; H] {
     part
 }
 
-impl<T: Wide, const BY_ROW: bool> Add<'_, '_, T, BY_ROW> {
+impl<T: Wide, const WEIGHTS: u8> Add<'_, '_, T, WEIGHTS> {
     #[inline(always)]
     fn add<const FMA: bool, const W: usize, const S: usize, const Q: usize, const H: usize>(self) -> u8 {
         let Self { rows, weights: row_weights, at: first_column, wanted, to, form, gained: by_weights } = self;
@@ -320,17 +326,21 @@ impl<T: Wide, const BY_ROW: bool> Add<'_, '_, T, BY_ROW> {
                 let column = first_column + at;
                 let [x] = rows.group::<1>(row).lanes::<H>(column);
                 let weights_of_row = row_weights.group::<1>(row);
-                let w = if BY_ROW {
-                    let [[w]] = weights_of_row.lanes::<1>(0);
-                    [*w; H]
-                } else {
+                let w = if WEIGHTS == EACH {
                     let [w] = weights_of_row.lanes::<H>(column);
+                    prefetch_at::<u8, 1>(w.as_ptr().wrapping_byte_add(row_weights.bytes(GROUP)).cast());
                     *w
+                } else {
+                    let [[w]] = weights_of_row.lanes::<1>(0);
+                    if *w == 0.0 {
+                        continue;
+                    }
+                    [*w; H]
                 };
                 // The same columns of the group that follows.
                 prefetch_at::<u8, 1>(x.as_ptr().wrapping_byte_add(rows.bytes(GROUP)).cast());
                 for j in 0..H {
-                    let counts = BY_ROW || counts(x[j], w[j]);
+                    let counts = WEIGHTS == ROWS || counts(x[j], w[j]);
                     let (x, w) = if counts { (x[j].to_f64(), w[j]) } else { (0.0, 0.0) };
                     let p = w * x;
                     let q = p * x;
@@ -338,7 +348,7 @@ impl<T: Wide, const BY_ROW: bool> Add<'_, '_, T, BY_ROW> {
                     // Elements of more than 24 bits may be larger than what the grid can round.
                     let rest = if Q == 5 { x - ((x + round[j] * COARSE) - round[j] * COARSE) } else { x };
                     left[j] |= (rest - ((rest + round[j]) - round[j])).to_bits();
-                    if !BY_ROW {
+                    if WEIGHTS != ROWS {
                         let total = fused::<FMA>(one, w, weights[0][j], true);
                         let rest = w - (total - weights[0][j]);
                         weights[0][j] = total;
@@ -377,7 +387,8 @@ impl<T: Wide, const BY_ROW: bool> Add<'_, '_, T, BY_ROW> {
             }
             for (index, sums) in weights.iter().chain(&elements).chain(&squares).enumerate() {
                 for j in 0..H {
-                    let gained = if BY_ROW && index < W { by_weights[index] } else { gained(sums[j], index, j) as i64 };
+                    let gained =
+                        if WEIGHTS == ROWS && index < W { by_weights[index] } else { gained(sums[j], index, j) as i64 };
                     to.totals[index].0[at + j] += if well[j] { gained } else { 0 };
                 }
             }
@@ -386,7 +397,7 @@ impl<T: Wide, const BY_ROW: bool> Add<'_, '_, T, BY_ROW> {
     }
 }
 
-impl<T: Wide, const BY_ROW: bool> Tuned for Add<'_, '_, T, BY_ROW> {
+impl<T: Wide, const WEIGHTS: u8> Tuned for Add<'_, '_, T, WEIGHTS> {
     type Output = u8;
 
     #[inline(always)]

@@ -14,7 +14,7 @@ use crate::exact::quotient::scaled;
 use crate::kernels;
 use crate::kernels::exact_sums::{LANES, Lanes};
 use crate::kernels::exact_weights::{
-    Accumulators, Add, Chunk, Form, GROUP, MOST_SUMS, Of, Take, is_by_row, sum_weights,
+    Accumulators, Add, Chunk, EACH, Form, GROUP, HOLES, MOST_SUMS, Of, ROWS, Take, is_by_row, sum_weights,
 };
 use crate::memory;
 use crate::rows::Rows;
@@ -150,24 +150,32 @@ impl Columns {
     fn add_chunk(&mut self, Chunk { x, w }: &Chunk, count: usize, wanted: u8) -> u8 {
         let [rows, weights] = [x, w].map(|all| Rows::flat(all.get(..count).unwrap_or_default().as_flattened(), LANES));
         let (form, to) = (self.form, &mut self.accumulators);
-        kernels::run_tuned(Add::<_, false> { rows, weights, at: 0, wanted, to, form, gained: [0; 2] })
+        kernels::run_tuned(Add::<_, EACH> { rows, weights, at: 0, wanted, to, form, gained: [0; 2] })
     }
 
     /// Add rows that have one weight each; the columns where it failed.
     fn add_by_row<T: Wide>(&mut self, rows: Rows<'_, T>, weights: Rows<'_, f64>, at: usize, known: &mut Known) -> u8 {
         let mut grids = self.grids.iter().flatten().map(|[_, w]| *w);
         let grid = grids.next().unwrap_or(ANY_GRID);
-        if self.holes > 0 || grids.any(|other| other != grid) {
-            return u8::MAX;
-        }
-        let form = self.form;
+        let (form, to) = (self.form, &mut self.accumulators);
         if known.of != Some((form, grid)) {
             let gained = weights.whole().and_then(|weights| sum_weights(form, grid, weights));
             *known = Known { of: Some((form, grid)), gained };
         }
-        let Some(gained) = known.gained else { return u8::MAX };
-        let to = &mut self.accumulators;
-        kernels::run_tuned(Add::<_, true> { rows, weights, at, wanted: u8::MAX, to, form, gained })
+        let mut wanted = u8::MAX;
+        let gained = known.gained.filter(|_| self.holes == 0 && grids.all(|other| other == grid));
+        self.holes = self.holes.saturating_sub(1);
+        if let Some(gained) = gained {
+            wanted = kernels::run_tuned(Add::<_, ROWS> { rows, weights, at, wanted, to: &mut *to, form, gained });
+        }
+        if wanted == 0 {
+            return 0;
+        }
+        let failed = kernels::run_tuned(Add::<_, HOLES> { rows, weights, at, wanted, to, form, gained: [0; 2] });
+        if gained.is_some() && failed != wanted {
+            self.holes = MOST_HOLES;
+        }
+        failed
     }
 
     /// Add rows of the chunk to the columns in which that has `failed`, on grids that suit them; those in which it fails again.
@@ -270,26 +278,17 @@ impl WeightedAccumulator {
                 self.add_each(rows, weights, at, LANES)?;
                 continue;
             }
-            let mut failed = if whole && by_row {
+            let failed = if whole && by_row {
                 columns.add_by_row(rows, weights, at, &mut known)
             } else if whole {
                 let (form, to) = (columns.form, &mut columns.accumulators);
-                kernels::run_tuned(Add::<_, false> { rows, weights, at, wanted: u8::MAX, to, form, gained: [0; 2] })
+                kernels::run_tuned(Add::<_, EACH> { rows, weights, at, wanted: u8::MAX, to, form, gained: [0; 2] })
             } else {
                 columns.add_chunk(chunk, count, u8::MAX)
             };
             columns.groups += 1;
-            if failed != 0 && whole {
-                kernels::run(Take { rows, weights, at, to: &mut *chunk });
-                if by_row {
-                    // Some may be missing, which that looks for.
-                    let before = failed;
-                    failed = columns.add_chunk(chunk, count, failed);
-                    columns.holes = if failed != before { MOST_HOLES } else { columns.holes };
-                }
-            }
-            columns.holes = columns.holes.saturating_sub(1);
             if failed != 0 {
+                kernels::run(Take { rows, weights, at, to: &mut *chunk });
                 if chunk.x.iter().take(count).flatten().any(|x| x.is_infinite()) {
                     return Err(Error::Infinite);
                 }
