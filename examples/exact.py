@@ -41,9 +41,11 @@ def libraries():
 
 def exact(x):
     """The variance as a fraction."""
-    numbers = list(map(Fraction, x.tolist()))
-    total = sum(numbers)
-    return (len(numbers) * sum(number * number for number in numbers) - total * total) / len(numbers) ** 2
+    values, counts = np.unique(x, return_counts=True)
+    numbers = list(zip(map(Fraction, values.tolist()), counts.tolist(), strict=True))
+    total = sum(count * number for number, count in numbers)
+    squares = sum(count * number * number for number, count in numbers)
+    return (len(x) * squares - total * total) / len(x) ** 2
 
 
 def main():

@@ -249,7 +249,8 @@ impl Fixed {
             self.outside += 1;
             if self.lowest == 0 || self.outside > MOST_OUTSIDE {
                 self.drain(outside);
-                self.lowest = exponent.saturating_sub(BELOW).max(1);
+                // What is no number has an exponent above the window.
+                self.lowest = exponent.saturating_sub(BELOW).clamp(1, EXPONENTS - 1 - WINDOW);
             }
             if let Some(shift) = exponent.checked_sub(self.lowest).filter(|shift| *shift <= WINDOW) {
                 return self.add(x.to_bits(), shift);

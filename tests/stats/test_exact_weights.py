@@ -32,7 +32,7 @@ def weights_of(kind, shape, random):
 
 
 @pytest.mark.numeric
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(columns(), st.sampled_from(KINDS), st.sampled_from([0, 1, 2.5]), st.integers(0, 2**32 - 1), st.booleans())
 def test_the_exact_values_rounded_once(x, kind, ddof, seed, by_row):
     random = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_weights_of_groups(dtype):
 @pytest.mark.numeric
 @pytest.mark.parametrize("make", ["csr_array", "csc_array"])
 @pytest.mark.parametrize("kind", [None, *KINDS])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_sparse_matrices(make, kind, data):
     sparse = pytest.importorskip("scipy.sparse")
@@ -116,6 +116,22 @@ def test_sparse_matrices(make, kind, data):
             )
         assert alike._statistics == scaler._statistics
     assert StandardScaler().fit(dense, sample_weight=weights)._statistics == scaler._statistics
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("make", ["csr_array", "csc_array"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_sparse_entries_of_every_size_beside_what_is_no_number(make, dtype):
+    sparse = pytest.importorskip("scipy.sparse")
+    info = np.finfo(dtype)
+    for exponent in range(info.minexp - info.nmant, info.maxexp):
+        x = np.array([[1.5], [np.nan], [1.0], [np.nan]], dtype)
+        x[::2] = np.ldexp(x[::2], exponent)
+        matrix = getattr(sparse, make)(x)
+        check(StandardScaler(with_mean=False).fit(matrix)._statistics, x)
+        matrix.data[1] = np.inf
+        with pytest.raises(ValueError, match="infinity"):
+            StandardScaler(with_mean=False).fit(matrix)
 
 
 @pytest.mark.numeric
