@@ -1,7 +1,6 @@
 //! Double-double arithmetic: an unevaluated sum of two `f64`, about 106 significant bits.
 //!
-//! Means and sums of squared deviations are kept in it, so that a hundred thousand merges lose nothing that a
-//! two-pass computation would have kept. Algorithms: T. J. Dekker, "A floating-point technique for extending the
+//! Lengths of vectors and parameters of maps are kept in it. Algorithms: T. J. Dekker, "A floating-point technique for extending the
 //! available precision", Numer. Math. 18 (1971); D. E. Knuth, TAOCP vol. 2, 4.2.2 (two-sum); M. Joldes, J.-M. Muller,
 //! V. Popescu, "Tight and rigorous error bounds for basic building blocks of double-word arithmetic", ACM TOMS 44
 //! (2017), whose algorithm numbers stand beside the functions.
@@ -55,32 +54,6 @@ impl Dd {
     pub fn add_f64(self, other: f64) -> Self {
         let (hi, lo) = two_sum(self.hi, other);
         fast_two_sum(hi, lo + self.lo)
-    }
-
-    /// The larger of zero and the value.
-    #[inline(always)]
-    pub fn max_zero(self) -> Self {
-        if self.hi < 0.0 { Self::ZERO } else { self }
-    }
-
-    /// An `i128`, rounded to 106 bits.
-    pub fn from_i128(value: i128) -> Self {
-        let hi = value as f64;
-        // 2^127 itself does not fit an i128; it can only come from rounding up, by less than 2^74.
-        let back = if hi >= 170_141_183_460_469_231_731_687_303_715_884_105_728.0 {
-            return Self { hi, lo: (value - i128::MAX) as f64 - 1.0 };
-        } else {
-            hi as i128
-        };
-        Self { hi, lo: (value - back) as f64 }
-    }
-
-    /// A `u128`, rounded to 106 bits.
-    pub fn from_u128(value: u128) -> Self {
-        const HALF: f64 = 18_446_744_073_709_551_616.0;
-        let high = Self::from_i128((value >> 64) as i128);
-        let low = Self::from_i128((value & u128::from(u64::MAX)) as i128);
-        high * Self::from(HALF) + low
     }
 }
 
@@ -166,18 +139,6 @@ mod tests {
             assert!(back.hi.abs() <= a.abs() * 2f64.powi(-100), "{a} / {b}: {back:?}");
         }
         assert_eq!((Dd::from(1.0) / Dd::ZERO).hi, f64::INFINITY);
-    }
-
-    #[test]
-    fn integers_are_exact_to_106_bits() {
-        for v in [0, 1, -1, i128::from(i64::MAX), (1 << 100) + 1, -(1 << 100) - 1] {
-            let d = Dd::from_i128(v);
-            assert_eq!(d.hi as i128 + d.lo as i128, v);
-        }
-        let top = Dd::from_i128(i128::MAX);
-        assert_eq!((top.hi, top.lo), (2f64.powi(127), -1.0));
-        let top = Dd::from_u128(u128::MAX);
-        assert_eq!((top.hi, top.lo), (2f64.powi(128), -1.0));
     }
 
     #[test]

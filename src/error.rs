@@ -30,7 +30,7 @@ pub enum Error {
     #[error("has several entries for one element")]
     Duplicates,
     /// A count, a sum of weights or an exact sum of integers that would no longer fit.
-    #[error("would make a count or a sum of weights too large (more than 2**63 - 1 elements)")]
+    #[error("would make the count (at most 2**63 - 1) or the sum of weights (at most 1.8e308) too large")]
     Overflow,
     /// An array for results of another dtype.
     #[error("has dtype {}; the result has dtype {}", got.name(), result.name())]

@@ -237,7 +237,7 @@ impl PyMoments {
     /// Parameters
     /// ----------
     /// x : array-like
-    ///     Any shape and any strides; read where it lies. NaN is left out.
+    ///     Any shape and any strides; read where it lies. NaN is left out, and whatever has the weight zero.
     /// weights : array-like of shape (n_samples,) or of the shape of `x`, default=None
     ///     Weights of the samples (along the first axis) or of the elements; finite and not negative.
     /// mask : array-like of bool, default=None
@@ -253,7 +253,7 @@ impl PyMoments {
     /// TypeError
     ///     If `x` has a dtype that is not accepted.
     /// ValueError
-    ///     If `x` contains infinity or has other channels than before, or the weights or the mask do not fit. The state
+    ///     If `x` contains infinity that counts or has other channels than before, or the weights or the mask do not fit. The state
     ///     stays as it was.
     #[pyo3(signature = (x, weights=None, mask=None))]
     fn update<'py>(

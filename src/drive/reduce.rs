@@ -129,12 +129,10 @@ impl Slots {
 pub trait Accumulator<T: Element> {
     /// The finished statistic of one channel.
     type Cell: Send;
-    /// Begin a kept position. `first` are its first rows.
-    fn start(&mut self, slots: &Slots, first: Rows<'_, T>) -> Result<(), Error>;
+    /// Begin a kept position.
+    fn start(&mut self, slots: &Slots) -> Result<(), Error>;
     /// Take in a tile.
     fn tile(&mut self, slots: &Slots, tile: &mut Tile<'_, '_, T>) -> Result<(), Error>;
-    /// Whether the result is good; `false` asks for all tiles once more.
-    fn settle(&mut self, slots: &Slots) -> Result<bool, Error>;
     /// Append the cell of each slot. There is room for them.
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Self::Cell>) -> Result<(), Error>;
 }
@@ -342,18 +340,12 @@ fn run_task<T: Element, A: Accumulator<T>>(
     for position in task.kept.clone() {
         let place = array.plan.place(position);
         slots.set_place(&place);
-        let first = task.units.start..task.units.start + 1;
-        let mut tile =
-            Tile { array, place, units: first, times: slots.times, blocks: &mut *blocks, weights: &mut *weights };
-        tile.each(|rows, _| accumulator.start(&slots, rows))?;
-        loop {
-            for start in task.units.clone().step_by(grouped) {
-                tile.units = start..task.units.end.min(start + grouped);
-                accumulator.tile(&slots, &mut tile)?;
-            }
-            if accumulator.settle(&slots)? {
-                break;
-            }
+        accumulator.start(&slots)?;
+        let units = task.units.start..task.units.start;
+        let mut tile = Tile { array, place, units, times: slots.times, blocks: &mut *blocks, weights: &mut *weights };
+        for start in task.units.clone().step_by(grouped) {
+            tile.units = start..task.units.end.min(start + grouped);
+            accumulator.tile(&slots, &mut tile)?;
         }
         accumulator.finish(&slots, &mut cells)?;
     }

@@ -6,7 +6,6 @@ use crate::drive::{Accumulator, Slots, Tile};
 use crate::element::{Count, Element, Key};
 use crate::error::Error;
 use crate::memory;
-use crate::rows::Rows;
 
 /// Bytes that are counted at a time, each by counters of its own: equal ones in a row do not wait for each other.
 const LANES: usize = 8;
@@ -41,7 +40,7 @@ impl Counter {
 impl<T: Element> Accumulator<T> for Counter {
     type Cell = Channel;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         let even = (1..=LANES).map(|copies| slots.width * copies).find(|lanes| lanes.is_multiple_of(LANES));
         let lanes = even.filter(|lanes| *lanes <= MOST_LANES).unwrap_or(slots.width);
         self.counted = 0;
@@ -73,10 +72,6 @@ impl<T: Element> Accumulator<T> for Counter {
             }
             Ok(())
         })
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) -> Result<(), Error> {

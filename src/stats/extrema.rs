@@ -8,7 +8,6 @@ use crate::element::{Element, Key};
 use crate::error::Error;
 use crate::kernels::extrema::Bounds;
 use crate::memory;
-use crate::rows::Rows;
 use crate::view::View;
 
 /// Extrema of one channel. Infinite values are values like any other.
@@ -117,7 +116,7 @@ impl<K: Key> Default for BoundsAccumulator<K> {
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for BoundsAccumulator<K> {
     type Cell = Cell;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         memory::refill(&mut self.cells, Cell::EMPTY, slots.count)
     }
 
@@ -136,10 +135,6 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for BoundsAccumulator<K> {
             cell.merge(&Cell { count: count - u64::from(*nan), min: min.to_f64(), max: max.to_f64() })?;
         }
         Ok(())
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::kernels::norms::{L1, L2, Length, Lengths, Max, Norm, UNITS};
 use crate::memory;
-use crate::rows::Rows;
 use crate::view::View;
 
 /// The length of a vector, multiplied by a power of two where it would be out of range.
@@ -79,7 +78,7 @@ struct LengthAccumulator<N> {
 impl<T: Element, N: Length> Accumulator<T> for LengthAccumulator<N> {
     type Cell = Dd;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         memory::refill(&mut self.sums, Dd::ZERO, slots.count)
     }
 
@@ -95,10 +94,6 @@ impl<T: Element, N: Length> Accumulator<T> for LengthAccumulator<N> {
             }
         }
         Ok(())
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Dd>) -> Result<(), Error> {

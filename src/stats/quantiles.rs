@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::kernels::brackets::Brackets;
 use crate::memory;
 use crate::parallel;
-use crate::rows::Rows;
 use std::cmp::Ordering;
 
 /// What the elements of a source are compared as.
@@ -343,7 +342,7 @@ pub fn mix(x: u64) -> u64 {
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
     type Cell = Vec<K>;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         self.row = 0;
         self.samples.clear();
         memory::reserve(&mut self.samples, slots.count)?;
@@ -382,10 +381,6 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sampler<K> {
         })
     }
 
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
-    }
-
     fn finish(&mut self, _slots: &Slots, cells: &mut Vec<Vec<K>>) -> Result<(), Error> {
         cells.append(&mut self.samples);
         Ok(())
@@ -407,7 +402,7 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
     /// The quantiles where the task has the whole channel, which saves holding what was collected.
     type Cell = Resolved<K>;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         let width = slots.kernel_width();
         let Brackets { low, high, slot_of, inside, .. } = &mut self.brackets;
         slot_of.clear();
@@ -454,10 +449,6 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Collector<'_, K> {
             numbers += finite.to_u64() as usize;
         }
         if numbers < tile.rows() * slots.width && has_infinity(tile)? { Err(Error::Infinite) } else { Ok(()) }
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Self::Cell>) -> Result<(), Error> {

@@ -329,7 +329,7 @@ impl<T: Element, const R: usize, const C: usize> Kernel for Turn<'_, T, R, C> {
 impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sorter<K> {
     type Cell = Channel;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         let most = if self.exact { COUNTED_BLOCK } else { BLOCK };
         self.block = (BLOCKS / slots.count.max(1)).clamp(2 * ROWS, most);
         memory::resize_with(&mut self.blocks, slots.count, Vec::new)?;
@@ -361,10 +361,6 @@ impl<T: Element<Key = K>, K: Key> Accumulator<T> for Sorter<K> {
             Ok(())
         })?;
         if self.infinite { Err(Error::Infinite) } else { Ok(()) }
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Channel>) -> Result<(), Error> {

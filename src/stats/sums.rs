@@ -99,7 +99,7 @@ impl<T: Summand> ExactAccumulator<T> {
 impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
     type Cell = Cell;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         self.begin(slots)
     }
 
@@ -107,10 +107,6 @@ impl<T: Summand> Accumulator<T> for ExactAccumulator<T> {
         tile.each(|rows, _| self.add(slots, rows))?;
         self.count += (tile.rows() * slots.columns_per_slot()) as u64;
         Ok(())
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
@@ -155,7 +151,7 @@ impl<T: Integer> IntegerAccumulator<T> {
 impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
     type Cell = Cell;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         (self.rows, self.count) = (0, 0);
         self.sums.clear(slots.kernel_width())?;
         memory::refill(&mut self.totals, (0, 0), slots.count)
@@ -173,10 +169,6 @@ impl<T: Integer> Accumulator<T> for IntegerAccumulator<T> {
         })?;
         self.count += (rows * slots.columns_per_slot()) as u64;
         Ok(())
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {
@@ -262,7 +254,7 @@ impl<T: Element> Kernel for Doubles<'_, '_, T> {
 impl<T: Element> Accumulator<T> for LongAccumulator {
     type Cell = Cell;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         self.totals.clear();
         self.exact.begin(slots)
     }
@@ -287,10 +279,6 @@ impl<T: Element> Accumulator<T> for LongAccumulator {
         })?;
         self.exact.count += (tile.rows() * slots.columns_per_slot()) as u64;
         Ok(())
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {

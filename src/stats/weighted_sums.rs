@@ -336,7 +336,7 @@ impl WeightedAccumulator {
 impl<T: Wide> Accumulator<T> for WeightedAccumulator {
     type Cell = Cell;
 
-    fn start(&mut self, slots: &Slots, _first: Rows<'_, T>) -> Result<(), Error> {
+    fn start(&mut self, slots: &Slots) -> Result<(), Error> {
         self.times = lanes_times(slots);
         let columns = slots.width * self.times;
         let chunks = if slots.rows < WORTH_GRIDS { 0 } else { columns.div_ceil(LANES) };
@@ -358,10 +358,6 @@ impl<T: Wide> Accumulator<T> for WeightedAccumulator {
                 None => self.add(rows, weights),
             }
         })
-    }
-
-    fn settle(&mut self, _slots: &Slots) -> Result<bool, Error> {
-        Ok(true)
     }
 
     fn finish(&mut self, slots: &Slots, cells: &mut Vec<Cell>) -> Result<(), Error> {

@@ -86,7 +86,7 @@ class ImageNormalizer(Addable):
 
     Notes
     -----
-    Integer pixels are summed exactly, floats in double precision; images may differ in size and dtype. NaN is left out
+    Pixels are summed exactly; images may differ in size and dtype. NaN is left out
     of statistics and stays NaN in results; infinity is an error in `fit`. Results are within one ulp, in `dtype`, of
     what the constants in units of pixels give exactly: those are `mean` and `std` over the scale, rounded to double
     precision. `mean_` and `std_` describe all pixels of the data set: they are not means of the means and of the

@@ -75,16 +75,14 @@ class StandardScaler(CallbackSupportMixin, StreamingScaler):
 
     Notes
     -----
-    NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. Sums are kept in double precision
-    around a pivot near the mean, exactly for integers of up to 32 bits, and joined by the formulas of Chan, Golub and
-    LeVeque [1]_ in double-double arithmetic: mean and variance are no less accurate than those of two passes in
-    float64, however far the mean is from zero and in however many pieces the data come. `transform` is within one
-    ulp of the exact value of ``(x - mean_) / scale_``. Nothing depends on the number of threads.
+    NaN is skipped in `fit` and kept in `transform`; infinity is an error in both. `mean_` and `var_` are the exact
+    values [1]_, rounded once, with weights as well: they do not depend on the order of the samples, on batches, merges,
+    threads or the machine. `transform` is within one ulp of the exact value of ``(x - mean_) / scale_``.
 
     References
     ----------
-    .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance: analysis and
-       recommendations", The American Statistician 37 (1983), 242-247.
+    .. [1] U. Kulisch, "Computer arithmetic and validity", de Gruyter, 2008; J. Demmel, H. D. Nguyen, "Parallel
+       reproducible summation", IEEE Transactions on Computers 64 (2015).
 
     Examples
     --------
