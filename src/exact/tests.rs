@@ -220,6 +220,34 @@ fn edges_of_doubles() {
 }
 
 #[test]
+fn edges_of_the_range_of_doubles() {
+    // Where products of slices would no longer be normal numbers, or be none at all.
+    for power in [-510, -480, 440, 500] {
+        check_edges(|x| x * 2f64.powi(power));
+    }
+}
+
+/// So many groups, all of which gain about the most that is allowed, that totals would overflow.
+fn check_many_groups<T: Summand>(groups: usize, of: impl Fn(f64) -> T) {
+    for size in [1.5, 1.8, 1.99] {
+        let mut x = vec![of(1.0); T::GROUP];
+        x.resize(T::GROUP * groups, of(size));
+        let expected = naive(&x, 1);
+        for level in Level::ALL.into_iter().filter(|level| level.force()) {
+            let ours = ours(&x, 1, false, 0);
+            assert!(ours[0].sum == expected[0].sum && ours[0].square == expected[0].square, "{size} {}", level.name());
+        }
+    }
+    Level::best().force();
+}
+
+#[test]
+fn many_groups_at_the_edge() {
+    check_many_groups(33_000, |x| x as f32);
+    check_many_groups(9_000, |x| x);
+}
+
+#[test]
 fn singles() {
     check::<f32>(true, |x| x as f32);
 }
@@ -341,9 +369,11 @@ fn check_weighted_edges<T: MomentsElement>(of: impl Fn(f64) -> T + Copy) {
     for (first, then) in (0..3).flat_map(|first| (0..4).map(move |then| (first, then))) {
         let (x, width) = edges(GROUP, first, then, of);
         // Weights of few bits, of 26, of all.
-        for (number, full) in [1.0, 1.5, 2.0 - 2f64.powi(-22), 2.0 - f64::EPSILON].into_iter().enumerate() {
-            for k in [-60, -30, -24, -7, -1, 0, 1, 5, 23] {
-                let then = full * 2f64.powi(k + number as i32);
+        for (number, full) in [1.0, 2.0 - 2f64.powi(-22), 2.0 - f64::EPSILON].into_iter().enumerate() {
+            for k in [-60, -30, -24, -7, -1, 0, 1, 4, 7, 8, 9, 10, 11, 12, 13, 24] {
+                // Shifted, or with bits far apart.
+                let scale = 2f64.powi(k + number as i32);
+                let then = full * if first % 2 == 1 && k > 0 { 1.0 + scale } else { scale };
                 let w: Vec<f64> = (0..x.len() / width).map(|row| if row < GROUP { full } else { then }).collect();
                 let cells = one_by_one(&x, &w, width);
                 let each: Vec<f64> = w.iter().flat_map(|w| std::iter::repeat_n(*w, width)).collect();
