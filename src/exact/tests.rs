@@ -373,8 +373,10 @@ fn check_weighted_edges<T: MomentsElement>(of: impl Fn(f64) -> T + Copy) {
             for k in [-60, -30, -24, -7, -1, 0, 1, 4, 7, 8, 9, 10, 11, 12, 13, 24] {
                 // Shifted, or with bits far apart.
                 let scale = 2f64.powi(k + number as i32);
-                let then = full * if first % 2 == 1 && k > 0 { 1.0 + scale } else { scale };
-                let w: Vec<f64> = (0..x.len() / width).map(|row| if row < GROUP { full } else { then }).collect();
+                let large = full * if first % 2 == 1 && k > 0 { 1.0 + scale } else { scale };
+                // In all rows, or where the only element is.
+                let is_large = |row: usize| row >= GROUP && (then != 3 || row % GROUP == 7);
+                let w: Vec<f64> = (0..x.len() / width).map(|row| if is_large(row) { large } else { full }).collect();
                 let cells = one_by_one(&x, &w, width);
                 let each: Vec<f64> = w.iter().flat_map(|w| std::iter::repeat_n(*w, width)).collect();
                 for level in Level::ALL.into_iter().filter(|level| level.force()) {
