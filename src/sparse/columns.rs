@@ -172,7 +172,7 @@ fn gather<T: Element, I: Index, C: Tally>(
     // Each piece has results for every index: no more pieces than make them few beside the entries.
     let pieces = match channels {
         Channels::Segments => PIECES,
-        Channels::Indices => (matrix.data.len() / (512 * matrix.minor.max(1))).clamp(1, PIECES / 2),
+        Channels::Indices => (matrix.data.len() / (512 * matrix.minor.max(1))).clamp(1, (2 * threads).min(PIECES / 2)),
     };
     let pieces = matrix.pieces(pieces)?;
     let run = |(): &mut (), segments: Range<usize>| {
@@ -198,10 +198,10 @@ const EXPONENTS: u32 = 0x7ff;
 const UNIT: i32 = -1075;
 
 /// Exact sums of the entries whose exponents are in a window: whole numbers of what a last place weighs at its lowest exponent,
-/// and the square of that. No two cache lines are touched for one entry.
+/// and the square of that. With `SINGLE` these are places of `f32`. No two cache lines are touched for one entry.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(align(64))]
-struct Fixed {
+struct Fixed<const SINGLE: bool> {
     /// Of numbers below 2^73: there are less than 2^46 of them.
     sum: i128,
     square: [u64; 3],
@@ -218,20 +218,27 @@ struct Outside {
     error: Option<Error>,
 }
 
-impl Fixed {
+impl<const SINGLE: bool> Fixed<SINGLE> {
+    /// Bits of a double that are zero.
+    const ZEROS: u32 = if SINGLE { f64::MANTISSA_DIGITS - f32::MANTISSA_DIGITS } else { 0 };
+
     /// Take in a number whose exponent is `shift` above the lowest.
     #[inline(always)]
     fn add(&mut self, bits: u64, shift: u32) {
-        let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
-        let value = i128::from(mantissa) << shift;
-        self.sum += if bits >> 63 == 1 { -value } else { value };
-        let square = u128::from(mantissa) * u128::from(mantissa);
-        let low = square << (2 * shift);
+        let mantissa = ((bits & ((1 << 52) - 1)) | 1 << 52) >> Self::ZEROS;
         // Twice, since no shift may be by all bits.
-        let high = (square >> (127 - 2 * shift) >> 1) as u64;
+        let above = |bits: u64, shift: u32| bits >> (63 - shift) >> 1;
+        let magnitude = u128::from(mantissa << shift) | u128::from(above(mantissa, shift)) << 64;
+        let sign = -i128::from(bits >> 63);
+        self.sum += (magnitude as i128 ^ sign) - sign;
+        let shift = 2 * shift;
+        let square = u128::from(mantissa) * u128::from(mantissa);
+        let (low, middle) = (square as u64, (square >> 64) as u64);
+        let high = above(middle, shift);
+        let (low, middle) = (low << shift, middle << shift | above(low, shift));
         let [first, second, third] = &mut self.square;
-        let (sum, carry) = first.overflowing_add(low as u64);
-        let (middle, over) = second.overflowing_add((low >> 64) as u64);
+        let (sum, carry) = first.overflowing_add(low);
+        let (middle, over) = second.overflowing_add(middle);
         let (middle, over_too) = middle.overflowing_add(u64::from(carry));
         (*first, *second) = (sum, middle);
         *third += high + u64::from(over) + u64::from(over_too);
@@ -263,7 +270,7 @@ impl Fixed {
     fn drain(&mut self, outside: &mut Outside) {
         let Self { sum, square, lowest, .. } = *self;
         outside.note(|sums| {
-            let unit = lowest as i32 + UNIT;
+            let unit = lowest as i32 + UNIT + Self::ZEROS as i32;
             sums.sum.add_scaled(sum, unit)?;
             let limbs = (0..).zip(square);
             limbs.into_iter().try_for_each(|(i, limb)| sums.square.add_scaled(i128::from(limb), 2 * unit + 64 * i))
@@ -281,7 +288,7 @@ impl Outside {
     }
 }
 
-impl Tally for Fixed {
+impl<const SINGLE: bool> Tally for Fixed<SINGLE> {
     type Rare = Outside;
     type Cell = cell::Cell;
 
@@ -368,11 +375,16 @@ pub fn moments<T: Element, I: Index>(
     match weights {
         None => {
             let mut stored = memory::filled(0, number)?;
-            gather::<T, I, Fixed>(matrix, channels, None, threads, |channel, entries| {
+            let join = |channel: usize, entries: Entries<cell::Cell>| {
                 let Some((cell, stored)) = cells.get_mut(channel).zip(stored.get_mut(channel)) else { return Ok(()) };
                 *stored += entries.count;
                 cell.merge(&entries.cell)
-            })?;
+            };
+            if T::FITS_F32 {
+                gather::<T, I, Fixed<true>>(matrix, channels, None, threads, join)?;
+            } else {
+                gather::<T, I, Fixed<false>>(matrix, channels, None, threads, join)?;
+            }
             for (cell, stored) in cells.iter_mut().zip(stored) {
                 cell.weight.add_scaled(elements.saturating_sub(stored) as i128, 0)?;
                 cell.weight.trim();
