@@ -1,4 +1,7 @@
-"""Weights, and what a sparse matrix leaves out, round nothing either: against fractions."""
+"""Weights, and what a sparse matrix leaves out, round nothing either: against fractions.
+
+Those of sparse matrices are no tests of levels: their sums are whole numbers, one by one.
+"""
 
 from fractions import Fraction
 
@@ -81,7 +84,6 @@ def test_weights_of_groups(dtype):
         check(scaler._statistics, x[chosen], weights=np.broadcast_to(weights[chosen, np.newaxis], x[chosen].shape))
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("make", ["csr_array", "csc_array"])
 @pytest.mark.parametrize("kind", [None, *KINDS])
 @settings(max_examples=25, deadline=None)
@@ -118,7 +120,6 @@ def test_sparse_matrices(make, kind, data):
     assert StandardScaler().fit(dense, sample_weight=weights)._statistics == scaler._statistics
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("make", ["csr_array", "csc_array"])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_sparse_entries_of_every_size_beside_what_is_no_number(make, dtype):
@@ -134,7 +135,6 @@ def test_sparse_entries_of_every_size_beside_what_is_no_number(make, dtype):
             StandardScaler(with_mean=False).fit(matrix)
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("make", ["csr_array", "csc_array"])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_large_sparse_matrices(make, dtype):
