@@ -91,9 +91,7 @@ def unmasked(name: str, values: Any) -> tuple[NDArray[Any], NDArray[np.bool_] | 
         # A structured mask belongs to a dtype that is not accepted.
         counts = None if mask is np.ma.nomask or mask.dtype != bool else np.logical_not(np.asarray(mask))
     array = np.asarray(array)
-    if array.dtype.kind == "O":
-        return _numbers(name, values, array), counts
-    return (native(array) if array.dtype.kind in "iuf" else array), counts
+    return (_numbers(name, values, array) if array.dtype.kind == "O" else array), counts
 
 
 def counting(name: str, values: Any) -> NDArray[Any]:

@@ -317,12 +317,3 @@ def test_masks_and_weights_of_ones(cls):
         assert_close(nothing.update(X), expected)
     if takes(cls.update, "weights"):
         assert_close(cls().update(X, weights=np.ones(40)), expected)
-
-
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i2", "i8", "u4"])
-@every_class
-def test_bytes_in_another_order(cls, dtype):
-    x = (100 * np.random.default_rng(4).random((30, 4))).astype(dtype)
-    swapped = x.astype(x.dtype.newbyteorder())
-    assert cls().update(swapped) == cls().update(x)
-    assert cls().update(np.ma.masked_less(swapped, 20)) == cls().update(np.ma.masked_less(x, 20))
